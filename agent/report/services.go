@@ -14,7 +14,7 @@ import (
 type ServiceLine struct {
 	Name     string // without the stack's name
 	Tasks    string // "" of a service that is not live
-	State    string
+	Word     string // its state
 	Tone     HeadlineState
 	Since    time.Time // when it stopped being healthy, or was changed last
 	Restarts int       // within the last minutes
@@ -37,17 +37,17 @@ func ServiceLines(s *Status) []ServiceLine {
 		line := ServiceLine{
 			Name: shortName(s, live.Name), Tasks: fmt.Sprintf("%d/%d", live.Running, live.Desired), Since: live.Changed, Image: path.Base(live.Image),
 		}
-		line.State, line.Tone = ServiceState(live, DriftOf(s, live.Name))
+		line.Word, line.Tone = ServiceState(live, DriftOf(s, live.Name))
 		if bad, found := troubled[live.Name]; found {
 			line.Since, line.Restarts, line.Node, line.Error = bad.Since, bad.Restarts, bad.Node, bad.Error
 			if line.Tone == AllWell {
-				line.State, line.Tone = string(bad.State), Alarm
+				line.Word, line.Tone = string(bad.State), Alarm
 			}
 		}
 		lines = append(lines, line)
 	}
 	for _, step := range Unlisted(s) {
-		lines = append(lines, ServiceLine{Name: shortName(s, step.Name), State: "drifted: " + DriftOf(s, step.Name), Tone: Attention})
+		lines = append(lines, ServiceLine{Name: shortName(s, step.Name), Word: "drifted: " + DriftOf(s, step.Name), Tone: Attention})
 	}
 	slices.SortStableFunc(lines, func(a, b ServiceLine) int { return int(b.Tone) - int(a.Tone) })
 	return lines

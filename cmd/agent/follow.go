@@ -89,7 +89,7 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	if printPage(printer{Writer: &text, colour: f.out.colour, width: f.width()}, rolloutScreen, rolloutView{Rollout: f.rollout}) == nil {
+	if printPage(printer{Writer: &text, colour: f.out.colour, width: f.width()}, rolloutScreen, rolloutView{rollout: f.rollout}) == nil {
 		f.screen.draw(text.String())
 	}
 }

@@ -90,6 +90,9 @@ func (s *page) result(status *report.Status) {
 			s.indented(s.red(string(sync.Stage) + ": " + one.Error))
 			s.hint(one.Hint)
 		}
+		if sync.Code != "" {
+			s.indented(s.dim("code: " + string(sync.Code) + "; `agent explain " + string(sync.Code) + "` describes it"))
+		}
 		if sync.Transient {
 			s.indented("it is tried again automatically")
 		} else if sync.State == record.Failed {

@@ -11,7 +11,7 @@ import (
 
 // services adds the services: those that are healthy only as a number, unless all are asked for.
 func (s *page) services(of statusView) {
-	lines := report.ServiceLines(&of.Status)
+	lines := report.ServiceLines(&of.status)
 	listed := lines
 	if !of.all {
 		listed = nil
@@ -25,13 +25,13 @@ func (s *page) services(of statusView) {
 		s.line()
 		s.table("SERVICE\tTASKS\tSTATE\tSINCE\tRESTARTS\tNODE\tIMAGE", func(row func(...any)) {
 			for _, one := range listed {
-				row(one.Name, orDash(one.Tasks), s.p.paint(headlineColours[one.Tone], one.State), sinceOrDash(one.Since), number(one.Restarts), orDash(one.Node), orDash(one.Image))
+				row(one.Name, orDash(one.Tasks), s.p.paint(headlineColours[one.Tone], one.Word), sinceOrDash(one.Since), number(one.Restarts), orDash(one.Node), orDash(one.Image))
 			}
 		}, "IMAGE", "NODE")
 	}
 	if healthy := len(lines) - len(listed); healthy > 0 {
 		s.line(counted(healthy, "service", "services"), " healthy")
-		if unknown := of.Unknown; unknown != nil {
+		if unknown := of.status.Unknown; unknown != nil {
 			s.put(" when last seen, ", ago(unknown.Since))
 		}
 	}
@@ -93,14 +93,13 @@ func detailsScreen(s *page, rollout *report.Rollout) {
 
 // rolloutView is a rollout, and the stack that it is of.
 type rolloutView struct {
-	*report.Rollout
-
-	stack string // "" if it is not known: services then have their full names
+	rollout *report.Rollout
+	stack   string // "" if it is not known: services then have their full names
 }
 
 // rolloutScreen shows how far a rollout is, and the services that it waits for.
 func rolloutScreen(s *page, of rolloutView) {
-	rollout, waiting := of.Rollout, of.Waiting()
+	rollout, waiting := of.rollout, of.rollout.Waiting()
 	s.put(len(rollout.Services)-len(waiting), " of ", len(rollout.Services), " services ready after ", since(rollout.Started))
 	if s.p.width > 0 {
 		s.progress(rollout)

@@ -15,15 +15,14 @@ import (
 
 // statusView is what a user asked of a status.
 type statusView struct {
-	report.Status
-
-	all bool // also what is as it should be
+	status report.Status
+	all    bool // also what is as it should be
 }
 
 // statusScreen shows the status of a node, what matters most first: its verdict, the cause, and
 // what a user does next. Then come the services that are not healthy, and the rest.
 func statusScreen(s *page, of statusView) {
-	status := &of.Status
+	status := &of.status
 	s.put(status.Environment, "/", status.Node, "  ", verdict(s.p, *status))
 	s.causes(status)
 	s.line("  next      ", status.Next)
@@ -47,7 +46,7 @@ func statusScreen(s *page, of statusView) {
 
 // troubles adds what besides the services needs a user, and with --all also what does not.
 func (s *page) troubles(of statusView) {
-	status := of.Status
+	status := of.status
 	if status.Policy != nil {
 		s.policy(status.Policy)
 	}

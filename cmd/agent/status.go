@@ -47,7 +47,7 @@ func statusCommand(a *app) *cobra.Command {
 // where they would move the first ones out of sight.
 func printStatus(a *app, output string, of statusView) error {
 	if output == "json" {
-		return printJSON(a.stdout, of.Status)
+		return printJSON(a.stdout, of.status)
 	}
 	p := newPrinter(a.stdout)
 	s := &page{p: p}
