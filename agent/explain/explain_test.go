@@ -103,6 +103,9 @@ func TestCode(t *testing.T) {
 			t.Errorf("%v at %q: %s, want %s", test.err, test.stage, got, test.want)
 		}
 	}
+	if joined := fault.WithCode(errors.Join(errors.New("x"), errors.New("y")), fault.CodeSettings); len(fault.All(joined)) != 2 {
+		t.Errorf("joined errors became %v", fault.All(joined))
+	}
 	if err := fault.WithCode(nil, fault.CodeEngine); err != nil {
 		t.Error("no error has a class")
 	}

@@ -63,7 +63,7 @@ func explainScreen(s *page, entry explain.Entry) {
 	s.line("  cause     ", entry.Cause)
 	name := "check"
 	for _, one := range entry.Checks {
-		s.line("  ", pad(name, 10), one)
+		s.line("  ", pad(name), one)
 		name = ""
 	}
 	s.line("  remedy    ", entry.Remedy)

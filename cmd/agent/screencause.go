@@ -55,7 +55,7 @@ func (s *page) late(status *report.Status) {
 		if shown++; shown > most {
 			continue
 		}
-		s.line("  ", pad(name, 10), s.yellow(strings.TrimPrefix(one.Name, status.Stack+"_")+": "+tidy(report.Message(one))), after(" on ", one.Node))
+		s.line("  ", pad(name), s.yellow(strings.TrimPrefix(one.Name, status.Stack+"_")+": "+tidy(report.Message(one))), after(" on ", one.Node))
 		name = ""
 	}
 	if shown > most {
@@ -75,11 +75,12 @@ func (s *page) named(name string, add func()) {
 	text := s.text.String()
 	if added := text[before:]; added != "" {
 		s.text.Reset()
-		s.text.WriteString(text[:before] + strings.Replace(added, "\n            ", "\n  "+pad(name, 10), 1))
+		s.text.WriteString(text[:before] + strings.Replace(added, "\n            ", "\n  "+pad(name), 1))
 	}
 }
 
-func pad(text string, width int) string { return text + strings.Repeat(" ", max(0, width-len(text))) }
+// pad gives the name of a fact as wide as all names are.
+func pad(name string) string { return fmt.Sprintf("%-10s", name) }
 
 // result adds the errors of a sync, the gates that it waits at, or what it did.
 func (s *page) result(status *report.Status) {

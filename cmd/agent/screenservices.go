@@ -134,5 +134,5 @@ func (s *page) progress(rollout *report.Rollout) {
 func (s *page) bar(name string, share float64, text string) {
 	room := min(40, max(10, s.p.width-12-len(" 00m of 00m")-3))
 	full := int(share * float64(room))
-	s.line("  ", pad(name, 10), "[", strings.Repeat("#", full), strings.Repeat("-", room-full), "] ", text)
+	s.line("  ", pad(name), "[", strings.Repeat("#", full), strings.Repeat("-", room-full), "] ", text)
 }

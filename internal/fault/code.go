@@ -39,12 +39,16 @@ type coded struct {
 func (c coded) Unwrap() error   { return c.error }
 func (c coded) FaultCode() Code { return c.code }
 
-// WithCode gives an error its class. For nil it returns nil.
+// WithCode gives each of the errors that err joins its class. For nil it returns nil.
 func WithCode(err error, code Code) error {
-	if err == nil {
-		return nil
+	var all []error
+	for _, one := range All(err) {
+		all = append(all, coded{one, code})
 	}
-	return coded{err, code}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return errors.Join(all...)
 }
 
 // CodeOf gives the class of an error; "" if nothing in its tree has one. A type of error has one
