@@ -31,7 +31,7 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 # fewer rounds of it. A few tests run on a newer engine, too. The load stays low enough for
 # engines to answer in time on two cores. The linter, not each test, runs vet.
 test: ## all tests, on private engines; with the race detector where the code is concurrent
-	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze
+	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze tmux
 	scripts/axe
 	scripts/engine 28.5
 	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \

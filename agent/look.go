@@ -351,7 +351,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer stri
 	sync.Signer, sync.Stack, sync.Release, sync.Inputs = signer, last.Stack, last.Release, maps.Clone(last.Inputs)
 	sync.Summary = "unchanged: the commit changes nothing that this node reads"
 	if last.State != record.Succeeded {
-		sync.Stage, sync.Hint, sync.Error = last.Stage, last.Hint, last.Error
+		sync.Stage, sync.Hint, sync.Error, sync.Code = last.Stage, last.Hint, last.Error, last.Code
 		if !last.Unchanged && last.Error != "" {
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", record.Short(last.Commit), last.Error)
 		}
@@ -366,7 +366,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer stri
 }
 
 // errRewritten refuses a branch whose history was rewritten.
-var errRewritten = errors.New("the branch's history was rewritten: the new commit does not descend from the one that was synced last")
+var errRewritten = fault.WithCode(errors.New("the branch's history was rewritten: the new commit does not descend from the one that was synced last"), fault.CodeBranch)
 
 // refuseRewritten reports a branch whose history was rewritten, and does not follow it.
 func (s *stack) refuseRewritten(revision gitsync.Revision) error {
@@ -378,7 +378,7 @@ func (s *stack) refuseRewritten(revision gitsync.Revision) error {
 	if err != nil {
 		return err
 	}
-	refused.Stage, refused.Error = record.StageSelect, errRewritten.Error()
+	refused.Stage, refused.Error, refused.Code = record.StageSelect, errRewritten.Error(), fault.CodeBranch
 	refused.Hint = "restore the branch, or set allow_rewrite and restart the agent"
 	return errors.Join(fault.WithHint(errRewritten, refused.Hint), s.publish.Sync(refused))
 }

@@ -24,7 +24,7 @@ import (
 
 // ErrLogin is the cause of errors about registry credentials that cannot be read. The
 // same call may succeed when the file or its helper is repaired.
-var ErrLogin = errors.New("the registry credentials cannot be read")
+var ErrLogin = fault.WithCode(errors.New("the registry credentials cannot be read"), fault.CodeRegistry)
 
 // hubKey is the name under which docker's config.json has the login of docker.io.
 const hubKey = "https://index.docker.io/v1/"

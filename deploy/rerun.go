@@ -42,7 +42,7 @@ func (e *Engine) Rerun(ctx context.Context, live LiveServices, want *compose.Sta
 	if err != nil {
 		return nil, err
 	}
-	result, _ := newMemory(VerifyOptions{Timeout: defaultTimeout, Changed: jobs}).judge(live, tasks, Only(want, same))
+	result, _ := newMemory(VerifyOptions{Timeout: DefaultTimeout, Changed: jobs}).judge(live, tasks, Only(want, same))
 	counters := map[string]uint64{}
 	for _, service := range result.Services {
 		if service.State == Failed {

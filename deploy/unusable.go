@@ -35,6 +35,9 @@ const (
 
 func (u Unusable) Error() string { return string(u) }
 
+// FaultCode gives the class of errors that have it in their trees.
+func (Unusable) FaultCode() fault.Code { return fault.CodeEngine }
+
 // Is reports whether target is ErrUnavailable.
 func (u Unusable) Is(target error) bool { return target == ErrUnavailable }
 

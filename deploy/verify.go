@@ -17,8 +17,8 @@ const (
 	// lookCalls is how many calls a reading takes. A wait makes burst calls at once, and
 	// callsPerSecond from then on, however many services change.
 	lookCalls, burst, callsPerSecond = 2, 4, 2
-	// defaultTimeout is how long convergence may take if no timeout is given.
-	defaultTimeout = 5 * time.Minute
+	// DefaultTimeout is how long convergence may take if no timeout is given.
+	DefaultTimeout = 5 * time.Minute
 )
 
 // VerifyOptions are the options of Verify.
@@ -108,7 +108,7 @@ func (b *budget) take(now time.Time) time.Duration {
 // is in the Result.
 func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOptions) (Result, error) {
 	if opts.Timeout <= 0 {
-		opts.Timeout = defaultTimeout
+		opts.Timeout = DefaultTimeout
 	}
 	following, stop := context.WithCancel(ctx)
 	defer stop()

@@ -22,9 +22,9 @@ import (
 // helps against other errors.
 var (
 	// ErrAuth means that the remote refuses the credentials, or that its host key is not trusted.
-	ErrAuth = errors.New("not authorised")
+	ErrAuth = fault.WithCode(errors.New("not authorised"), fault.CodeGit)
 	// ErrUnreachable means that the remote did not answer, or not completely. A retry may help.
-	ErrUnreachable = errors.New("remote unreachable")
+	ErrUnreachable = fault.WithCode(errors.New("remote unreachable"), fault.CodeGit)
 	// ErrNotFound means that the remote does not have the repository, ref or commit.
 	ErrNotFound = errors.New("not found at the remote")
 )

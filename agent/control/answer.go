@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,13 @@ import (
 type refusal struct {
 	Error  string            `json:"error"`
 	Hint   string            `json:"hint,omitempty"`
+	Code   fault.Code        `json:"code,omitempty"`   // the class of the error
 	Survey *inventory.Survey `json:"survey,omitempty"` // of a collection that ended early
+}
+
+// err gives the error that the agent had.
+func (r refusal) err() error {
+	return fault.WithCode(fault.New(fault.Place{}, r.Hint, "%s", r.Error), cmp.Or(r.Code, fault.CodeOther))
 }
 
 // maxAnswer bounds an answer; what it lists is bounded so that it stays far below.
@@ -34,7 +41,7 @@ func answer(w http.ResponseWriter, value any, err error) {
 	if err != nil {
 		survey, _ := value.(*inventory.Survey)
 		status = StatusOf(err)
-		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Survey: survey}
+		value = refusal{Error: err.Error(), Hint: fault.Hint(err), Code: cmp.Or(fault.CodeOf(err), fault.CodeOther), Survey: survey}
 	}
 	data, err := json.Marshal(value)
 	if err == nil && len(data) > maxAnswer {
@@ -90,6 +97,7 @@ type Event struct {
 	Sync     *record.Sync    `json:"sync,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Hint     string          `json:"hint,omitempty"`
+	Code     fault.Code      `json:"code,omitempty"` // the class of the error
 }
 
 // background is the work that outlives the request that asked for it. It ends when the
@@ -121,7 +129,7 @@ func (b *background) start(asked context.Context, run request.Run, progress func
 		}
 		last := Event{Sync: done}
 		if err != nil {
-			last.Error, last.Hint = err.Error(), fault.Hint(err)
+			last.Error, last.Hint, last.Code = err.Error(), fault.Hint(err), cmp.Or(fault.CodeOf(err), fault.CodeOther)
 		}
 		ended <- last
 	})

@@ -24,10 +24,10 @@ import (
 )
 
 // ErrNotRunning says that no agent answers on the control socket.
-var ErrNotRunning = errors.New("no agent answers on the control socket")
+var ErrNotRunning = fault.WithCode(errors.New("no agent answers on the control socket"), fault.CodeDaemon)
 
 // ErrNoAnswer says that the agent of another node does not answer.
-var ErrNoAnswer = errors.New("ask the agent")
+var ErrNoAnswer = fault.WithCode(errors.New("ask the agent"), fault.CodeDaemon)
 
 // Client talks to a running agent: over its control socket, or over another node's API.
 type Client struct {
@@ -175,7 +175,7 @@ func (c *Client) follow(ctx context.Context, endpoint string, asked any, progres
 		}
 		switch {
 		case event.Error != "":
-			return event.Sync, fault.New(fault.Place{}, event.Hint, "%s", event.Error)
+			return event.Sync, refusal{Error: event.Error, Hint: event.Hint, Code: event.Code}.err()
 		case event.Sync != nil:
 			return event.Sync, nil
 		default:
@@ -252,5 +252,5 @@ func readRefusal(response *http.Response) error {
 	if json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&said) != nil || said.Error == "" {
 		return fmt.Errorf("ask the agent: it answered %s", response.Status)
 	}
-	return refusedError{fault.New(fault.Place{}, said.Hint, "%s", said.Error), said.Survey}
+	return refusedError{said.err(), said.Survey}
 }

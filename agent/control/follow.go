@@ -14,7 +14,6 @@ import (
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
-	"coin.internal/coin-agent/internal/fault"
 )
 
 // Events asks for the events after the one of an ID; all that are kept for "".
@@ -95,7 +94,7 @@ func (c *Client) followStream(ctx context.Context, endpoint string, each func(na
 			if name == errorMessage {
 				var said refusal
 				_ = json.Unmarshal([]byte(value), &said)
-				return fault.New(fault.Place{}, said.Hint, "%s", said.Error)
+				return said.err()
 			}
 			if err := each(name, []byte(value)); err != nil {
 				return err

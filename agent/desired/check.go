@@ -38,6 +38,7 @@ type Problem struct {
 	Place   fault.Place `json:"place"`
 	Message string      `json:"message"`
 	Hint    string      `json:"hint,omitempty"`
+	Code    fault.Code  `json:"code,omitempty"` // its class
 }
 
 // CheckConfig validates an environment's config.yml, and lists its nodes as far as it can
@@ -188,7 +189,7 @@ func problems(err error) []Problem {
 
 func problem(err error) Problem {
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Error() == err.Error() {
-		return Problem{Place: f.Place, Message: f.Message, Hint: fault.Hint(err)}
+		return Problem{Place: f.Place, Message: f.Message, Hint: fault.Hint(err), Code: cmp.Or(fault.CodeOf(err), fault.CodeFiles)}
 	}
-	return Problem{Message: err.Error(), Hint: fault.Hint(err)}
+	return Problem{Message: err.Error(), Hint: fault.Hint(err), Code: cmp.Or(fault.CodeOf(err), fault.CodeFiles)}
 }

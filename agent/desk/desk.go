@@ -21,6 +21,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/internal/durations"
 )
 
 // longestPause is a year: a longer pause is a typing error.
@@ -200,9 +201,9 @@ func (d *Desk) Pause(actor audit.Actor, asked request.Pause) (*record.Pause, err
 	pause := &record.Pause{Actor: actor, Reason: why, Since: time.Now().UTC()}
 	detail := "until a user resumes: " + why
 	if asked.For != "" {
-		length, err := time.ParseDuration(asked.For)
+		length, err := durations.Parse(asked.For)
 		if err != nil || length <= 0 || length > longestPause {
-			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 30m", "%q is not a valid pause duration", asked.For)
+			return nil, request.Refuse(request.Invalid, "write a duration such as 2h or 2d", "%q is not a valid pause duration", asked.For)
 		}
 		pause.Until = pause.Since.Add(length)
 		detail = fmt.Sprintf("until %s: %s", pause.Until.Format(time.RFC3339), why)

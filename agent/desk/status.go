@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/anchor"
+	"coin.internal/coin-agent/agent/explain"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/publish"
@@ -46,7 +47,7 @@ func (d *Desk) Status() report.Status {
 	status.Version, status.Running, status.PID, status.Started = daemon.Version, true, os.Getpid(), daemon.Started
 	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
 	for _, one := range fault.All(v.Forbidden) {
-		status.Forbidden = append(status.Forbidden, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+		status.Forbidden = append(status.Forbidden, record.Fault{Error: one.Error(), Hint: fault.Hint(one), Code: fault.CodePolicy})
 	}
 	if v.Health.State != "" {
 		status.Health = &v.Health
@@ -62,7 +63,7 @@ func (d *Desk) Status() report.Status {
 		status.Group = v.Group
 	}
 	if v.LookError != nil {
-		status.PollError, status.PollHint = v.LookError.Error(), fault.Hint(v.LookError)
+		status.PollError, status.PollHint, status.PollCode = v.LookError.Error(), fault.Hint(v.LookError), explain.Code(v.LookError, "")
 	}
 	if daemon.Reports != nil {
 		health := daemon.Reports.Health()

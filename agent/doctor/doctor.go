@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type Finding struct {
 	Grade   Grade  `json:"grade"`
 	Text    string `json:"text"`
 	Hint    string `json:"hint,omitempty"`
+
+	Code fault.Code `json:"code,omitempty"` // the class of the error
 }
 
 // MarshalText gives the grade without its padding.
@@ -155,7 +158,7 @@ func (d *doctor) add(subject, text string, err error) {
 		if errors.As(err, &unsure) {
 			grade = Doubtful
 		}
-		d.findings = append(d.findings, Finding{Subject: subject, Grade: grade, Text: one.Error(), Hint: fault.Hint(one)})
+		d.findings = append(d.findings, Finding{Subject: subject, Grade: grade, Text: one.Error(), Hint: fault.Hint(one), Code: cmp.Or(fault.CodeOf(one), fault.CodeOther)})
 	}
 }
 

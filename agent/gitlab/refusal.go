@@ -46,6 +46,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Err.Error() }
 
+// FaultCode gives the class of the error.
+func (e *Error) FaultCode() fault.Code { return fault.CodeGitLab }
+
 // Unwrap returns the fault with its hint.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -47,6 +47,7 @@ type Service struct {
 	Restarts int    `json:"restarts,omitempty"` // within the window
 	ExitCode int    `json:"exit_code,omitempty"`
 	Error    string `json:"error,omitempty"` // the engine's words about the last ended task
+	Node     string `json:"node,omitempty"`  // that it ran on
 
 	Since   time.Time `json:"since"`             // when it stopped being healthy; of a healthy one, when its last task ended
 	Crashes bool      `json:"crashes,omitempty"` // a replica ends again and again: waiting does not help
@@ -208,7 +209,7 @@ func (m *memory) see(now time.Time, service deploy.ServiceStatus, since time.Tim
 	one := Service{Name: service.Name, Running: service.Running, Desired: service.Desired}
 	if !service.OneShot {
 		last := m.remember(since, ended)
-		one.Restarts, one.ExitCode, one.Error = len(m.ended), last.ExitCode, last.Error
+		one.Restarts, one.ExitCode, one.Error, one.Node = len(m.ended), last.ExitCode, last.Error, last.Node
 	}
 	worst := m.worstReplica()
 	if state := judge(service, worst); state != m.seen {

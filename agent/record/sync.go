@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // Sync is one attempt to bring a stack to a revision.
@@ -40,6 +41,8 @@ type Sync struct {
 	Hint      string   `json:"hint,omitempty"`
 	Faults    []Fault  `json:"faults,omitempty"` // each of them, where there are several
 	Warnings  []string `json:"warnings,omitempty"`
+
+	Code fault.Code `json:"code,omitempty"` // the class of the error: `agent explain`
 
 	Plan       json.RawMessage `json:"plan,omitempty"`
 	PlanDigest string          `json:"plan_digest,omitempty"`
@@ -84,6 +87,8 @@ type Sync struct {
 type Fault struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
+
+	Code fault.Code `json:"code,omitempty"` // its class, as far as it is known
 }
 
 // All lists the errors of a failed sync.
@@ -91,7 +96,7 @@ func (s *Sync) All() []Fault {
 	if len(s.Faults) > 0 || s.Error == "" {
 		return s.Faults
 	}
-	return []Fault{{Error: s.Error, Hint: s.Hint}}
+	return []Fault{{Error: s.Error, Hint: s.Hint, Code: s.Code}}
 }
 
 // FailedAt gives the stage that failed, also while a rollback runs.

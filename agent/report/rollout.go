@@ -13,7 +13,8 @@ import (
 // Rollout is the state of the services that a sync waits for, or that a failed sync
 // waited for.
 type Rollout struct {
-	Started  time.Time              `json:"started"` // when the wait began
+	Started  time.Time              `json:"started"`        // when the wait began
+	Until    time.Time              `json:"until,omitzero"` // when it ends at the latest; zero if that is not known
 	Services []deploy.ServiceResult `json:"services"`
 }
 

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -54,6 +55,7 @@ type Status struct {
 	NextPoll  time.Time     `json:"next_poll,omitzero"`
 	PollError string        `json:"poll_error,omitempty"`
 	PollHint  string        `json:"poll_hint,omitempty"`
+	PollCode  fault.Code    `json:"poll_code,omitempty"` // the class of the error
 
 	Policy *policy.State `json:"policy,omitempty"` // of the node; nil if it is not known
 

@@ -113,6 +113,9 @@ type Refused struct {
 
 func (r Refused) Error() string { return r.Err.Error() }
 
+// FaultCode gives the class of the error.
+func (r Refused) FaultCode() fault.Code { return fault.CodeRefused }
+
 // Unwrap gives the error with its hint.
 func (r Refused) Unwrap() error { return r.Err }
 

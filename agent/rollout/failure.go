@@ -35,7 +35,7 @@ const maxListed = 1000
 // others, and the list of all when there are several.
 func faults(err error) (text, hint string, all []record.Fault) {
 	for _, one := range fault.All(err) {
-		all = append(all, record.Fault{Error: one.Error(), Hint: fault.Hint(one)})
+		all = append(all, record.Fault{Error: one.Error(), Hint: fault.Hint(one), Code: fault.CodeOf(one)})
 	}
 	text, hint = all[0].Error, all[0].Hint
 	if len(all) == 1 {

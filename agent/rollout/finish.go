@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coin.internal/coin-agent/agent/explain"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 )
@@ -108,7 +109,8 @@ func (f *forward) fail(err error) error {
 		sync.Stage, err = at.stage, at.err
 	}
 	sync.Error, sync.Hint, sync.Faults = faults(err)
-	a.use.Log.Error("sync failed", "revision", record.Short(sync.Commit), "stage", sync.Stage, "error", sync.Error, "hint", sync.Hint)
+	sync.Code = explain.Code(err, sync.Stage)
+	a.use.Log.Error("sync failed", "revision", record.Short(sync.Commit), "stage", sync.Stage, "error", sync.Error, "hint", sync.Hint, "code", sync.Code)
 	return nil
 }
 

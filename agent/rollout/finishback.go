@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/explain"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
@@ -163,8 +164,10 @@ func (b *back) fail(err error) error {
 	}
 	if whole.Error == "" {
 		whole.Stage, whole.Error, whole.Hint, whole.Faults = record.StageRollback, text, hint, all
+		whole.Code = explain.Code(err, record.StageRollback)
 	}
-	a.use.Log.Error("cannot roll back", "revision", record.Short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint)
+	a.use.Log.Error("cannot roll back", "revision", record.Short(whole.Commit), "to", report.Target(taken), "error", text, "hint", hint,
+		"code", explain.Code(err, record.StageRollback))
 	if !refused {
 		return nil // the end of the attempt has recorded it
 	}

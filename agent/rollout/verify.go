@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -69,7 +70,7 @@ func (f follower) follow(ctx context.Context, stack *compose.Stack, before strin
 		}
 	}
 	started := time.Now()
-	longest := timeout
+	longest := cmp.Or(timeout, deploy.DefaultTimeout)
 	for _, spec := range stack.Services {
 		longest = max(longest, compose.Timeout(spec.Labels))
 	}
@@ -78,7 +79,7 @@ func (f follower) follow(ctx context.Context, stack *compose.Stack, before strin
 		Timeout: timeout,
 		Changed: begun.Changed(),
 		Progress: func(result deploy.Result) {
-			a.use.Screen.Services(&report.Rollout{Started: started, Services: result.Services})
+			a.use.Screen.Services(&report.Rollout{Started: started, Until: started.Add(longest), Services: result.Services})
 			a.show(before + report.WaitingText(result))
 		},
 	})

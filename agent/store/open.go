@@ -28,10 +28,10 @@ const FileName = "state.db"
 const version = 2
 
 // ErrLocked says that another process holds the state file: the daemon runs.
-var ErrLocked = errors.New("the state file is in use by a running agent")
+var ErrLocked = fault.WithCode(errors.New("the state file is in use by a running agent"), fault.CodeState)
 
 // ErrDamaged says that the state file cannot be read.
-var ErrDamaged = errors.New("the state file is damaged")
+var ErrDamaged = fault.WithCode(errors.New("the state file is damaged"), fault.CodeState)
 
 // Open opens the state file in dir, which it makes (0700) when it is missing. It checks
 // the file first, and migrates one of an older schema, of which it keeps a copy. owner is

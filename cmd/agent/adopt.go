@@ -43,14 +43,14 @@ adoption, shows the plan, asks, and rolls out what was adopted.`,
 			return usageError{fault.New(fault.Place{}, "`agent adopt` without --yes shows the plan and its digest", "--yes needs --plan")}
 		}
 		if !once {
-			if err := adopt(cmd.Context(), a, a.client(), asked, terminal{cmd.InOrStdin(), yes}); err != nil {
+			if err := adopt(cmd.Context(), a, a.client(), asked, confirmation{cmd.InOrStdin(), yes}); err != nil {
 				return err
 			}
 			newPrinter(a.stdout).line("`agent status` shows the progress")
 			return nil
 		}
 		return a.alone(cmd.Context(), "use `agent adopt` without --once", func(p *parts) error {
-			if err := adopt(cmd.Context(), a, &here{a, p}, asked, terminal{cmd.InOrStdin(), yes}); err != nil {
+			if err := adopt(cmd.Context(), a, &here{a, p}, asked, confirmation{cmd.InOrStdin(), yes}); err != nil {
 				return err
 			}
 			return a.outcome(a.once(cmd.Context(), p, agent.Asked{}))
@@ -86,15 +86,15 @@ func (h *here) Adopt(_ context.Context, asked request.Adopt) (*record.Consent, e
 	return h.parts.desk.Adopt(audit.Self(), asked)
 }
 
-// terminal is where the user confirms, unless yes says that they did.
-type terminal struct {
+// confirmation is where the user confirms, unless yes says that they did.
+type confirmation struct {
 	stdin io.Reader
 	yes   bool
 }
 
 // adopt shows what the waiting rollout takes over, asks for confirmation, and adopts exactly
 // that.
-func adopt(ctx context.Context, a *app, by adopter, asked request.Adopt, at terminal) error {
+func adopt(ctx context.Context, a *app, by adopter, asked request.Adopt, at confirmation) error {
 	plan, err := by.PlanAdoption(ctx)
 	if err != nil {
 		return err

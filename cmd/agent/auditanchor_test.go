@@ -35,7 +35,7 @@ func TestAuditAnchored(t *testing.T) {
 	l.running(first)
 	l.anchored()
 	l.mustRun(exitDone, []string{"whole", "keyed ", "issue #17 agrees with the log up to entry"}, "audit", "verify", "--anchor")
-	l.mustRun(exitDone, []string{"anchors   issue #17: entry ", "syslog "}, "status")
+	l.mustRun(exitDone, []string{"anchors   issue #17: entry ", "syslog "}, "status", "--all")
 	l.mustRun(exitDone, []string{"the heads go to issue #17; the heads go to syslog"}, "doctor")
 	if found := received(t, syslog); !strings.Contains(found, "coin-agent[") || !strings.Contains(found, "Audit log of sandbox/node3: entry ") {
 		t.Errorf("the syslog has %q", found)

@@ -207,7 +207,7 @@ func told(t *testing.T, who, output string, want []said, prefix, hint string) {
 	lines := strings.Split(output, "\n")
 	var found []int
 	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimSpace(line), prefix) {
+		if strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(line, "  cause"), " "), prefix) {
 			found = append(found, i)
 		}
 	}

@@ -33,7 +33,7 @@ func TestDelivery(t *testing.T) {
 			l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
 		}
 		l.looks(1) // it may just have been started
-		l.mustRun(exitDone, []string{"all statuses delivered"}, "status")
+		l.mustRun(exitDone, []string{"all statuses delivered"}, "status", "--all")
 		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 0`)
 	}
 
@@ -81,7 +81,7 @@ func TestDelivery(t *testing.T) {
 		l.until("the new token's end", func(s report.Status) bool {
 			return len(s.Tokens) == 1 && s.Tokens[0].Expires.Equal(token.Expires.UTC().Truncate(24*time.Hour))
 		})
-		l.mustRun(exitDone, []string{"tokens    gitlab_token_file: expires " + token.Expires.UTC().Format(time.DateOnly)}, "status")
+		l.mustRun(exitDone, []string{"tokens    gitlab_token_file: expires " + token.Expires.UTC().Format(time.DateOnly)}, "status", "--all")
 		l.metric(fmt.Sprintf(`coin_agent_token_expires_timestamp_seconds{environment="sandbox",node="node3",token="gitlab_token_file"} %s`,
 			strconv.FormatFloat(float64(token.Expires.UTC().Truncate(24*time.Hour).Unix()), 'g', -1, 64)))
 		if strings.Contains(l.logText(), renewed) || strings.Contains(l.logText(), gitlabtest.Secret) {

@@ -100,7 +100,7 @@ func (a *app) fleetList(ctx context.Context, apis []string) (list fleet.List, er
 // watchFleet shows the nodes until ctx ends: on a terminal in one place, in a pipe a line for
 // each change, and as JSON a list a line.
 func (a *app) watchFleet(ctx context.Context, list fleet.List, output string, poll time.Duration) error {
-	terminal, changed := newScreen(a.stdout), changes{a.stdout, map[string]string{}}
+	onScreen, changed := newScreen(a.stdout), changes{a.stdout, map[string]string{}}
 	for {
 		members, err := list.Read(ctx)
 		var refused *gitlab.Error
@@ -119,10 +119,12 @@ func (a *app) watchFleet(ctx context.Context, list fleet.List, output string, po
 				return fmt.Errorf("print: %w", marshalErr)
 			}
 			err = changed.print("", map[string]string{"": string(visible.JSON(data))})
-		case terminal != nil:
+		case onScreen != nil:
 			var text strings.Builder
-			err = printPage(printer{Writer: &text, colour: newPrinter(a.stdout).colour}, fleetScreen, members)
-			terminal.draw(text.String())
+			p := newPrinter(a.stdout)
+			p.Writer = &text
+			err = printPage(p, fleetScreen, members)
+			onScreen.draw(text.String())
 		default:
 			lines := map[string]string{}
 			for _, m := range members {

@@ -89,9 +89,15 @@ func (f *follower) redraw() {
 		return
 	}
 	var text strings.Builder
-	if printPage(printer{Writer: &text, colour: f.out.colour}, rolloutScreen, f.rollout) == nil {
+	if printPage(printer{Writer: &text, colour: f.out.colour, width: f.width()}, rolloutScreen, rolloutView{rollout: f.rollout}) == nil {
 		f.screen.draw(text.String())
 	}
+}
+
+// width gives the columns of the terminal, which may have changed.
+func (f *follower) width() int {
+	width, _ := f.screen.size()
+	return width
 }
 
 // changes prints lines about things, each when it differs from the last one about its thing.

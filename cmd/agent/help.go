@@ -91,12 +91,7 @@ func printUsage(cmd *cobra.Command) error {
 		fmt.Fprintf(&text, "\n\nExamples:\n%s", cmd.Example)
 	}
 	if cmd.HasAvailableSubCommands() {
-		text.WriteString("\n\nAvailable Commands:")
-		for _, one := range cmd.Commands() {
-			if one.IsAvailableCommand() || one.Name() == "help" {
-				fmt.Fprintf(&text, "\n  %-*s %s", one.NamePadding(), one.Name(), one.Short)
-			}
-		}
+		listCommands(&text, cmd)
 	}
 	if cmd.HasAvailableLocalFlags() {
 		fmt.Fprintf(&text, "\n\nFlags:\n%s", strings.TrimRight(cmd.LocalFlags().FlagUsages(), " \n"))
@@ -110,6 +105,44 @@ func printUsage(cmd *cobra.Command) error {
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStderr(), text.String())
 	return err
+}
+
+// listCommands lists the commands below a command by their groups, in the order of the groups.
+func listCommands(text *strings.Builder, cmd *cobra.Command) {
+	list := func(title string, belongs func(*cobra.Command) bool) {
+		begun := false
+		for _, one := range cmd.Commands() {
+			if !belongs(one) || !one.IsAvailableCommand() && one.Name() != "help" {
+				continue
+			}
+			if !begun {
+				text.WriteString("\n\n" + title)
+				begun = true
+			}
+			fmt.Fprintf(text, "\n  %-*s %s", one.NamePadding(), one.Name(), one.Short)
+		}
+	}
+	for _, group := range cmd.Groups() {
+		list(group.Title, func(one *cobra.Command) bool { return one.GroupID == group.ID })
+	}
+	title := "Commands:"
+	if len(cmd.Groups()) > 0 {
+		title = "Others:"
+	}
+	list(title, func(one *cobra.Command) bool { return one.GroupID == "" })
+}
+
+// printUsageOf prints, after a wrong command line, how its command is used.
+func (a *app) printUsageOf(cmd *cobra.Command) {
+	if cmd == nil || !cmd.HasParent() {
+		return
+	}
+	fmt.Fprintf(a.stderr, "agent: usage: %s\n", cmd.UseLine())
+	for line := range strings.SplitSeq(cmd.Example, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(a.stderr, "agent: example: %s\n", line)
+		}
+	}
 }
 
 var exitCodes = strconv.Itoa(exitDone) + " done or in sync, " + strconv.Itoa(exitError) + " error, " +

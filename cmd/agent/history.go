@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/durations"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -38,6 +37,9 @@ func historyCommand(a *app) *cobra.Command {
 		if query.Since, err = sinceWhen(since, time.Now()); err != nil {
 			return usageError{err}
 		}
+		if query.Limit < 1 {
+			return usageError{fault.New(fault.Place{}, "leave it out for 20", "--limit %d lists nothing", query.Limit)}
+		}
 		syncs, err := readHistory(cmd.Context(), a, query)
 		if err != nil {
 			return err
@@ -58,13 +60,8 @@ func sinceWhen(text string, now time.Time) (time.Time, error) {
 	if at, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
 		return at, nil
 	}
-	ago, err := time.ParseDuration(text)
-	if days, found := strings.CutSuffix(text, "d"); found {
-		var n int
-		n, err = strconv.Atoi(days)
-		ago = time.Duration(n) * 24 * time.Hour
-	}
-	if err != nil || ago < 0 {
+	ago, err := durations.Parse(text)
+	if err != nil {
 		return time.Time{}, fault.New(fault.Place{}, "write 24h, 7d, 2026-01-31 or 2026-01-31T08:00:00Z", "%q is not a time", text)
 	}
 	return now.Add(-ago), nil

@@ -144,7 +144,7 @@ func TestColoursAreTheAgentsOwn(t *testing.T) {
 	if err := printPage(colourful, planScreen, plan); err != nil {
 		t.Fatal(err)
 	}
-	if err := printPage(colourful, statusScreen, report.Status{Environment: hostile, PollError: hostile, Running: true, Next: hostile}); err != nil {
+	if err := printPage(colourful, statusScreen, statusView{status: report.Status{Environment: hostile, PollError: hostile, Running: true, Next: hostile}}); err != nil {
 		t.Fatal(err)
 	}
 	colours := regexp.MustCompile(`\x1b\[(?:0|2|31|32|33)m`)

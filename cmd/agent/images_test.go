@@ -119,7 +119,8 @@ func TestImagesFromARegistry(t *testing.T) {
 	if text := strings.Join(status.Sync.Warnings, "\n"); !strings.Contains(text, refused) || !strings.Contains(text, "the running digest is kept") {
 		t.Errorf("warnings: %s", text)
 	}
-	l.mustRun(exitDone, []string{"warning: image " + registry.Address, "the running digest is kept"}, "status")
+	l.mustRun(exitDone, []string{"warning", ": agent show "}, "status")
+	l.mustRun(exitDone, []string{"warning   image " + registry.Address, "the running digest is kept"}, "show", "latest")
 	registry.Stop()
 	l.mustRun(exitDone, []string{"does not answer"}, "diff")
 	l.mustRun(exitDone, nil, "sync", "--wait")

@@ -39,6 +39,9 @@ agent restarts.`,
 	flags.IntVarP(&asked.Lines, "lines", "n", 100, "number of lines, up to 1000")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		asked.Service = args[0]
+		if asked.Lines < 1 || asked.Lines > mostLines {
+			return usageError{fmt.Errorf("--lines %d: ask for 1 to %d lines", asked.Lines, mostLines)}
+		}
 		show := func(line deploy.LogLine) error { return a.printLine(line, *output) }
 		if asked.Follow {
 			return a.followLogs(cmd.Context(), asked, show)

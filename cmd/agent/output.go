@@ -13,17 +13,25 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/terminal"
 	"coin.internal/coin-agent/internal/visible"
 )
 
-// printer writes text for users: with colour on a terminal, plain in a pipe.
+// printer writes text for users: with colour and as wide as the terminal is, plain in a pipe.
 type printer struct {
 	io.Writer
 	colour bool
+	width  int // columns; 0: as wide as the text is
+	height int // rows; 0: any number
 }
 
 func newPrinter(w io.Writer) printer {
-	return printer{Writer: w, colour: isTerminal(w) && os.Getenv("NO_COLOR") == ""}
+	p := printer{Writer: w}
+	if file, ok := w.(*os.File); ok && isTerminal(w) {
+		p.width, p.height, _ = terminal.Size(file)
+		p.colour = os.Getenv("NO_COLOR") == ""
+	}
+	return p
 }
 
 // isTerminal reports whether a command reads from or writes to a terminal.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/durations"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 func pauseCommand(a *app) *cobra.Command {
@@ -22,15 +25,26 @@ agent status and the commit that waits show it.`,
 		Example: `  agent pause --for 2h --reason "the database is being moved"`,
 		Args:    noArgs,
 	}
-	cmd.Flags().StringVar(&asked.For, "for", "", "duration, such as 2h (default: until agent resume)")
+	cmd.Flags().StringVar(&asked.For, "for", "", "duration, such as 2h or 2d (default: until agent resume)")
+	until := cmd.Flags().String("until", "", "time at which the pause ends, such as 18:30, 2026-01-31T08:00 or 2026-01-31T08:00:00Z")
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded (required)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := wantReason(asked.Reason); err != nil {
 			return err
 		}
+		if err := onlyOne(cmd, "for", "until"); err != nil {
+			return err
+		}
+		if *until != "" {
+			at, err := untilWhen(*until, time.Now())
+			if err != nil {
+				return usageError{err}
+			}
+			asked.For = time.Until(at).Round(time.Second).String()
+		}
 		if asked.For != "" {
-			if length, err := time.ParseDuration(asked.For); err != nil || length <= 0 {
-				return usageError{fmt.Errorf("--for %q is not a valid duration: write it as 2h or 30m", asked.For)}
+			if length, err := durations.Parse(asked.For); err != nil || length <= 0 {
+				return usageError{cmp.Or(err, error(fault.New(fault.Place{}, "write it as 2h, 30m or 2d", "--for %s is no time", asked.For)))}
 			}
 		}
 		pause, err := a.client().Pause(cmd.Context(), asked)
@@ -71,6 +85,33 @@ rollout that is due then starts at once, unless another gate waits.`,
 		return nil
 	}
 	return cmd
+}
+
+// untilWhen reads a time that is to come. A time without a zone is of this machine's, and a time
+// without a day is the next one.
+func untilWhen(text string, now time.Time) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04"} {
+		if err != nil {
+			at, err = time.ParseInLocation(layout, text, now.Location())
+		}
+	}
+	if err != nil {
+		var of time.Time
+		if of, err = time.Parse("15:04", text); err == nil {
+			at = time.Date(now.Year(), now.Month(), now.Day(), of.Hour(), of.Minute(), 0, 0, now.Location())
+			if !at.After(now) {
+				at = at.AddDate(0, 0, 1)
+			}
+		}
+	}
+	if err != nil {
+		return at, fault.New(fault.Place{}, "write 18:30, 2026-01-31T08:00 or 2026-01-31T08:00:00Z", "%q is not a time", text)
+	}
+	if !at.After(now) {
+		return at, fault.New(fault.Place{}, "name a time that is to come", "%s is over", text)
+	}
+	return at, nil
 }
 
 // wantReason refuses a command line without a reason as wrong usage.

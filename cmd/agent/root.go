@@ -50,6 +50,9 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// FaultCode gives the class of the error.
+func (usageError) FaultCode() fault.Code { return fault.CodeUsage }
+
 // app holds what the commands share.
 type app struct {
 	stdin          *os.File
@@ -71,11 +74,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return a.exit(root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	return a.exit(cmd, err)
 }
 
-// exit prints an error and gives the exit code.
-func (a *app) exit(err error) int {
+// exit prints the error of a command and gives the exit code.
+func (a *app) exit(cmd *cobra.Command, err error) int {
 	var usage usageError
 	failed := exitError
 	if own := (codeError{}); errors.As(err, &own) {
@@ -97,7 +101,11 @@ func (a *app) exit(err error) int {
 		if fault.Hint(err) == "" {
 			fmt.Fprintln(a.stderr, "agent: hint: agent --help lists the commands and flags")
 		}
+		a.printUsageOf(cmd)
 		return exitUsage
+	}
+	if code := fault.CodeOf(err); code != "" {
+		fmt.Fprintf(a.stderr, "agent: code: %s; `agent explain %s` describes it\n", code, code)
 	}
 	return failed
 }
@@ -114,13 +122,12 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "agent",
 		Short:         "Keeps a Docker Swarm stack in sync with git",
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Name() != "version" { // it is printed even if the settings are invalid
-				if err := a.readSettings(cmd); err != nil {
-					return err
-				}
+			if err := a.settingsFor(cmd); err != nil {
+				return err
 			}
 			if err := a.useHost(cmd); err != nil {
 				return err
@@ -138,15 +145,37 @@ func (a *app) root() *cobra.Command {
 	a.host.add(root)
 	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), versionCommand(a))
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), versionCommand(a), explainCommand(a))
+	grouped(root)
+	completed(a, root)
 	explainSettings(root)
 	return root
 }
 
+// settingsFor reads the settings that a command needs. What works with a folder of files does not
+// need the file of this machine: it says that it leaves a wrong one out.
+func (a *app) settingsFor(cmd *cobra.Command) error {
+	if slices.Contains([]string{"version", "explain", "completion", "help"}, cmd.Name()) || cmd.HasParent() && cmd.Parent().Name() == "completion" {
+		return nil
+	}
+	err := a.readSettings(cmd, true)
+	repo := cmd.Flags().Lookup("repo")
+	folder := cmd.Name() == "check" || repo != nil && repo.Changed
+	if _, asked := a.configName(); err == nil || asked || !folder || errors.As(err, new(usageError)) {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "agent: warning: the settings are not used: %s\n", visible.Lines(err.Error(), "  "))
+	a.settings = settings.Default()
+	return a.readSettings(cmd, false)
+}
+
 // readSettings reads the settings. Flags override COIN_AGENT_* variables, which
 // override the settings file. The error lists all that is wrong.
-func (a *app) readSettings(cmd *cobra.Command) error {
-	faults := []error{a.readConfig(cmd.Name() == "init")}
+func (a *app) readSettings(cmd *cobra.Command, file bool) error {
+	var faults []error
+	if file {
+		faults = append(faults, a.readConfig(cmd.Name() == "init"))
+	}
 	known := map[string]bool{}
 	set := func(field settings.Field, from, text string) {
 		a.overridden[field.Name] = true
@@ -204,7 +233,7 @@ func (a *app) readConfig(made bool) error {
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("read settings: %w", err), "name the settings file with --config")
 	}
-	return a.settings.ReadYAML(name, data)
+	return fault.WithCode(a.settings.ReadYAML(name, data), fault.CodeSettings)
 }
 
 // noArgs refuses arguments as wrong usage.

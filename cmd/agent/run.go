@@ -153,9 +153,9 @@ func (a *app) logger() (*slog.Logger, error) {
 	}
 	switch a.settings.LogFormat {
 	case "json":
-		return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: &a.level})), nil
+		return slog.New(codes{slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: &a.level})}), nil
 	case "text":
-		return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: &a.level, NoColor: !newPrinter(a.stderr).colour, ReplaceAttr: visibleAttr})), nil
+		return slog.New(codes{tint.NewTextHandler(a.stderr, &tint.Options{Level: &a.level, NoColor: !newPrinter(a.stderr).colour, ReplaceAttr: visibleAttr})}), nil
 	}
 	return nil, usageError{fmt.Errorf("unknown log format %q: use text or json", a.settings.LogFormat)}
 }

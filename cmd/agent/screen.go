@@ -5,9 +5,8 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"coin.internal/coin-agent/internal/terminal"
 )
 
 // screen shows text on a terminal and replaces it with the next text.
@@ -25,11 +24,11 @@ func newScreen(w io.Writer) *screen {
 		return nil
 	}
 	return &screen{Writer: w, size: func() (int, int) {
-		size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ) //nolint:gosec // a file descriptor fits
-		if err != nil || size.Col == 0 || size.Row == 0 {
+		width, height, known := terminal.Size(file)
+		if !known {
 			return 80, 24
 		}
-		return int(size.Col), int(size.Row)
+		return width, height
 	}}
 }
 
@@ -47,7 +46,7 @@ func (s *screen) draw(text string) {
 	}
 	out.WriteString("\r\x1b[J")
 	for _, line := range lines {
-		out.WriteString(cut(line, width) + "\n")
+		out.WriteString(terminal.Cut(line, width) + "\n")
 	}
 	s.drawn = len(lines)
 	_, _ = io.WriteString(s.Writer, out.String())
@@ -55,25 +54,3 @@ func (s *screen) draw(text string) {
 
 // keep leaves the drawn text on the terminal; the next draw starts below it.
 func (s *screen) keep() { s.drawn = 0 }
-
-// cut shortens a line to a number of columns; colour codes do not count.
-func cut(line string, width int) string {
-	column, coloured := 0, false
-	for i := 0; i < len(line); {
-		if end := strings.IndexByte(line[i:], 'm'); line[i] == '\x1b' && end > 0 {
-			coloured, i = true, i+end+1
-			continue
-		}
-		if column == width-1 && i+1 < len(line) && strings.TrimSpace(line[i:]) != "" && utf8.RuneCountInString(line[i:]) > 1 {
-			line = line[:i] + "…"
-			if coloured {
-				line += "\x1b[0m"
-			}
-			return line
-		}
-		_, size := utf8.DecodeRuneInString(line[i:])
-		i += size
-		column++
-	}
-	return line
-}

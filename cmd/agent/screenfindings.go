@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
@@ -10,11 +13,21 @@ import (
 
 // doctorScreen shows findings.
 func doctorScreen(s *page, findings []doctor.Finding) {
+	var left []string
+	needs := map[string]bool{}
 	for _, one := range findings {
+		if need, found := strings.CutPrefix(one.Text, "not looked at: it needs "); found {
+			left, needs[need] = append(left, one.Subject), true
+			continue
+		}
 		s.line(s.p.paint(gradeColours[one.Grade], string(one.Grade)), "  ", fmt.Sprintf("%-12s", one.Subject), " ", one.Text)
 		if one.Hint != "" {
 			s.line("      hint: ", one.Hint)
 		}
+	}
+	if len(left) > 0 {
+		s.line(s.yellow(string(doctor.Doubtful)), "  ", fmt.Sprintf("%-12s", "others"), " not looked at: ", strings.Join(left, ", "),
+			"; they need ", strings.Join(slices.Sorted(maps.Keys(needs)), "; "))
 	}
 }
 

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/internal/terminal"
 )
 
 // page is the text of a screen. Its lines begin with their line breaks, so that a line that
@@ -29,10 +29,23 @@ func printPage[T any](p printer, screen func(*page, T), data T) error {
 	if s.text.Len() == 0 {
 		return nil
 	}
-	if _, err := io.WriteString(p, strings.TrimPrefix(s.text.String(), "\n")+"\n"); err != nil {
+	if _, err := io.WriteString(p, strings.Join(s.lines(), "\n")+"\n"); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
+}
+
+// lines gives the lines of the page, wrapped where the output has a width.
+func (s *page) lines() []string {
+	lines := strings.Split(strings.TrimPrefix(s.text.String(), "\n"), "\n")
+	if s.p.width == 0 {
+		return lines
+	}
+	wrapped := make([]string, 0, len(lines))
+	for _, line := range lines {
+		wrapped = append(wrapped, terminal.Wrap(line, s.p.width)...)
+	}
+	return wrapped
 }
 
 // put adds values to the last line.
@@ -57,24 +70,6 @@ func (s *page) hint(text string) {
 	if text != "" {
 		s.indented("hint: ", text)
 	}
-}
-
-// table adds a table. Tabs divide its head. Colour goes into the last column only: its codes
-// would break the alignment of the other columns.
-func (s *page) table(head markup, rows func(row func(cells ...any))) {
-	text := string(head)
-	rows(func(cells ...any) {
-		texts := make([]string, 0, len(cells))
-		for _, cell := range cells {
-			texts = append(texts, string(shown(cell)))
-		}
-		text += "\n" + strings.Join(texts, "\t")
-	})
-	var aligned strings.Builder
-	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, text)
-	_ = w.Flush() // a Builder takes everything
-	s.text.WriteString(strings.TrimSuffix(aligned.String(), "\n"))
 }
 
 func (s *page) red(text string) markup    { return s.p.paint(red, text) }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"path"
-	"strings"
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -12,63 +10,85 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/tokens"
-	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/policy"
 )
 
-// statusScreen shows the status of a node.
-func statusScreen(s *page, status report.Status) {
-	s.put(status.Environment, "/", status.Node, "  ", verdict(s.p, status))
+// statusView is what a user asked of a status.
+type statusView struct {
+	status report.Status
+	all    bool // also what is as it should be
+}
+
+// statusScreen shows the status of a node, what matters most first: its verdict, the cause, and
+// what a user does next. Then come the services that are not healthy, and the rest.
+func statusScreen(s *page, of statusView) {
+	status := &of.status
+	s.put(status.Environment, "/", status.Node, "  ", verdict(s.p, *status))
 	if status.Mode != "" {
 		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
 	}
-	s.line("  stack     ", orDash(status.Stack))
-	s.followed(&status)
-	if status.Sync != nil {
-		s.lastSync(&status)
+	s.causes(status)
+	s.line("  next      ", status.Next)
+	switch {
+	case waiting(*status):
+		s.line()
+		s.line()
+		rolloutScreen(s, rolloutView{status.Rollout, status.Stack})
+	case len(status.Services) > 0 || len(status.Drift) > 0:
+		s.line()
+		s.services(of)
 	}
-	for _, one := range status.Contests {
-		s.line("  contested ", s.yellow(report.ContestText(status.Stack, one)), "; corrected again in ", until(one.Again))
+	if status.Sync != nil && len(status.Sync.Warnings) > 0 {
+		s.line(s.yellow(counted(len(status.Sync.Warnings), "warning", "warnings")), ": agent show ", status.Sync.ID)
 	}
-	for _, one := range status.Forbidden {
-		s.line("  refused   ", s.red("drift is not corrected: "+tidy(one.Error)))
-	}
-	for _, one := range status.Ignored {
-		s.line("  ignored   ", tidy(report.IgnoredText(status.Stack, one)))
+	s.logs(status)
+	s.line()
+	s.troubles(of)
+	s.followed(status)
+}
+
+// troubles adds what besides the services needs a user, and with --all also what does not.
+func (s *page) troubles(of statusView) {
+	status := of.status
+	if status.Policy != nil {
+		s.policy(status.Policy)
 	}
 	for _, one := range status.Tags {
 		s.line("  tag       ", s.yellow(tidy(one)))
 	}
-	if status.Group != "" {
-		s.line("  group     ", s.yellow(status.Group))
+	if health := status.GitLab; health != nil && (of.all || health.Undelivered != 0 || health.LastError != "" || health.Refused != nil) {
+		s.gitlab(health)
 	}
-	s.looking(&status)
-	if status.Policy != nil {
-		s.policy(status.Policy)
-	}
-	if status.GitLab != nil {
-		s.gitlab(status.GitLab)
-	}
-	s.tokens(status.Tokens)
-	for i, place := range status.Anchors {
-		s.anchor(i, place)
+	s.tokens(of)
+	shown := 0
+	for _, place := range status.Anchors {
+		if of.all || place.Left != 0 || place.Error != "" {
+			s.anchor(shown, place)
+			shown++
+		}
 	}
 	for _, one := range status.Overdue {
 		s.overdue(status.Environment, one)
 	}
-	if status.Notices != nil && len(status.Notices.Receivers) > 0 {
-		s.notices(status.Notices)
+	if health := status.Notices; health != nil && len(health.Receivers) > 0 && (of.all || troubledNotices(health)) {
+		s.notices(health)
 	}
-	if len(status.Services) > 0 {
-		s.services(status)
+	for _, one := range status.Ignored {
+		s.line("  ignored   ", tidy(report.IgnoredText(status.Stack, one)))
 	}
-	s.line()
-	s.line("next: ", status.Next)
 }
 
-// followed adds what the node follows, what was applied, and what holds it there.
+func troubledNotices(health *notify.Health) bool {
+	bad := health.Undelivered != 0 || health.Dropped != 0
+	for _, receiver := range health.Receivers {
+		bad = bad || receiver.Problem != nil || receiver.Refused != nil
+	}
+	return bad
+}
+
+// followed adds the stack, what the node follows, what was applied, the last sync and look.
 func (s *page) followed(status *report.Status) {
+	s.line("  stack     ", orDash(status.Stack))
 	if d := status.Desired; d != nil {
 		s.line("  desired   ", short(d.Commit), " ", d.Ref, "  ", byWhom(d.Subject, d.Author))
 	}
@@ -81,56 +101,21 @@ func (s *page) followed(status *report.Status) {
 			s.indented(s.yellow("no rollback returns to it: " + tidy(a.Unfit)))
 		}
 	}
-	if p := status.Pinned; p != nil {
-		s.line("  pinned    at ", short(p.Commit), " release ", orDash(p.Release), " since ", local(p.Since), " by ", p.By, after(": ", tidy(p.Reason)))
-	}
-	if p := status.Pause; p != nil {
-		s.line("  paused    until ", pauseEnd(p), ", since ", local(p.Since), " by ", p.Actor, ": ", tidy(p.Reason))
-	}
-}
-
-// lastSync adds the current or last sync.
-func (s *page) lastSync(status *report.Status) {
-	sync := status.Sync
-	s.line("  sync      #", sync.ID, " of ", short(sync.Commit), " (", sync.Trigger, ") ", sync.State)
-	if !sync.State.Final() {
-		s.put(" at ", sync.Stage)
-	}
-	s.put(", ", ago(sync.Started))
-	s.result(sync)
-	if status.Progress != "" && status.Rollout == nil {
-		s.indented(status.Progress)
-	}
-	const most = 3
-	for i, warning := range sync.Warnings {
-		if i < most {
-			s.indented(s.yellow("warning:"), " ", warning)
+	if sync := status.Sync; sync != nil {
+		s.line("  sync      #", sync.ID, " of ", short(sync.Commit), " (", sync.Trigger, ") ", sync.State)
+		if !sync.State.Final() {
+			s.put(" at ", sync.Stage)
+		}
+		s.put(", ", ago(sync.Started))
+		if sync.State == record.Succeeded && sync.Summary != "" {
+			s.indented(sync.Summary)
 		}
 	}
-	if more := len(sync.Warnings) - most; more > 0 {
-		s.indented(s.dim(counted(more, "more warning", "more warnings") + ": see `agent status -o json`"))
-	}
 	switch {
-	case status.Rollout == nil:
-	case sync.State.Final():
-		detailsScreen(s, status.Rollout)
-	default:
-		s.line()
-		s.line()
-		rolloutScreen(s, status.Rollout)
-		s.line()
-	}
-}
-
-// looking adds when the remote is looked at.
-func (s *page) looking(status *report.Status) {
-	switch {
-	case status.PollError != "" && (status.Sync == nil || status.PollError != status.Sync.Error):
-		s.line("  looking   ", s.red(status.PollError), "; again in ", until(status.NextPoll))
-		s.hint(status.PollHint)
-	case status.Running && status.LastLook.IsZero():
+	case !status.Running || failedLook(status):
+	case status.LastLook.IsZero():
 		s.line("  looking   for the first time since the agent started, ", ago(status.Started))
-	case status.Running:
+	default:
 		s.line("  looking   last ", ago(status.LastLook), ", next in ", until(status.NextPoll))
 	}
 }
@@ -161,14 +146,15 @@ func (s *page) gitlab(health *gitlab.Health) {
 	}
 }
 
-// tokens adds the GitLab tokens, with their problems.
-func (s *page) tokens(states []tokens.State) {
-	for i, token := range states {
-		name := "tokens    "
-		if i > 0 {
-			name = "          "
+// tokens adds the GitLab tokens with problems, and with --all the others.
+func (s *page) tokens(of statusView) {
+	name := "tokens    "
+	for _, token := range of.status.Tokens {
+		if !of.all && len(token.Problems) == 0 {
+			continue
 		}
 		s.line("  ", name, token.Setting, ": ")
+		name = "          "
 		if len(token.Problems) > 0 {
 			s.put(s.yellow(tidy(token.Line())))
 		} else {
@@ -225,124 +211,6 @@ func (s *page) notices(health *notify.Health) {
 			s.hint(refused.Hint)
 		}
 	}
-}
-
-// services adds the services, and what has drifted besides them.
-func (s *page) services(status report.Status) {
-	s.line()
-	s.line()
-	s.table("SERVICE\tIMAGE\tTASKS\tSEEN\tSTATE", func(row func(...any)) {
-		for _, one := range status.Services {
-			row(one.Name, path.Base(one.Image), tasks(one), ago(status.Observed), serviceState(s.p, one, report.DriftOf(&status, one.Name)))
-		}
-	})
-	for _, step := range report.Unlisted(&status) {
-		s.line(step.Name, ": ", s.yellow(report.DriftOf(&status, step.Name)))
-	}
-}
-
-// result adds the errors of a sync, the gates that it waits at, or what it did.
-func (s *page) result(sync *record.Sync) {
-	switch {
-	case sync.Error != "":
-		for _, one := range sync.All() {
-			s.indented(s.red(string(sync.Stage) + ": " + one.Error))
-			s.hint(one.Hint)
-		}
-		if sync.Transient {
-			s.indented("it is tried again automatically")
-		} else if sync.State == record.Failed {
-			s.indented("held: not tried again until a new commit or `agent retry`")
-		}
-	case sync.Waiting != "":
-		s.waiting(sync)
-	case sync.Summary != "":
-		s.indented(sync.Summary)
-	}
-	if text := checksText(sync); text != "" {
-		s.indented("checks: ", text)
-	}
-	if sync.Migration != nil {
-		s.indented("migrations: ", migrationText(sync.Migration))
-	}
-	back := sync.Rollback
-	switch {
-	case back == nil || sync.Unchanged || sync.State == record.Succeeded && sync.Degraded == "":
-	case sync.State == record.RolledBack:
-		if sync.Error != "" {
-			s.indented(s.yellow(tidy(sync.Summary)))
-		}
-	case back.Refused != "":
-		s.indented(s.red("not rolled back: " + tidy(back.Refused)))
-		s.hint(tidy(back.Hint))
-	default:
-		s.indented(s.yellow("rollback: " + tidy(report.Outcome(back))))
-		s.hint(tidy(back.Hint))
-	}
-}
-
-// waiting adds the gates that a sync waits at.
-func (s *page) waiting(sync *record.Sync) {
-	if text := report.Loosens(sync); len(sync.Gates) > 0 && text != "" {
-		s.indented(s.yellow(tidy(text)))
-	}
-	var last record.GateName
-	for _, gate := range sync.Gates {
-		if gate.Waiting == "" {
-			continue
-		}
-		last = gate.Name
-		s.indented("waiting: ", tidy(gate.Waiting))
-		if !gate.Since.IsZero() {
-			s.put(", for ", since(gate.Since))
-		}
-		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
-			s.put(", until ", clock(gate.Until))
-		}
-	}
-	if last == "" {
-		s.indented("waiting: ", tidy(sync.Waiting))
-	}
-}
-
-// detailsScreen shows the health output and the logs of the services that were not ready. Their
-// errors are in the faults of the sync.
-func detailsScreen(s *page, rollout *report.Rollout) {
-	lines := func(name string, lines []string) {
-		for i, line := range lines {
-			if i > 0 {
-				name = "        "
-			}
-			s.line("    ", name, printable(line))
-		}
-	}
-	for _, one := range rollout.Waiting() {
-		if len(one.Health) == 0 && len(one.Logs) == 0 {
-			continue
-		}
-		s.line("  ", one.Name, "  ", one.Ready, "/", one.Want, after(" on ", one.Node))
-		lines("health  ", one.Health)
-		lines("log     ", one.Logs)
-	}
-}
-
-// rolloutScreen shows the services that a rollout waits for, and for how long it has waited.
-func rolloutScreen(s *page, rollout *report.Rollout) {
-	waiting := rollout.Waiting()
-	s.put(len(rollout.Services)-len(waiting), " of ", len(rollout.Services), " services ready after ", since(rollout.Started))
-	if len(waiting) == 0 {
-		return
-	}
-	s.line()
-	s.table("SERVICE\tREADY\tSTATE\tWAITING FOR", func(row func(...any)) {
-		for _, one := range waiting {
-			message := shown(printable(report.Message(one)))
-			if one.State == deploy.Failed {
-				message = s.red(string(message))
-			}
-			row(one.Name, fmt.Sprint(one.Ready, "/", one.Want), one.State, message)
-		}
-	})
 }
 
 // migrationText gives the migrations of the database, as far as the agent read them.

@@ -17,9 +17,9 @@ func TestOverdueSecretsAreShown(t *testing.T) {
 	created := time.Now().Add(-100 * day)
 	var text strings.Builder
 	p := newPrinter(&text)
-	err := printPage(p, statusScreen, report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
+	err := printPage(p, statusScreen, statusView{status: report.Status{Environment: "sandbox", Node: "node3", Running: true, InSync: true, Overdue: []inventory.Rotation{
 		{Secret: "db_access", Name: "s_db_access.3", Created: created, Due: created.Add(90 * day)},
-	}})
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,21 +25,42 @@ func statusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "Show the desired state, the live state and the current sync", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
 	watch := cmd.Flags().Bool("watch", false, "show the status again after each change")
+	all := cmd.Flags().Bool("all", false, "list the healthy services, too, and all lines however small the terminal is")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *watch {
-			return watchStatus(cmd.Context(), a, *output)
+			return watchStatus(cmd.Context(), a, *output, *all)
 		}
 		status, err := readStatus(cmd.Context(), a)
 		if err != nil {
 			return err
 		}
-		err = printScreen(a.stdout, *output, statusScreen, status)
+		err = printStatus(a, *output, statusView{status, *all})
 		if err == nil && !status.Running {
 			return fault.WithHint(fmt.Errorf("%w %s", control.ErrNotRunning, a.settings.Socket), "start it: systemctl start coin-agent")
 		}
 		return differentIf(!status.InSync || !status.Healthy(), err)
 	}
 	return cmd
+}
+
+// printStatus prints a status. On a terminal it leaves out the last lines, which matter least,
+// where they would move the first ones out of sight.
+func printStatus(a *app, output string, of statusView) error {
+	if output == "json" {
+		return printJSON(a.stdout, of.status)
+	}
+	p := newPrinter(a.stdout)
+	s := &page{p: p}
+	statusScreen(s, of)
+	lines := s.lines()
+	if room := p.height - 1; !of.all && p.height > 5 && len(lines) > room {
+		left := len(lines) - room + 1
+		lines = append(lines[:room-1], fmt.Sprintf("… %d more lines: agent status --all", left))
+	}
+	if _, err := io.WriteString(p, strings.Join(lines, "\n")+"\n"); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
 }
 
 // readStatus asks the daemon. Without a daemon it reads the state file.

@@ -151,7 +151,7 @@ func TestStatusText(t *testing.T) {
 				change(&status, time.Now())
 				status.Next = report.NextFor(&status)
 				var text strings.Builder
-				if err := printPage(printer{Writer: &text}, statusScreen, status); err != nil {
+				if err := printPage(printer{Writer: &text}, statusScreen, statusView{status: status}); err != nil {
 					t.Fatal(err)
 				}
 				checkGolden(t, "testdata/status/"+name+".txt", text.String())

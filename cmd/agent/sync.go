@@ -77,11 +77,7 @@ func syncCommand(a *app) *cobra.Command {
 			if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
 				return err
 			}
-			if status, err := client.Status(cmd.Context()); err == nil && status.Mode != "" {
-				newPrinter(a.stdout).line("sync requested; the agent only observes (mode: observe): `agent status` shows what it would change")
-				return nil
-			}
-			newPrinter(a.stdout).line("sync requested; `agent status` shows the progress")
+			a.requested(cmd.Context())
 			return nil
 		},
 	}
@@ -93,6 +89,20 @@ func syncCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
 	cmd.Flags().StringVar(&why, "reason", "", "reason for overriding the freeze; it is recorded")
 	return cmd
+}
+
+// requested says that a sync was requested, and what holds it.
+func (a *app) requested(ctx context.Context) {
+	p := newPrinter(a.stdout)
+	status, err := a.client().Status(ctx)
+	switch {
+	case err == nil && status.Mode != "":
+		p.line("sync requested; the agent only observes (mode: observe): `agent status` shows what it would change")
+	case err == nil && status.Pause != nil:
+		p.line("sync requested; it waits until the pause ends: %s; by %s: %s", pauseEnd(status.Pause), status.Pause.Actor, printable(status.Pause.Reason))
+	default:
+		p.line("sync requested; `agent status` shows the progress")
+	}
 }
 
 // freezeOptions refuses an override without a reason, and a reason without one.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"os"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
@@ -13,12 +13,18 @@ import (
 	"coin.internal/coin-agent/internal/visible"
 )
 
-// watchStatus shows the status until ctx ends. On a terminal it redraws the status in
-// one place. In a pipe it prints a line for each change; as JSON, an object a line.
-func watchStatus(ctx context.Context, a *app, output string) error {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
+// watchPeriod is how often the status is read.
+const watchPeriod = 500 * time.Millisecond
+
+// watchStatus shows the status until ctx ends. On a terminal it takes the whole screen and its
+// keys. In a pipe it prints a line for each change; as JSON, an object a line.
+func watchStatus(ctx context.Context, a *app, output string, all bool) error {
+	if file, ok := a.stdout.(*os.File); ok && output == "text" && isTerminal(file) {
+		return watchOnScreen(ctx, a, file, all)
+	}
 	show := statusShower(a.stdout, output)
+	tick := time.NewTicker(watchPeriod)
+	defer tick.Stop()
 	for {
 		status, err := readStatus(ctx, a)
 		if ctx.Err() != nil {
@@ -38,7 +44,7 @@ func watchStatus(ctx context.Context, a *app, output string) error {
 	}
 }
 
-// statusShower gives the function that shows each status.
+// statusShower gives the function that shows each status in a pipe.
 func statusShower(stdout io.Writer, output string) func(report.Status) error {
 	changed := changes{stdout, map[string]string{}}
 	if output == "json" {
@@ -50,25 +56,14 @@ func statusShower(stdout io.Writer, output string) func(report.Status) error {
 			return changed.print("", map[string]string{"": string(visible.JSON(data))})
 		}
 	}
-	terminal := newScreen(stdout)
-	if terminal == nil {
-		return func(status report.Status) error {
-			if err := changed.print("", map[string]string{"": statusLine(status)}); err != nil {
-				return err
-			}
-			if waiting(status) {
-				return changed.print(roughly(time.Since(status.Rollout.Started))+"  ", rolloutLines(status.Rollout))
-			}
-			return changed.print("", serviceLines(status))
-		}
-	}
 	return func(status report.Status) error {
-		var text strings.Builder
-		if err := printPage(printer{Writer: &text, colour: newPrinter(stdout).colour}, statusScreen, status); err != nil {
+		if err := changed.print("", map[string]string{"": statusLine(status)}); err != nil {
 			return err
 		}
-		terminal.draw(text.String())
-		return nil
+		if waiting(status) {
+			return changed.print(roughly(time.Since(status.Rollout.Started))+"  ", rolloutLines(status.Rollout))
+		}
+		return changed.print("", serviceLines(status))
 	}
 }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// groups are the parts of the list of commands, in their order.
+var groups = []struct {
+	id, title string
+	commands  []string
+}{
+	{"look", "Look:", []string{"status", "history", "show", "logs", "events", "diff", "fleet", "wait", "explain"}},
+	{"act", "Act:", []string{"sync", "rollback", "retry", "approve", "adopt", "pause", "resume"}},
+	{"secrets", "Secrets:", []string{"secrets"}},
+	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
+	{"daemon", "Daemon:", []string{"init", "run", "version"}},
+}
+
+// commandExamples are those of commands that give none themselves, by what follows agent.
+var commandExamples = map[string]string{
+	"audit log":      "agent audit log --since 24h",
+	"audit verify":   "agent audit verify",
+	"check":          "agent check .\nagent check environments/production/nodes/node3",
+	"diff":           "agent diff\nagent diff --revision my-branch",
+	"doctor":         "agent doctor",
+	"policy show":    "agent policy show",
+	"render":         "agent render --repo . --environment production --node node3",
+	"run":            "agent run --config /etc/coin-agent/agent.yml",
+	"secrets rotate": "agent secrets rotate db_access --environment production --generate 32",
+	"secrets gc":     "agent secrets gc --dry-run",
+	"secrets list":   "agent secrets list",
+	"status":         "agent status\nagent status --watch\nagent status -o json",
+	"version":        "agent version -o json",
+	"secrets audit":  "agent secrets audit --environment production",
+}
+
+// grouped puts commands into their groups, and gives examples to those without.
+func grouped(root *cobra.Command) {
+	for _, group := range groups {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, name := range group.commands {
+			if command, _, err := root.Find([]string{name}); err == nil && command != root {
+				command.GroupID = group.id
+			}
+		}
+	}
+	for path, text := range commandExamples {
+		command, _, err := root.Find(strings.Fields(path))
+		if err == nil && command != root && command.Example == "" {
+			command.Example = "  " + strings.ReplaceAll(text, "\n", "\n  ")
+		}
+	}
+}

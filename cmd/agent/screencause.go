@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+)
+
+// causes adds why a node is as its verdict says.
+func (s *page) causes(status *report.Status) {
+	if failedLook(status) {
+		s.line("  looking   ", s.red(status.PollError), "; again in ", until(status.NextPoll))
+		s.hint(status.PollHint)
+	}
+	if status.Sync != nil {
+		s.named("cause", func() { s.result(status) })
+	}
+	if waiting(*status) {
+		s.late(status)
+	}
+	if status.Health != nil {
+		for _, one := range status.Health.Services {
+			if said := fmt.Sprintf("task: non-zero exit (%d)", one.ExitCode); one.ExitCode != 0 && one.Error != "" && one.Error != said {
+				s.line("  service   ", s.red(one.Short+": "+tidy(one.Error)), after(" on ", one.Node))
+			}
+		}
+	}
+	for _, one := range status.Contests {
+		s.line("  contested ", s.yellow(report.ContestText(status.Stack, one)), "; corrected again in ", until(one.Again))
+	}
+	for _, one := range status.Forbidden {
+		s.line("  refused   ", s.red("drift is not corrected: "+tidy(one.Error)))
+	}
+	if status.Group != "" {
+		s.line("  group     ", s.yellow(status.Group))
+	}
+	if p := status.Pinned; p != nil {
+		s.line("  pinned    at ", short(p.Commit), " release ", orDash(p.Release), " since ", local(p.Since), " by ", p.By, after(": ", tidy(p.Reason)))
+	}
+	if p := status.Pause; p != nil {
+		s.line("  paused    until ", pauseEnd(p), ", since ", local(p.Since), " by ", p.Actor, ": ", tidy(p.Reason))
+	}
+}
+
+// late adds the errors of the services that a rollout waits for: the table cuts them.
+func (s *page) late(status *report.Status) {
+	const most = 3
+	name, shown := "cause", 0
+	for _, one := range status.Rollout.Waiting() {
+		if one.Error == "" {
+			continue
+		}
+		if shown++; shown > most {
+			continue
+		}
+		s.line("  ", pad(name), s.yellow(strings.TrimPrefix(one.Name, status.Stack+"_")+": "+tidy(report.Message(one))), after(" on ", one.Node))
+		name = ""
+	}
+	if shown > most {
+		s.indented("and ", shown-most, " more")
+	}
+}
+
+// failedLook reports whether the last look failed, and no sync says so.
+func failedLook(status *report.Status) bool {
+	return status.PollError != "" && (status.Sync == nil || status.PollError != status.Sync.Error)
+}
+
+// named has what adds indented lines begin with a name.
+func (s *page) named(name string, add func()) {
+	before := s.text.Len()
+	add()
+	text := s.text.String()
+	if added := text[before:]; added != "" {
+		s.text.Reset()
+		s.text.WriteString(text[:before] + strings.Replace(added, "\n            ", "\n  "+pad(name), 1))
+	}
+}
+
+// pad gives the name of a fact as wide as all names are.
+func pad(name string) string { return fmt.Sprintf("%-10s", name) }
+
+// result adds the errors of a sync, the gates that it waits at, or what it did.
+func (s *page) result(status *report.Status) {
+	sync := status.Sync
+	switch {
+	case sync.Error != "":
+		for _, one := range sync.All() {
+			s.indented(s.red(string(sync.Stage) + ": " + one.Error))
+			s.hint(one.Hint)
+		}
+		if sync.Code != "" {
+			s.indented(s.dim("code: " + string(sync.Code) + "; `agent explain " + string(sync.Code) + "` describes it"))
+		}
+		if sync.Transient {
+			s.indented("it is tried again automatically")
+		} else if sync.State == record.Failed {
+			s.indented("held: not tried again until a new commit or `agent retry`")
+		}
+	case sync.Waiting != "":
+		s.waiting(sync)
+	case sync.State != record.Succeeded && sync.Summary != "":
+		s.indented(sync.Summary)
+	}
+	if status.Progress != "" && status.Rollout == nil {
+		s.indented(status.Progress)
+	}
+	if text := checksText(sync); text != "" {
+		s.indented("checks: ", text)
+	}
+	if sync.Migration != nil {
+		s.indented("migrations: ", migrationText(sync.Migration))
+	}
+	back := sync.Rollback
+	switch {
+	case back == nil || sync.Unchanged || sync.State == record.Succeeded && sync.Degraded == "":
+	case sync.State == record.RolledBack:
+		if sync.Error != "" {
+			s.indented(s.yellow(tidy(sync.Summary)))
+		}
+	case back.Refused != "":
+		s.indented(s.red("not rolled back: " + tidy(back.Refused)))
+		s.hint(tidy(back.Hint))
+	default:
+		s.indented(s.yellow("rollback: " + tidy(report.Outcome(back))))
+		s.hint(tidy(back.Hint))
+	}
+}
+
+// waiting adds the gates that a sync waits at.
+func (s *page) waiting(sync *record.Sync) {
+	if text := report.Loosens(sync); len(sync.Gates) > 0 && text != "" {
+		s.indented(s.yellow(tidy(text)))
+	}
+	var last record.GateName
+	for _, gate := range sync.Gates {
+		if gate.Waiting == "" {
+			continue
+		}
+		last = gate.Name
+		s.indented("waiting: ", tidy(gate.Waiting))
+		if !gate.Since.IsZero() {
+			s.put(", for ", since(gate.Since))
+		}
+		if !gate.Until.IsZero() && !strings.Contains(gate.Waiting, "until ") {
+			s.put(", until ", clock(gate.Until))
+		}
+	}
+	if last == "" {
+		s.indented("waiting: ", tidy(sync.Waiting))
+	}
+}
