@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"regexp"
 
 	"coin.internal/coin-agent/agent/fleet"
 	"coin.internal/coin-agent/agent/report"
@@ -24,6 +26,11 @@ func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 	list := fleet.List{
 		GitLab: n.parts.gitlab, Environment: environment, Branch: cmp.Or(settings.Branch, "master"),
 		Agents: map[string]fleet.Agent{settings.Node: ownStatus{n.parts}},
+	}
+	if settings.TagPattern != "" {
+		if list.Tags, err = regexp.Compile(settings.TagPattern); err != nil {
+			return nil, fmt.Errorf("tag_pattern: %w", err)
+		}
 	}
 	return list.Read(ctx)
 }
