@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,7 +93,9 @@ func (w *world) start() {
 	go func() { ended <- w.watch.Run(ctx) }()
 	w.stop = func() {
 		cancel()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			w.t.Errorf("the watch ended with %v", err)
+		}
 		w.stop = func() {}
 	}
 	synctest.Wait()
