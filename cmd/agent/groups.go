@@ -11,7 +11,7 @@ var groups = []struct {
 	id, title string
 	commands  []string
 }{
-	{"look", "Look:", []string{"status", "history", "show", "logs", "events", "diff", "fleet", "wait", "explain"}},
+	{"look", "Look:", []string{"status", "history", "show", "logs", "events", "diff", "fleet", "wait", "report", "explain"}},
 	{"act", "Act:", []string{"sync", "rollback", "retry", "approve", "adopt", "pause", "resume"}},
 	{"secrets", "Secrets:", []string{"secrets"}},
 	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
