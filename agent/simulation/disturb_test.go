@@ -34,6 +34,7 @@ func disturbances() []disturbance {
 		{6, (*world).restart},
 		{9, (*world).fault},
 		{3, (*world).lag},
+		{9, (*world).touchRequest},
 	}
 }
 
@@ -71,6 +72,7 @@ func (w *world) round() {
 	w.settle()
 	w.letPass()
 	w.soak()
+	w.showRequests()
 	w.check()
 }
 

@@ -42,20 +42,55 @@ func (c *commit) descends(older string) bool {
 // git is a repository in memory, as the agent's source. It may be used concurrently.
 type git struct {
 	mu      sync.Mutex
-	commits map[string]*commit
+	commits map[string]*commit // of the branch
+	others  map[string]*commit // of the merge requests
 	head    *commit
+	moved   uint64  // how often a branch has moved
+	shown   uint64  // moved when the refs were listed last
 	stale   *commit // what a replica that lags behind still serves; nil when none does
 	away    bool
 	made    int
 }
 
-func newGit() *git { return &git{commits: map[string]*commit{}} }
+func newGit() *git { return &git{commits: map[string]*commit{}, others: map[string]*commit{}} }
 
 // commit adds a commit on a parent, and moves the branch to it.
 func (g *git) commit(parent *commit, wants release) *commit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	made := g.add(parent, wants)
+	g.commits[made.hash], g.head = made, made
+	return made
+}
+
+// commitAside adds a commit on a parent to the branch of a merge request.
+func (g *git) commitAside(parent *commit, wants release) *commit {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	made := g.add(parent, wants)
+	g.others[made.hash] = made
+	return made
+}
+
+// find gives a commit; nil if there is none.
+func (g *git) find(hash string) *commit {
+	if found := g.commits[hash]; found != nil {
+		return found
+	}
+	return g.others[hash]
+}
+
+// Heads gives a number that changes when a branch has moved between two lists of the refs.
+func (g *git) Heads() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shown
+}
+
+// add adds a commit on a parent.
+func (g *git) add(parent *commit, wants release) *commit {
 	g.made++
+	g.moved++
 	made := &commit{parent: parent, store: memory.NewStorage(), wants: wants}
 	about := object.Commit{Message: fmt.Sprintf("Change %d: %s\n", g.made, wants.about), TreeHash: writeTree(made.store, wants.files())}
 	about.Author = object.Signature{Name: "Ada", Email: "ada@coin.example", When: time.Now()}
@@ -64,7 +99,6 @@ func (g *git) commit(parent *commit, wants release) *commit {
 		about.ParentHashes = []plumbing.Hash{plumbing.NewHash(parent.hash)}
 	}
 	made.hash = write(made.store, about.Encode)
-	g.commits[made.hash], g.head = made, made
 	return made
 }
 
@@ -133,6 +167,7 @@ func (g *git) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) {
 		return gitsync.Revision{}, err
 	}
 	served := g.head
+	g.shown = g.moved
 	if g.stale != nil {
 		served = g.stale
 	}
@@ -151,7 +186,7 @@ func (g *git) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*
 	if err := g.answer(); err != nil {
 		return nil, err
 	}
-	found := g.commits[revision.Commit]
+	found := g.find(revision.Commit)
 	if found == nil {
 		return nil, gitsync.ErrNotFound
 	}
@@ -165,7 +200,7 @@ func (g *git) Descends(_ context.Context, older, newer string) (bool, error) {
 	if err := g.answer(); err != nil {
 		return false, err
 	}
-	found := g.commits[newer]
+	found := g.find(newer)
 	return found != nil && found.descends(older), nil
 }
 

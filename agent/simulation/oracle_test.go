@@ -61,6 +61,10 @@ func (w *world) check() {
 		w.fail("cannot read the state file: %v", err)
 		return
 	}
+	w.checkRequests(syncs)
+	if len(w.wrong) > 0 {
+		return
+	}
 	state := w.engine.State()
 	defer w.noteTasks(state)
 	w.checkState(syncs, state)

@@ -48,7 +48,7 @@ func (p *process) assemble() (*parts, error) {
 	made := &parts{}
 	var err error
 	if made.store, err = store.Open(w.dir, owner, w.log); err == nil {
-		err = made.store.SaveReading(record.Reading{}) // no kill of this world is the revision's doing
+		err = errors.Join(made.store.SaveReading(record.Reading{}), forgive(made.store)) // no kill of this world is the revision's doing
 	}
 	if err != nil {
 		return nil, err
@@ -79,6 +79,7 @@ func (p *process) assemble() (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, made.close())
 	}
+	requests := gitlab.NewRequests(client)
 	engine := deploy.New(w.engine.Client(p.hooks()))
 	chosen := settings.Default()
 	chosen.Environment, chosen.Node, chosen.Branch, chosen.Interval = "sandbox", "node3", branch, interval
@@ -88,12 +89,23 @@ func (p *process) assemble() (*parts, error) {
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
-		Render: w.renders.render,
+		Render: w.renders.render, Previews: &agent.Previews{Branch: branch, Heads: w.git.Heads, Requests: requests, Notes: requests},
 	})
 	if made.desk, err = made.agent.Desk(""); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
 	return made, nil
+}
+
+// forgive forgets over which merge request the agent died.
+func forgive(state *store.Store) error {
+	previews := state.Previews(record.OnlyStack)
+	book, err := previews.Previews()
+	if err != nil || !book.Mark.Reading {
+		return err
+	}
+	book.Mark.Reading = false
+	return previews.SavePreviewMark(book.Mark)
 }
 
 func (m *parts) close() error { return errors.Join(m.audit.Close(), m.store.Close()) }

@@ -45,6 +45,8 @@ type world struct {
 	meddled  bool   // a user changed the engine since the world was last as recorded
 	foreign  string // the other stack, as it was made
 
+	requests []*mergeRequest //, by number
+
 	unreachable []string // images whose registry does not answer
 
 	mu          sync.Mutex

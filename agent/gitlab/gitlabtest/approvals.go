@@ -113,6 +113,14 @@ func (s *Server) Push(iid int64, user, head string) {
 	s.say(one, note{user: user, body: "added 1 commit\n\n<ul><li>" + head[:8] + " - Change</li></ul>", system: true, at: at})
 }
 
+// Rebase is Push of a branch that begins at another commit.
+func (s *Server) Rebase(iid int64, user, head, base string) {
+	s.Push(iid, user, head)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.merges[iid-1].base = base
+}
+
 // Retarget gives a merge request another target branch, with the same head, as a user does
 // who edits it. The double makes a version with this base; "" for the same one. The Community
 // Edition keeps the approvals.
