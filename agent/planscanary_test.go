@@ -84,7 +84,8 @@ func TestPlansCanary(t *testing.T) {
 		w.files[nodeDir+"secrets.enc"] = encrypted(map[string]string{"db": values[0]})
 		w.commit("2")
 		p := w.showing(&policy.Policy{Registries: policy.Patterns{"docker.io", host}, Images: &policy.Images{Signatures: []policy.ImageSignature{
-			{Images: policy.Patterns{host + "/*"}, Keys: []string{signer.File}, Required: true}}}})
+			{Images: policy.Patterns{host + "/*"}, Keys: []string{signer.File}, Required: true},
+		}}})
 		var log bytes.Buffer
 		shows, around := w.change, &around{user: "robot", word: password}
 		w.change = func(parts *agent.Parts) {

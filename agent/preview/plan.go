@@ -68,6 +68,11 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 			return err
 		}
 	}
+	return w.foresee(ctx, made, checkout, last)
+}
+
+// foresee makes the plan of a merge request whose commit is read.
+func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Checkout, last *record.Sync) error {
 	var asked error
 	plan, err := w.use.Planner.Preview(ctx, checkout, func() (is bool, err error) {
 		is, asked = w.concerned(ctx, made.of, checkout)
@@ -87,7 +92,7 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 		refuse(made.page, refusal(err), err)
 	case plan != nil:
 		made.page = w.page(made.of, last)
-		if made.page.Signer, err = w.use.Signer(ctx, revision); err != nil {
+		if made.page.Signer, err = w.use.Signer(ctx, checkout.Revision); err != nil {
 			return err // it was signed when it was fetched: the keys or the remote
 		}
 		made.page.Plan, made.page.Release, made.page.Loosens, made.page.Waits = &plan.Plan, plan.Release, plan.Loosens, plan.Waits

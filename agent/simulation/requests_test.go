@@ -92,8 +92,12 @@ func (w *world) openRequest() {
 	one.number = w.gitlab.AddOpen(gitlabtest.Open{Source: one.branch, Head: one.head.hash, Base: one.base.hash})
 	w.requests = append(w.requests, one)
 	w.note("!%d is opened with %s: %+v", one.number, one.head.hash[:10], one.head.wants)
-	if w.random.IntN(3) == 0 {
+	switch w.random.IntN(6) {
+	case 0, 1:
 		w.rivalWrites(one)
+	case 2:
+		w.note("fault: the answer to the first note is lost")
+		w.gitlab.Inject(gitlabtest.Fault{Method: "POST", Path: "/notes", Lost: true})
 	}
 }
 
