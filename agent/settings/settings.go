@@ -219,7 +219,7 @@ func (s *Settings) validateWords() error {
 		{"log_level", s.LogLevel, []string{"debug", "info", "warn", "error"}},
 		{"log_format", s.LogFormat, []string{"text", "json"}},
 	} {
-		if !slices.Contains(of.words, strings.ToLower(of.value)) {
+		if !slices.Contains(of.words, of.value) && (of.name != "log_level" || !slices.Contains(of.words, strings.ToLower(of.value))) {
 			faults = append(faults, fault.New(fault.Place{}, "write one of "+strings.Join(of.words, ", "), "unknown %s %q", strings.ReplaceAll(of.name, "_", " "), of.value))
 		}
 	}

@@ -92,7 +92,7 @@ func TestDaemonUnderSystemd(t *testing.T) {
 // with 2: systemd does not start the agent again.
 func TestWrongSettings(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "agent.yml")
-	if err := os.WriteFile(config, []byte("node: node3\nnodes: x\ninterval: 2days\nlog_level: loud\nmode: dry\ntag_pattern: \"(\"\napi_tokens: x\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("node: node3\nnodes: x\ninterval: 2days\nlog_level: loud\nmode: Observe\ntag_pattern: \"(\"\napi_tokens: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("COIN_AGENT_MERGE_REQUEST_PLANS", "perhaps")
@@ -102,7 +102,7 @@ func TestWrongSettings(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	for _, want := range []string{
-		`agent.yml:2:1: unknown setting "nodes"`, `agent.yml:3:1: interval: "2days" is not a valid duration`, `unknown log level "loud"`, `unknown mode "dry"`,
+		`agent.yml:2:1: unknown setting "nodes"`, `agent.yml:3:1: interval: "2days" is not a valid duration`, `unknown log level "loud"`, `unknown mode "Observe"`,
 		"tag_pattern: error parsing", "api_tokens is not a list", "COIN_AGENT_MERGE_REQUEST_PLANS: \"perhaps\" is neither", "the environment variable COIN_AGENT_LISTN",
 		"the setting environment is missing", "the setting repository is missing", "the setting gitlab_project is missing", "gitlab_url does not use TLS",
 	} {
