@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -298,11 +299,34 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	if err != nil {
 		return fmt.Errorf("read fingerprints: %w", err)
 	}
-	_, learned, err := f.a.use.Engine.Mismatched(ctx, live, f.a.stack, known, prints.FingerprintKey())
+	want := f.a.stack
+	if f.a.use.Gates.Observe {
+		want = f.comparable(live, known)
+	}
+	_, learned, err := f.a.use.Engine.Mismatched(ctx, live, want, known, prints.FingerprintKey())
 	if learnErr := prints.LearnFingerprints(learned); learnErr != nil {
 		return fmt.Errorf("save fingerprints: %w", learnErr)
 	}
 	return err
+}
+
+// comparable gives the stack with the secrets that can be compared without a write, as an agent
+// that observes does it, and warns of the others.
+func (f *forward) comparable(live *deploy.Live, known map[string]string) *compose.Stack {
+	want := *f.a.stack
+	want.Secrets = nil
+	var left []string
+	for _, secret := range f.a.stack.Secrets {
+		if existing, exists := live.Secrets[secret.Spec.Name]; !exists || known[existing.ID] != "" {
+			want.Secrets = append(want.Secrets, secret)
+		} else {
+			left = append(left, secret.Spec.Name)
+		}
+	}
+	if len(left) > 0 {
+		f.a.warn("not compared with the contents in Swarm, which takes a write: " + strings.Join(left, ", "))
+	}
+	return &want
 }
 
 // gate asks the gates. From here on nothing of the revision is parsed. The receivers of
