@@ -20,9 +20,12 @@ type admission struct {
 	end   context.CancelFunc
 }
 
-// add gives the context of a request with a token. done is called when it is answered.
-func (a *admitted) add(ctx context.Context, token [sha256.Size]byte) (of context.Context, done func()) {
+// add gives the context of a request, which ends with its session, if it has one. done is called when it is answered.
+func (a *admitted) add(ctx context.Context, with pass) (of context.Context, done func()) {
 	of, cancel := context.WithCancel(ctx)
+	if !with.ends.IsZero() {
+		of, cancel = context.WithDeadline(ctx, with.ends)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ends == nil {
@@ -30,7 +33,7 @@ func (a *admitted) add(ctx context.Context, token [sha256.Size]byte) (of context
 	}
 	a.last++
 	key := a.last
-	a.ends[key] = admission{token, cancel}
+	a.ends[key] = admission{with.login.sum, cancel}
 	return of, func() {
 		cancel()
 		a.mu.Lock()

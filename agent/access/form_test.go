@@ -2,11 +2,14 @@ package access_test
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/control"
@@ -130,6 +133,39 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 		}
 		stop()
 		synctest.Wait()
+	})
+}
+
+// A body that takes its time does not carry a token over the reload that takes it away, and what
+// goes on for a session ends with it.
+func TestNothingOutlivesItsLogin(t *testing.T) {
+	good := tokens(t)
+	synctest.Test(t, func(t *testing.T) {
+		guard, _ := guarded(t, access.Options{Listen: "127.0.0.1:9181", Tokens: good, Door: door{}})
+		handled := false
+		handler := guard.Protect(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { handled = true; <-r.Context().Done() }))
+		body, send := io.Pipe()
+		answers := make(chan *httptest.ResponseRecorder, 1)
+		go func() {
+			answers <- ask(t, handler, func(r *http.Request) {
+				header("Authorization", "Bearer "+operateToken)(r)
+				header("Content-Type", "application/json")(r)
+				r.Body = body
+			})
+		}()
+		synctest.Wait()
+		if err := guard.Reload(good[:1]); err != nil {
+			t.Fatal(err)
+		}
+		_ = send.Close()
+		if w := <-answers; w.Code != http.StatusUnauthorized || handled {
+			t.Errorf("a slow body passes after the reload: %d", w.Code)
+		}
+		cookie, began := login(t, handler, readToken), time.Now()
+		ask(t, handler, with(cookie, "/v1/events"))
+		if lasted := time.Since(began); !handled || lasted != 12*time.Hour {
+			t.Errorf("a stream of a session lasts %s", lasted)
+		}
 	})
 }
 

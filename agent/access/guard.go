@@ -107,19 +107,23 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 			return
 		}
 		pass, ok := g.login(w, r)
-		switch {
-		case !ok:
-			return
-		case pass.form != "" && isForm(r):
-			ok = g.readForm(w, r, pass.form)
-		default:
-			ok = readBody(w, r)
-		}
 		if !ok {
 			return
 		}
-		ctx, done := g.admitted.add(r.Context(), pass.login.sum)
+		ctx, done := g.admitted.add(r.Context(), pass)
 		defer done()
+		if pass.form != "" && isForm(r) {
+			ok = g.readForm(w, r, pass.form)
+		} else {
+			ok = readBody(w, r)
+		}
+		switch {
+		case !ok:
+			return
+		case ctx.Err() != nil || !g.accepts(pass.login): // the body may have taken its time
+			refuse(w, http.StatusUnauthorized, "the token is not accepted any more", "")
+			return
+		}
 		handler.ServeHTTP(w, r.WithContext(withForm(control.WithCaller(ctx, pass.login.caller), pass.form)))
 	})
 }
@@ -236,6 +240,11 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) (pass, bool) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="coin-agent"`)
 	refuse(w, http.StatusUnauthorized, "a valid token is needed", "send it as Authorization: Bearer TOKEN; "+cmp.Or(g.options.Source, "api_tokens")+" in agent.yml names the files")
 	return pass{}, false
+}
+
+// accepts reports whether the token of a login is still accepted.
+func (g *Guard) accepts(of login) bool {
+	return slices.ContainsFunc(*g.logins.Load(), func(l login) bool { return l.sum == of.sum })
 }
 
 // warnOf logs that the sender of a request has failed for the last time that is allowed.

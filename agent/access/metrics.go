@@ -63,6 +63,7 @@ func (m Metrics) Tokens() []Token {
 type Exposition struct {
 	guard    *Guard
 	listener net.Listener
+	demands  bool // a token
 }
 
 // Expose opens the address.
@@ -85,7 +86,7 @@ func Expose(m Metrics, log *slog.Logger) (*Exposition, error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("listen for metrics: %w", err), "correct metrics_listen, or end what listens there")
 	}
-	return &Exposition{guard, listener}, nil
+	return &Exposition{guard, listener, len(guard.options.Tokens) > 0}, nil
 }
 
 // Listener gives the open address.
@@ -112,7 +113,7 @@ func (e *Exposition) Handler(handler http.Handler) http.Handler {
 			refuse(w, http.StatusMethodNotAllowed, "metrics and health are only read", "")
 			return
 		}
-		if len(g.options.Tokens) > 0 {
+		if e.demands {
 			if _, known := g.login(w, r); !known {
 				return
 			}

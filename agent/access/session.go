@@ -48,6 +48,7 @@ const (
 type pass struct {
 	login login
 	form  string
+	ends  time.Time // of the session; zero for a token itself
 }
 
 // cookieName is the name of the cookie. Browsers take one with this prefix only over TLS,
@@ -95,7 +96,7 @@ func (g *Guard) session(r *http.Request) (found pass, valid bool) {
 	}
 	for _, one := range *g.logins.Load() {
 		if subtle.ConstantTimeCompare([]byte(one.seal("session", text+" from "+place(r.RemoteAddr).String())), []byte(seal)) == 1 {
-			found, valid = pass{one, one.seal("form", cookie.Value)}, true
+			found, valid = pass{one, one.seal("form", cookie.Value), time.Unix(at, 0)}, true
 		}
 	}
 	if strings.HasPrefix(r.URL.Path, apiPath) {
