@@ -122,6 +122,8 @@ func (p *Pages) form(r *http.Request, at frame, f filled) (templ.Component, erro
 		f.Sync = status.Sync.ID
 	}
 	switch f.Name {
+	case "pause", "resume":
+		f.Digest = held(&status)
 	case "approve":
 		err = p.aboutApproval(desk, &status, at, &f)
 	case "rollback":
@@ -228,17 +230,23 @@ func (p *Pages) perform(r *http.Request, api *control.Client, at frame, f *fille
 	if f.Reason == "" {
 		return "", request.Refuse(request.Invalid, "write why: the audit log shows it", "a reason is missing")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	// What has begun goes on when the browser does not wait for it, so that its outcome is noted.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
 	defer cancel()
 	var ended *record.Sync
 	quietly := func(control.Event) {}
 	switch f.Name {
 	case "approve":
 		_, err = api.Approve(ctx, request.Approve{Commit: f.Commit, Plan: f.Digest, Reason: f.Reason})
-	case "resume":
+	case "resume", "pause":
+		if err = p.unpaused(at, f.Digest); err != nil {
+			return "", err
+		}
+		if f.Name == "pause" {
+			_, err = api.Pause(ctx, request.Pause{For: f.For, Reason: f.Reason})
+			break
+		}
 		_, err = api.Resume(ctx, request.Resume{Reason: f.Reason})
-	case "pause":
-		_, err = api.Pause(ctx, request.Pause{For: f.For, Reason: f.Reason})
 	case "rollback":
 		ended, err = api.Rollback(ctx, request.Rollback{To: f.To, Digest: f.Digest, Reason: f.Reason}, quietly)
 	case "retry", "sync":
@@ -271,4 +279,27 @@ func (p *Pages) unmoved(at frame, last uint64) error {
 		return request.Refuse(request.Conflict, "look at it first, then send the form again", "sync #%d has begun since the form was made. Nothing was done", sync.ID)
 	}
 	return nil
+}
+
+// unpaused refuses a pause or its end for another state than that of now, as unmoved does.
+func (p *Pages) unpaused(at frame, before string) error {
+	desk, err := p.desk(at)
+	if err != nil {
+		return err
+	}
+	if status := desk.Status(); held(&status) != before {
+		return request.Refuse(request.Conflict, "look at it first, then send the form again", "another user has paused, resumed or rolled back since the form was made. Nothing was done")
+	}
+	return nil
+}
+
+// held tells pauses and pinned rollbacks apart; "" where there are none.
+func held(status *report.Status) (text string) {
+	if status.Pause != nil {
+		text = "paused since " + status.Pause.Since.UTC().Format(time.RFC3339Nano)
+	}
+	if status.Pinned != nil {
+		text += " pinned since " + status.Pinned.Since.UTC().Format(time.RFC3339Nano)
+	}
+	return strings.TrimSpace(text)
 }

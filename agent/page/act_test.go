@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -126,7 +127,12 @@ func newSite(t *testing.T, o *operated, scope control.Scope) *site {
 // send sends a request as a browser does.
 func (s *site) send(method, path string, form url.Values) *httptest.ResponseRecorder {
 	s.t.Helper()
-	r := httptest.NewRequestWithContext(s.t.Context(), method, "http://127.0.0.1:9181"+path, strings.NewReader(form.Encode()))
+	return s.sendIn(s.t.Context(), method, path, form)
+}
+
+func (s *site) sendIn(ctx context.Context, method, path string, form url.Values) *httptest.ResponseRecorder {
+	s.t.Helper()
+	r := httptest.NewRequestWithContext(ctx, method, "http://127.0.0.1:9181"+path, strings.NewReader(form.Encode()))
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Origin", "http://127.0.0.1:9181")
@@ -235,6 +241,10 @@ func TestRefusedActs(t *testing.T) {
 		"an old form": {"/act/sync", func(o *operated, _ url.Values) { o.status.Sync.ID = 8 }, 409, []string{
 			"sync #8 has begun since the form was made", "Nothing was done", `value="the fair"`, `name="sync" value="8"`,
 		}, 0},
+		"an old pause": {"/act/pause", func(o *operated, _ url.Values) { o.status.Pause = &record.Pause{Since: time.Unix(1, 0)} }, 409, []string{
+			"another user has paused, resumed or rolled back since the form was made", "Nothing was done",
+		}, 0},
+		"an old end of a pause": {"/act/resume", func(o *operated, _ url.Values) { o.status.Pinned = &report.Pinned{Since: time.Unix(1, 0)} }, 409, []string{"Nothing was done"}, 0},
 		"refused": {"/act/pause", func(o *operated, _ url.Values) {
 			o.refuse = request.Refuse(request.Conflict, "`agent status` shows it", "not now <b>")
 		}, 409, []string{"not now &lt;b&gt;", "<code>agent status</code>", `value="the fair"`}, 1},
@@ -315,9 +325,11 @@ func actThatGoesOn(t *testing.T) {
 	s := newSite(t, o, control.ScopeOperate)
 	defer close(release)
 	form := s.form("/act/sync", "the fair")
+	waiting, leave := context.WithCancel(t.Context())
 	answers := make(chan *httptest.ResponseRecorder, 2)
-	go func() { answers <- s.send(http.MethodPost, "/act/sync", form) }()
+	go func() { answers <- s.sendIn(waiting, http.MethodPost, "/act/sync", form) }()
 	<-o.begun
+	leave() // a double click: the browser waits for the second request alone
 	again := s.send(http.MethodPost, "/act/sync", form)
 	if shown := s.send(http.MethodGet, again.Header().Get("Location"), nil).Body.String(); !strings.Contains(shown, "What you asked for is being done") {
 		t.Error("the overview does not say that it is being done")

@@ -113,11 +113,11 @@ func hostileWorld(t *testing.T) *world {
 	return madeWorld(t, hostile, 3, 3)
 }
 
-func encoded(t testing.TB, value any) json.RawMessage {
-	t.Helper()
+func encoded(tb testing.TB, value any) json.RawMessage {
+	tb.Helper()
 	data, err := json.Marshal(value)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
