@@ -36,8 +36,10 @@ func (a *Agent) ReloadPolicy(read *policy.Policy, failed error) error {
 // NoteTokens notes in the audit log which tokens of the API are accepted since SIGHUP, and why
 // others are not.
 func (a *Agent) NoteTokens(accepted []string, failed error) error {
-	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Tokens, Name: "api_tokens", Outcome: audit.Succeeded,
-		Detail: "accepted since SIGHUP: " + cmp.Or(strings.Join(accepted, ", "), "none")}
+	entry := audit.Entry{
+		Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Tokens, Name: "api_tokens", Outcome: audit.Succeeded,
+		Detail: "accepted since SIGHUP: " + cmp.Or(strings.Join(accepted, ", "), "none"),
+	}
 	if failed != nil {
 		entry.Outcome, entry.Error = audit.Failed, failed.Error()
 	}

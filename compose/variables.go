@@ -30,7 +30,7 @@ const (
 type variables struct {
 	values  map[string]string
 	given   map[string]string // by config.yml, for names that nothing sets; those of the node's own files have them
-	outer   *variables // of the file that includes or extends this one; they take precedence
+	outer   *variables        // of the file that includes or extends this one; they take precedence
 	missing map[string]bool
 	guess   string // the value of an unset variable
 	budget  *budget

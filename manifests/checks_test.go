@@ -134,8 +134,10 @@ func TestCheckFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"environment": "sandbox", "node": "node3", "stack": "sbxapp3", "release": "7", "public_ip": "[fd00::1]", "env.X": "y", "env.TAG": "7",
-		"env.ENVIRONMENT": "sandbox", "env.NODE_NAME": "node3", "env.STACK_NAME": "sbxapp3", "env.PUBLIC_NODE_IP": "fd00::1"}
+	want := map[string]string{
+		"environment": "sandbox", "node": "node3", "stack": "sbxapp3", "release": "7", "public_ip": "[fd00::1]", "env.X": "y", "env.TAG": "7",
+		"env.ENVIRONMENT": "sandbox", "env.NODE_NAME": "node3", "env.STACK_NAME": "sbxapp3", "env.PUBLIC_NODE_IP": "fd00::1",
+	}
 	got := node.Facts()
 	delete(got, "env.PROJECT_SETTINGS")
 	if diff := cmp.Diff(want, got); diff != "" {

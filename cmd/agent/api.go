@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/webhook"
@@ -89,20 +90,24 @@ func (a *app) openAPI(node looker, door access.Door, log *slog.Logger) (*api, er
 }
 
 // reload takes the tokens of the settings, and reads their files and the certificate again.
-// Of settings that cannot be read as a whole no new token is taken. It gives why tokens are refused.
-func (a *api) reload(fresh settings.Settings, unread error, log *slog.Logger) (refused error) {
+// Of settings that cannot be read as a whole no new token is taken. The audit log notes which
+// tokens are accepted from then on.
+func (a *api) reload(fresh settings.Settings, unread error, node *agent.Agent, log *slog.Logger) {
 	take := a.guard.Reload
 	if unread != nil {
 		take = a.guard.Shrink
 	}
-	if refused = take(fresh.APITokens); refused != nil {
+	refused := take(fresh.APITokens)
+	if refused != nil {
 		log.Error("API tokens that cannot be read are refused", "error", refused.Error(), "hint", fault.Hint(refused))
 	}
 	if err := a.guard.ReloadCertificate(); err != nil {
 		log.Error("cannot reload the API's certificate: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
 	}
 	log.Info("API reloaded", "tokens", a.guard.Tokens())
-	return refused
+	if err := node.NoteTokens(a.guard.Tokens(), refused); err != nil {
+		log.Error("the audit log lacks the reload of the API's tokens", "error", err.Error(), "hint", fault.Hint(err))
+	}
 }
 
 func (a *api) close() error {

@@ -33,10 +33,7 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 		}
 		fresh, unread := a.readAgain()
 		if current.api != nil {
-			refused := current.api.reload(fresh, unread, log)
-			if err := current.daemon.NoteTokens(current.api.guard.Tokens(), refused); err != nil {
-				log.Error("the audit log lacks the reload of the API's tokens", "error", err.Error(), "hint", fault.Hint(err))
-			}
+			current.api.reload(fresh, unread, current.daemon, log)
 		}
 		if unread == nil && !a.overridden["log_level"] {
 			if err := a.setLevel(fresh.LogLevel); err != nil {
