@@ -58,6 +58,7 @@ func newPageLab(t *testing.T) *pageLab {
 		<-answer
 		return false
 	})
+	p.mappings = "policy:\n  images: {allow: [\"docker.io/coin-test/*\"]}\n"
 	p.withAPI()
 	p.tab = browsertest.Open(t, "http://"+p.settings["api_listen"])
 	return p
@@ -70,11 +71,18 @@ func (p *pageLab) files(release, setting string) map[string]string {
 		compose += "    environment: {APP_RELEASE: $RELEASE, " + setting + "}\n"
 	}
 	return map[string]string{
-		"environments/sandbox/config.yml":         "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: " + p.stack + "}]\nimages: {resolve: never}\n" + p.more,
+		configFile: "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: " + p.stack + "}]\nimages: {resolve: never}\n" + p.more,
 		"environments/sandbox/common/project.env": "LOG_LEVEL=info\n",
 		node3 + "node.env":                        "export RELEASE=" + release + "\n",
 		node3 + "docker-compose.yml":              compose,
 	}
+}
+
+// commit commits files, and has GitLab show their config.yml to the page of the nodes.
+func (p *pageLab) commit(message string, files map[string]string) string {
+	sha := p.lab.commit(message, files)
+	p.gitlab.SetFile(sha, configFile, files[configFile])
+	return sha
 }
 
 // release commits a release by a merge request, and gives the commit and the request.
@@ -137,7 +145,9 @@ func (p *pageLab) hostileCommit() string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.repo.Write(p.files("1.43.0", "HOSTILE: "+string(setting)))
+	files := p.files("1.41.0", "HOSTILE: "+string(setting))
+	files[node3+"docker-compose.yml"] = strings.Replace(files[node3+"docker-compose.yml"], "APP_RELEASE: $RELEASE, HOSTILE", "APP_RELEASE", 1) // which it prints
+	p.repo.Write(files)
 	p.repo.Git("add", "--all")
 	message := p.file("message", hostileText+strings.Repeat(" <b>\u202e", 1<<17)+"\n")
 	p.repo.Git("commit", "--quiet", "--cleanup=verbatim", "--file", message, "--author", strings.NewReplacer("<", "", ">", "").Replace(hostileText)+" <ada@coin.example>")
