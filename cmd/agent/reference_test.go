@@ -18,14 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the generated documents")
 
-const (
-	commandsFile      = "../../docs/commands.md"
-	configurationFile = "../../docs/configuration.md"
-
-	// What stands between these lines of configuration.md is generated.
-	tableBegin = "<!-- begin: generated from the settings by `make docs` -->\n"
-	tableEnd   = "<!-- end -->\n"
-)
+const commandsFile = "../../docs/commands.md"
 
 // TestReferenceCommands holds docs/commands.md to the commands as they are.
 func TestReferenceCommands(t *testing.T) {
@@ -49,21 +42,6 @@ func TestReferenceTroubleshooting(t *testing.T) {
 		fmt.Fprintf(&text, "\n**Remedy.** %s\n", one.Remedy)
 	}
 	checkDocument(t, "../../docs/troubleshooting.md", text.String())
-}
-
-// TestReferenceSettings holds the table of docs/configuration.md to the settings
-// as they are.
-func TestReferenceSettings(t *testing.T) {
-	text, err := os.ReadFile(configurationFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), tableBegin)
-	_, after, ended := strings.Cut(rest, tableEnd)
-	if !begun || !ended {
-		t.Fatalf("%s has no lines %q and %q", configurationFile, tableBegin, tableEnd)
-	}
-	checkDocument(t, configurationFile, before+tableBegin+settingsTable()+tableEnd+after)
 }
 
 // TestReferenceExample reads the example configuration and demands that it sets
@@ -146,7 +124,7 @@ func commandReference(root *cobra.Command) string {
 		fmt.Fprintf(&text, "\n### %s\n\n%s.\n\n    %s%s\n", path, command.Short, path, strings.TrimPrefix(command.Use, command.Name()))
 		writeFlags(&text, command.LocalNonPersistentFlags())
 	}
-	text.WriteString("\n## Flags of every command\n\nEach setting of the agent is a flag too: see [configuration.md](configuration.md#settings).\n")
+	text.WriteString("\n## Flags of every command\n\nEach setting of the agent is a flag too: see [settings-reference.md](settings-reference.md).\n")
 	names := map[string]bool{}
 	settings := settings.Default()
 	for _, field := range settings.Fields() {
@@ -178,17 +156,6 @@ func writeFlags(text *bytes.Buffer, flags *pflag.FlagSet) {
 		}
 		fmt.Fprintf(text, "| %s | %s | %s |\n", name, code(value), one.Usage)
 	})
-}
-
-func settingsTable() string {
-	var text bytes.Buffer
-	text.WriteString("\n| agent.yml | flag | variable | default | means |\n|---|---|---|---|---|\n")
-	settings := settings.Default()
-	for _, field := range settings.Fields() {
-		fmt.Fprintf(&text, "| `%s` | `--%s` | `%s` | %s | %s |\n", field.Name, field.Flag(), field.Env(), code(field.Default()), field.Help)
-	}
-	text.WriteString("\n")
-	return text.String()
 }
 
 func code(text string) string {
