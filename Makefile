@@ -97,6 +97,6 @@ screenshots: ## the page in each of its states, seen in a browser, in PICTURES; 
 	PAGE_PICTURES=$(abspath $(PICTURES)) go test -vet=off -count 1 -timeout 30m -run 'TestPage$$' ./cmd/agent
 	cp $(PICTURES)/page-in-sync.png $(PICTURES)/page-failed.png $(PICTURES)/page-drifted.png docs/
 
-docs: ## what is generated: the schema of config.yml, the command reference, the page's templates as Go
+docs: ## what is generated: the schema and the reference of config.yml, those of settings and commands, the page's templates as Go
 	cd agent/page && go tool templ generate
 	go test ./manifests ./cmd/agent ./agent/record ./agent/control -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update

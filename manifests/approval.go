@@ -10,17 +10,17 @@ import (
 // Approval is the section `approval`.
 type Approval struct {
 	Required            bool                `yaml:"required" doc:"Whether a rollout waits for approval."`
-	Approvers           []string            `yaml:"approvers" doc:"Who may approve: GitLab usernames, or names from approval.roles. Default: everyone except the author of the merge request."`
+	Approvers           []string            `yaml:"approvers" example:"[DevOps Lead, ada]" doc:"Who may approve: GitLab usernames, or names from approval.roles. Default: everyone except the author of the merge request."`
 	Minimum             int                 `yaml:"minimum" min:"1" default:"1" doc:"How many approvers must approve."`
-	Roles               map[string][]string `yaml:"roles" doc:"The members of each role that approvers or board.members name, as GitLab usernames."`
+	Roles               map[string][]string `yaml:"roles" example:"{DevOps Lead: [bob, carol]}" doc:"The members of each role that approvers or board.members name, as GitLab usernames."`
 	ChangeAdvisoryBoard bool                `yaml:"change_advisory_board" doc:"Whether the change advisory board must approve as well."`
 	Board               Board               `yaml:"board" doc:"How the change advisory board approves."`
 }
 
 // Board is the section `approval.board`.
 type Board struct {
-	Label   string   `yaml:"label" doc:"The label of the merge request that counts as the board's approval. Default when members is not set: CAB approved."`
-	Members []string `yaml:"members" doc:"Whose approval of the merge request counts as the board's: GitLab usernames, or names from approval.roles. One approval is enough."`
+	Label   string   `yaml:"label" example:"CAB approved" doc:"The label of the merge request that counts as the board's approval. Default when members is not set: CAB approved."`
+	Members []string `yaml:"members" example:"[dan, eve]" doc:"Whose approval of the merge request counts as the board's: GitLab usernames, or names from approval.roles. One approval is enough."`
 }
 
 // boardLabel is the default of approval.board.label.

@@ -13,8 +13,8 @@ import (
 
 // Check is one entry of `deployment.checks`; it has one of http, tcp, sql, exec.
 type Check struct {
-	Name     string        `yaml:"name" required:"true" format:"name" doc:"The name of the check in reports and in time comparisons."`
-	Nodes    []string      `yaml:"nodes" doc:"The nodes that it runs on. Default: all."`
+	Name     string        `yaml:"name" required:"true" format:"name" example:"health" doc:"The name of the check in reports and in time comparisons."`
+	Nodes    []string      `yaml:"nodes" example:"[node3, node4]" doc:"The nodes that it runs on. Default: all."`
 	Retries  int           `yaml:"retries" min:"0" max:"1000" default:"3" doc:"How many times it is retried before it counts as failed."`
 	Interval time.Duration `yaml:"interval" default:"5s" doc:"The time between two attempts."`
 	Timeout  time.Duration `yaml:"timeout" default:"10s" doc:"How long one attempt may take."`
@@ -28,25 +28,25 @@ type Check struct {
 type HTTPCheck struct {
 	URL          string            `yaml:"url" required:"true" format:"url" doc:"The URL to request. May contain {{name}} of the node's facts and of values saved by earlier checks."`
 	Method       string            `yaml:"method" enum:"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS" default:"GET" doc:"The request method."`
-	Headers      map[string]string `yaml:"headers" doc:"Headers to send. May also contain {{secret.NAME}}."`
-	Body         string            `yaml:"body" doc:"The body to send. May also contain {{secret.NAME}}."`
-	TokenSecret  string            `yaml:"token_secret" doc:"The secret of the node that is sent as Authorization: Bearer."`
-	TokenFile    string            `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the token instead. It is sent only where the node's policy or the last good revision allows."`
-	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" doc:"The expected status, or a list of expected statuses. Default: 200."`
-	Header       map[string]string `yaml:"header" doc:"Headers that the response must have, with their values."`
-	BodyContains string            `yaml:"body_contains" doc:"A text that the response must contain."`
+	Headers      map[string]string `yaml:"headers" example:"{Content-Type: application/json}" doc:"Headers to send. May also contain {{secret.NAME}}."`
+	Body         string            `yaml:"body" example:"'{\"amount\":100}'" doc:"The body to send. May also contain {{secret.NAME}}."`
+	TokenSecret  string            `yaml:"token_secret" example:"api_test_token" doc:"The secret of the node that is sent as Authorization: Bearer."`
+	TokenFile    string            `yaml:"token_file" format:"plainfile" example:"app.token" doc:"The file in the agent's check_dir that holds the token instead. It is sent only where the node's policy or the last good revision allows."`
+	Status       []int             `yaml:"status" single:"true" min:"100" max:"599" example:"[200, 401]" doc:"The expected status, or a list of expected statuses. Default: 200."`
+	Header       map[string]string `yaml:"header" example:"{Content-Type: application/json}" doc:"Headers that the response must have, with their values."`
+	BodyContains string            `yaml:"body_contains" example:"ready" doc:"A text that the response must contain."`
 	JSONPath     string            `yaml:"json_path" format:"jsonpath" doc:"The path of a value in the response, such as data.items[0].id. The value must exist and must not be empty."`
-	JSONEquals   []string          `yaml:"json_equals" single:"true" doc:"The expected value at json_path as a text, or a list of expected values."`
+	JSONEquals   []string          `yaml:"json_equals" single:"true" example:"[pending, completed]" doc:"The expected value at json_path as a text, or a list of expected values."`
 	SaveAs       string            `yaml:"save_as" format:"saved" doc:"The name by which later checks use the value at json_path as {{name}}. The value is treated as a secret."`
 	TLS          CheckTLS          `yaml:"tls" doc:"Which server certificate is trusted, for https."`
 }
 
 // CheckTLS is the section `tls` of a check.
 type CheckTLS struct {
-	CASecret           string `yaml:"ca_secret" doc:"The secret of the node that holds the trusted CA certificates (PEM). Default: the system's."`
-	CAFile             string `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the certificates instead."`
+	CASecret           string `yaml:"ca_secret" example:"internal_ca" doc:"The secret of the node that holds the trusted CA certificates (PEM). Default: the system's."`
+	CAFile             string `yaml:"ca_file" format:"plainfile" example:"ca.pem" doc:"The file in the agent's check_dir that holds the certificates instead."`
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Skip the verification of the server's certificate, as curl -k does."`
-	ServerName         string `yaml:"server_name" format:"host" doc:"The name that the server's certificate must have. Default: the host of the request."`
+	ServerName         string `yaml:"server_name" format:"host" example:"api.example.com" doc:"The name that the server's certificate must have. Default: the host of the request."`
 }
 
 // TCPCheck is the section `tcp` of a check.
@@ -56,14 +56,14 @@ type TCPCheck struct {
 
 // SQLCheck is the section `sql` of a check.
 type SQLCheck struct {
-	Query          string   `yaml:"query" required:"true" doc:"The query. May contain {{name}} of the node's facts."`
-	Equals         []string `yaml:"equals" single:"true" doc:"The expected first column of the first row as a text, or a list of expected values. Default: the query must succeed."`
-	Host           string   `yaml:"host" format:"host" doc:"The database server. Default: database.host."`
-	Port           int      `yaml:"port" min:"1" max:"65535" doc:"The port. Default: database.port, or 5432 if that is not set."`
-	Name           string   `yaml:"name" doc:"The database. Default: database.name."`
-	User           string   `yaml:"user" doc:"The user. Default: database.user."`
-	PasswordSecret string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
-	PasswordFile   string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
+	Query          string   `yaml:"query" required:"true" example:"SELECT max(id) FROM schema_migrations" doc:"The query. May contain {{name}} of the node's facts."`
+	Equals         []string `yaml:"equals" single:"true" example:"\"{{env.EXPECTED_MIGRATION_ID}}\"" doc:"The expected first column of the first row as a text, or a list of expected values. Default: the query must succeed."`
+	Host           string   `yaml:"host" format:"host" example:"postgres-sandbox.internal" doc:"The database server. Default: database.host."`
+	Port           int      `yaml:"port" min:"1" max:"65535" example:"5432" doc:"The port. Default: database.port, or 5432 if that is not set."`
+	Name           string   `yaml:"name" example:"coin_sandbox" doc:"The database. Default: database.name."`
+	User           string   `yaml:"user" example:"coin" doc:"The user. Default: database.user."`
+	PasswordSecret string   `yaml:"password_secret" example:"DATABASE_PASSWORD" doc:"The secret of the node that holds the password."`
+	PasswordFile   string   `yaml:"password_file" format:"plainfile" example:"db.password" doc:"The file in the agent's check_dir that holds the password instead."`
 	SSLMode        string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql. A password is sent to another machine only with TLS: there prefer requires TLS, and disable is refused."`
 	TLS            CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }
@@ -71,8 +71,8 @@ type SQLCheck struct {
 // ExecCheck is the section `exec` of a check.
 type ExecCheck struct {
 	Service        string   `yaml:"service" required:"true" format:"stack" doc:"The name of the service in the compose file."`
-	Command        []string `yaml:"command" required:"true" doc:"The program and its arguments, run without a shell. May contain {{name}} of the node's facts."`
-	OutputContains string   `yaml:"output_contains" doc:"A text that the command must print."`
+	Command        []string `yaml:"command" required:"true" example:"[/app, health]" doc:"The program and its arguments, run without a shell. May contain {{name}} of the node's facts."`
+	OutputContains string   `yaml:"output_contains" example:"ok" doc:"A text that the command must print."`
 }
 
 // Performance is the section `deployment.performance`.

@@ -79,14 +79,14 @@ const (
 
 // Environment is the section `environment`.
 type Environment struct {
-	Name  string          `yaml:"name" required:"true" format:"name" doc:"The environment's name. It must equal the name of its folder."`
+	Name  string          `yaml:"name" required:"true" format:"name" example:"sandbox" doc:"The environment's name. It must equal the name of its folder."`
 	Type  EnvironmentType `yaml:"type" required:"true" enum:"non-production|production" doc:"The environment's type. Stricter rules apply to production."`
-	Color string          `yaml:"color" doc:"The colour that marks the environment."`
+	Color string          `yaml:"color" example:"green" doc:"For readers only, without an effect: the colour that marks the environment."`
 }
 
 // Base is the section `base`.
 type Base struct {
-	Directory string `yaml:"directory" format:"absolute" doc:"The directory on the nodes that holds the environment's files."`
+	Directory string `yaml:"directory" format:"absolute" doc:"For readers only, without an effect: the directory on the nodes that holds the environment's files."`
 	Registry  string `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme. It is the variable DOCKER_REGISTRY, unless node.env sets that."`
 	BindRoot  string `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes that relative bind mounts (./data:/data) are resolved in. Without it they are refused."`
 }
@@ -102,25 +102,25 @@ const (
 
 // NodeConfig is one entry of `nodes`.
 type NodeConfig struct {
-	Name            string   `yaml:"name" required:"true" format:"name" doc:"The node's name. It must equal the name of its folder in nodes/."`
-	Context         string   `yaml:"context" doc:"The Docker context that users and scripts reach the node by. If the node's folder has a file <context>.env, its variables come before node.env."`
-	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"The address of the node's engine."`
+	Name            string   `yaml:"name" required:"true" format:"name" example:"node3" doc:"The node's name. It must equal the name of its folder in nodes/."`
+	Context         string   `yaml:"context" example:"wlt-sbx-dkapp3-ams" doc:"The Docker context that users and scripts reach the node by. If the node's folder has a file <context>.env, its variables come before node.env."`
+	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"For readers only, without an effect: the address of the node's engine. The agent works on the engine that its own settings name."`
 	Stack           string   `yaml:"stack" format:"stack" doc:"The name of the node's Swarm stack. Default: the node's name."`
 	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
 	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
 	URL             string   `yaml:"url" format:"page" doc:"The address that users open what the node runs at. GitLab shows it at the environment <environment>/<node>."`
-	ComposeFiles    []string `yaml:"compose_files" format:"file" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
-	RequiredSecrets []string `yaml:"required_secrets" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
-	NodeFiles       []string `yaml:"node_files" format:"file" doc:"The files that set the node's variables, relative to its folder. A later file overrides an earlier one. Default: node.env."`
-	ProjectFiles    []string `yaml:"project_files" format:"file" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
+	ComposeFiles    []string `yaml:"compose_files" format:"file" example:"[docker-compose.yml, docker-compose-extra.yml]" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
+	RequiredSecrets []string `yaml:"required_secrets" example:"[db_access]" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
+	NodeFiles       []string `yaml:"node_files" format:"file" example:"[common.env, ../release.env]" doc:"The files that set the node's variables, relative to its folder. A later file overrides an earlier one. Default: node.env."`
+	ProjectFiles    []string `yaml:"project_files" format:"file" example:"[project.env, project_node3.env]" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
 }
 
 // Database is the section `database`.
 type Database struct {
-	Host string `yaml:"host" format:"host" doc:"The database server's host name or address."`
-	Port int    `yaml:"port" min:"1" max:"65535" doc:"The database server's port."`
-	Name string `yaml:"name" doc:"The database's name."`
-	User string `yaml:"user" doc:"The user to connect as."`
+	Host string `yaml:"host" format:"host" example:"postgres-sandbox.internal" doc:"The database server's host name or address."`
+	Port int    `yaml:"port" min:"1" max:"65535" example:"5432" doc:"The database server's port."`
+	Name string `yaml:"name" example:"coin_sandbox" doc:"The database's name."`
+	User string `yaml:"user" example:"coin" doc:"The user to connect as."`
 }
 
 // Strategy is the order in which the nodes roll out a release.
@@ -136,16 +136,16 @@ const (
 
 // Deployment is the section `deployment`.
 type Deployment struct {
-	Strategy           Strategy        `yaml:"strategy" enum:"sequential|parallel|blue-green|replace" default:"sequential" doc:"How the nodes roll out a release: sequential (one after another), parallel (all at once), blue-green (secondaries before primaries), or replace (each node in place, independent of the others)."`
-	Order              []string        `yaml:"order" doc:"All nodes in rollout order. Default: the order of nodes."`
+	Strategy           Strategy        `yaml:"strategy" enum:"sequential|parallel|blue-green|replace" default:"sequential" example:"parallel" doc:"How the nodes roll out a release: sequential (one after another), parallel (all at once), blue-green (secondaries before primaries), or replace (each node in place, independent of the others)."`
+	Order              []string        `yaml:"order" example:"[node3, node4]" doc:"All nodes in rollout order. Default: the order of nodes."`
 	OrderTimeout       time.Duration   `yaml:"order_timeout" default:"1h" doc:"How long a node waits for an earlier node that makes no progress."`
 	BlueGreen          BlueGreenRules  `yaml:"blue_green" doc:"When the primaries follow the secondaries in a blue-green rollout."`
-	Waves              [][]string      `yaml:"waves" format:"services" doc:"The services in rollout order, in waves. The services of one wave must be healthy before the next wave starts. Entries are service names of the compose files, or patterns such as *_api. Services that match no entry form the last wave. The label coin-agent.wave of a service overrides this list. Default: migrate, test_setup and jobs, then all others."`
-	Replicas           int             `yaml:"replicas" min:"1" doc:"The number of tasks of a service in this environment. It is the variable REPLICAS, unless node.env sets that."`
-	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" doc:"The size of the application's database pool. It is the variable DB_POOL_SIZE, unless node.env sets that."`
+	Waves              [][]string      `yaml:"waves" format:"services" example:"[[migrate, test_setup], [\"*_api\"]]" doc:"The services in rollout order, in waves. The services of one wave must be healthy before the next wave starts. Entries are service names of the compose files, or patterns such as *_api. Services that match no entry form the last wave. The label coin-agent.wave of a service overrides this list. Default: migrate, test_setup and jobs, then all others."`
+	Replicas           int             `yaml:"replicas" min:"1" example:"2" doc:"The number of tasks of a service in this environment. It is the variable REPLICAS, unless node.env sets that."`
+	DatabasePoolSize   int             `yaml:"database_pool_size" min:"1" example:"20" doc:"The size of the application's database pool. It is the variable DB_POOL_SIZE, unless node.env sets that."`
 	LogLevel           string          `yaml:"log_level" enum:"debug|info|warning|error" doc:"The application's log level. It is the variable LOG_LEVEL, unless node.env sets that."`
-	FeatureFlags       map[string]bool `yaml:"feature_flags" doc:"The application's feature flags. new_checkout is the variable FEATURE_NEW_CHECKOUT, unless node.env sets that. all stands for the other flags that the template of the project settings mentions."`
-	HealthCheckTimeout time.Duration   `yaml:"health_check_timeout" doc:"The short form of health_check.timeout."`
+	FeatureFlags       map[string]bool `yaml:"feature_flags" example:"{new_checkout: true}" doc:"The application's feature flags. new_checkout is the variable FEATURE_NEW_CHECKOUT, unless node.env sets that. all stands for the other flags that the template of the project settings mentions."`
+	HealthCheckTimeout time.Duration   `yaml:"health_check_timeout" example:"5m" doc:"The short form of health_check.timeout."`
 	AutoDeploy         bool            `yaml:"auto_deploy" default:"true" doc:"Whether a merged commit rolls out by itself. Otherwise a user starts it."`
 	ApprovalRequired   bool            `yaml:"approval_required" doc:"The short form of approval.required."`
 	HealthCheck        HealthCheck     `yaml:"health_check" doc:"How a rollout checks that its services are healthy."`
@@ -159,8 +159,8 @@ type Deployment struct {
 // HealthCheck is the section `deployment.health_check`.
 type HealthCheck struct {
 	Enabled  bool          `yaml:"enabled" default:"true" doc:"Whether a rollout waits until its services are healthy."`
-	Timeout  time.Duration `yaml:"timeout" doc:"How long services may take to become healthy. Default: 60s in development, 120s in sandbox, 180s in testing, otherwise 300s."`
-	Interval time.Duration `yaml:"interval" default:"10s" doc:"The time between two checks."`
+	Timeout  time.Duration `yaml:"timeout" example:"5m" doc:"How long services may take to become healthy. Default: 60s in development, 120s in sandbox, 180s in testing, otherwise 300s."`
+	Interval time.Duration `yaml:"interval" default:"10s" doc:"Has no effect: the agent follows the events of the engine."`
 }
 
 // Rollback is the section `deployment.rollback`.
@@ -181,30 +181,30 @@ type Images struct {
 
 // Secrets is the section `secrets`.
 type Secrets struct {
-	Required           []string       `yaml:"required" doc:"Secrets that must have a value on every node. A sync fails before its first write if one is missing."`
+	Required           []string       `yaml:"required" example:"[db_access]" doc:"Secrets that must have a value on every node. A sync fails before its first write if one is missing."`
 	Retention          Retention      `yaml:"retention" doc:"How long unused versions are kept in Swarm."`
-	RotationDays       int            `yaml:"rotation_days" min:"0" doc:"After how many days a secret must be rotated. 0 means never."`
-	RotationExceptions map[string]int `yaml:"rotation_exceptions" doc:"Secrets with a different rotation period, in days. 0 means never."`
+	RotationDays       int            `yaml:"rotation_days" min:"0" example:"90" doc:"After how many days a secret must be rotated. 0 means never."`
+	RotationExceptions map[string]int `yaml:"rotation_exceptions" example:"{web_auth: 30}" doc:"Secrets with a different rotation period, in days. 0 means never."`
 }
 
 // Retention is the section `secrets.retention`. A version is removed when it exceeds
 // both limits.
 type Retention struct {
-	Days     int `yaml:"days" min:"0" doc:"How many days an unused version is kept. With 0, only versions decides. Default: 7 in development, 14 in sandbox, 30 in testing, otherwise 90."`
+	Days     int `yaml:"days" min:"0" example:"30" doc:"How many days an unused version is kept. With 0, only versions decides. Default: 7 in development, 14 in sandbox, 30 in testing, otherwise 90."`
 	Versions int `yaml:"versions" min:"1" default:"1" doc:"How many old versions are kept besides the newest one, regardless of age."`
 }
 
 // Notifications is the section `notifications`.
 type Notifications struct {
 	Slack Slack    `yaml:"slack" doc:"A Slack-compatible channel."`
-	Email []string `yaml:"email" format:"email" doc:"E-mail addresses."`
+	Email []string `yaml:"email" format:"email" example:"[ops@example.com]" doc:"E-mail addresses."`
 	Via   []string `yaml:"via" enum:"pagerduty|teams|webhook" doc:"Receivers whose addresses and keys the agent's settings have."`
-	On    []string `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
+	On    []string `yaml:"on" enum:"failure|rollback|recovery|success|waiting|drift" example:"[failure, rollback, recovery]" doc:"Which events are sent: a failed rollout (failure), a rollback (rollback), the first success after a failure (recovery), a rollout with changes (success), a rollout that waits for a user (waiting), a drifted stack (drift). Default: all but success. An empty list means none."`
 }
 
 // Slack is the section `notifications.slack`.
 type Slack struct {
-	Channel            string `yaml:"channel" required:"true" doc:"The channel, such as \"#deployments\"."`
+	Channel            string `yaml:"channel" required:"true" example:"\"#deployments-sandbox\"" doc:"The channel, such as \"#deployments\"."`
 	WebhookURLVariable string `yaml:"webhook_url_variable" format:"variable" doc:"The key in the node's secrets.enc that holds the webhook's URL."`
 }
 

@@ -11,10 +11,10 @@ import (
 // DriftIgnore is one entry of `drift_ignore`: fields of a service that another process
 // manages.
 type DriftIgnore struct {
-	Service string   `yaml:"service" required:"true" doc:"The service, by its name in the compose files."`
-	Fields  []string `yaml:"fields" required:"true" enum:"replicas|image|environment|labels|constraints|limits|reservations|update_config|rollback_config|restart_policy" doc:"The fields whose live values stay, by their names in compose files: replicas, image, environment, the labels of deploy.labels, the placement constraints, the limits and reservations of resources, update_config, rollback_config, restart_policy."`
-	Until   string   `yaml:"until" format:"date" doc:"The day, in UTC, from whose beginning on the entry has no effect. Default: none."`
-	Reason  string   `yaml:"reason" required:"true" doc:"Which process manages the fields, and why. agent status and agent diff show it."`
+	Service string   `yaml:"service" required:"true" example:"web" doc:"The service, by its name in the compose files."`
+	Fields  []string `yaml:"fields" required:"true" enum:"replicas|image|environment|labels|constraints|limits|reservations|update_config|rollback_config|restart_policy" example:"[replicas]" doc:"The fields whose live values stay, by their names in compose files: replicas, image, environment, the labels of deploy.labels, the placement constraints, the limits and reservations of resources, update_config, rollback_config, restart_policy."`
+	Until   string   `yaml:"until" format:"date" example:"\"2027-03-01\"" doc:"The day, in UTC, from whose beginning on the entry has no effect. Default: none."`
+	Reason  string   `yaml:"reason" required:"true" example:"the autoscaler sets them" doc:"Which process manages the fields, and why. agent status and agent diff show it."`
 }
 
 // DayOver reports whether an entry that ends with the beginning of a day, in UTC, is over; one

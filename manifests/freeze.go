@@ -13,13 +13,13 @@ import (
 // Freeze is one entry of `freeze`: a time in which rollouts do not start. It has
 // either schedule and duration, or from and to.
 type Freeze struct {
-	Name     string        `yaml:"name" required:"true" doc:"The freeze's name."`
+	Name     string        `yaml:"name" required:"true" example:"weekend" doc:"The freeze's name."`
 	Schedule string        `yaml:"schedule" format:"cron" doc:"When a repeated freeze begins, as five cron fields: minute, hour, day of the month, month, day of the week."`
-	Duration time.Duration `yaml:"duration" doc:"How long a repeated freeze lasts, in local time of time_zone: 62h from Friday 18:00 end on Monday 08:00, even if daylight saving time changes in between."`
+	Duration time.Duration `yaml:"duration" example:"62h" doc:"How long a repeated freeze lasts, in local time of time_zone: 62h from Friday 18:00 end on Monday 08:00, even if daylight saving time changes in between."`
 	From     string        `yaml:"from" format:"time" doc:"When a single freeze begins."`
 	To       string        `yaml:"to" format:"time" doc:"When a single freeze ends."`
 	TimeZone string        `yaml:"time_zone" format:"zone" default:"UTC" doc:"The time zone of schedule. The end of the freeze is shown in it."`
-	Nodes    []string      `yaml:"nodes" doc:"The nodes that the freeze applies to. Default: all."`
+	Nodes    []string      `yaml:"nodes" example:"[prod1, prod2]" doc:"The nodes that the freeze applies to. Default: all."`
 }
 
 // Frozen is an active freeze.

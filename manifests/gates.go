@@ -20,7 +20,7 @@ type Gates struct {
 
 // TagGate is the section `deployment.gates.tag`.
 type TagGate struct {
-	Pattern string `yaml:"pattern" format:"regexp" doc:"The regular expression that TAG must match. An empty pattern accepts any TAG. Default: ^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$ in an environment of type production, otherwise empty."`
+	Pattern string `yaml:"pattern" format:"regexp" example:"'^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$'" doc:"The regular expression that TAG must match. An empty pattern accepts any TAG. Default: ^\\d{4}-\\d{2}-\\d{2}-[a-f0-9]{10}$ in an environment of type production, otherwise empty."`
 
 	Also []string // patterns of the other judges
 }
@@ -44,10 +44,10 @@ type VulnerabilityGate struct {
 	Registry   string   `yaml:"registry" format:"https" doc:"The address of Harbor. Default: the registry in the image's name."`
 	Severity   string   `yaml:"severity" enum:"Critical|High|Medium|Low|none" default:"Critical" doc:"The lowest severity that blocks. With none, nothing blocks, and High and Critical are warnings."`
 	OnNoAnswer NoAnswer `yaml:"on_no_answer" enum:"block|warn" default:"block" doc:"What happens when Harbor does not answer, does not know the image, or has not scanned it: the rollout waits and asks again (block), or continues with a warning (warn)."`
-	Except     []string `yaml:"except" doc:"Images that are not checked, without tag, such as docker.io/library/postgres. * stands for any text between slashes."`
-	UserFile   string   `yaml:"user_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the user name, such as robot$agent. Default: the login for that Harbor in registry_config_file."`
-	TokenFile  string   `yaml:"token_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the secret of the user."`
-	CAFile     string   `yaml:"ca_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the CA certificates (PEM) trusted for Harbor. Default: the agent's ca_file and the system's."`
+	Except     []string `yaml:"except" example:"[docker.io/library/*]" doc:"Images that are not checked, without tag, such as docker.io/library/postgres. * stands for any text between slashes."`
+	UserFile   string   `yaml:"user_file" format:"plainfile" example:"harbor.user" doc:"The file in the agent's check_dir that holds the user name, such as robot$agent. Default: the login for that Harbor in registry_config_file."`
+	TokenFile  string   `yaml:"token_file" format:"plainfile" example:"harbor.token" doc:"The file in the agent's check_dir that holds the secret of the user."`
+	CAFile     string   `yaml:"ca_file" format:"plainfile" example:"harbor.pem" doc:"The file in the agent's check_dir that holds the CA certificates (PEM) trusted for Harbor. Default: the agent's ca_file and the system's."`
 
 	Asked bool       // config.yml has this section
 	Only  [][]string // Except of the other judges: only what each of them names is not checked

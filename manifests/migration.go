@@ -11,9 +11,9 @@ type MigrationCheck struct {
 	Table            string   `yaml:"table" default:"schema_migrations" format:"table" doc:"The table with the migration IDs, spelled as in the database."`
 	Column           string   `yaml:"column" default:"id" format:"column" doc:"The column with the migration IDs: whole numbers, or texts of digits."`
 	ExpectedVariable string   `yaml:"expected_variable" default:"EXPECTED_MIGRATION_ID" format:"variable" doc:"The variable in node.env or the project settings that holds the highest migration ID that a release expects."`
-	User             string   `yaml:"user" doc:"The user. Default: database.user."`
-	PasswordSecret   string   `yaml:"password_secret" doc:"The secret of the node that holds the password."`
-	PasswordFile     string   `yaml:"password_file" format:"plainfile" doc:"The file in the agent's check_dir that holds the password instead."`
+	User             string   `yaml:"user" example:"coin_reader" doc:"The user. Default: database.user."`
+	PasswordSecret   string   `yaml:"password_secret" example:"DATABASE_PASSWORD" doc:"The secret of the node that holds the password."`
+	PasswordFile     string   `yaml:"password_file" format:"plainfile" example:"db.password" doc:"The file in the agent's check_dir that holds the password instead."`
 	SSLMode          string   `yaml:"sslmode" enum:"disable|prefer|require|verify-full" default:"prefer" doc:"The TLS mode, with the meaning that it has in psql. A password is sent to another machine only with TLS: there prefer requires TLS, and disable is refused."`
 	TLS              CheckTLS `yaml:"tls" doc:"Which server certificate is trusted, for sslmode: verify-full."`
 }

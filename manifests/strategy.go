@@ -8,7 +8,7 @@ import (
 
 // BlueGreenRules is the section `deployment.blue_green`.
 type BlueGreenRules struct {
-	Soak     time.Duration `yaml:"soak" doc:"How long the secondaries must be healthy before the first primary starts. Default: no wait."`
+	Soak     time.Duration `yaml:"soak" example:"10m" doc:"How long the secondaries must be healthy before the first primary starts. Default: no wait."`
 	Approval bool          `yaml:"approval" doc:"Whether the primaries wait for agent approve after the secondaries are healthy."`
 }
 

@@ -37,8 +37,8 @@ func shownIn(t *testing.T, file, prefix, begin string) string {
 // TestFloorExamples reads the floors of the documents, and shows them as they were read.
 func TestFloorExamples(t *testing.T) {
 	for file, text := range map[string]string{
-		"packaging/agent.yml":   shownIn(t, "../packaging/agent.yml", "#", "#policy:\n"),
-		"docs/configuration.md": shownIn(t, "../docs/configuration.md", "    ", "    policy:\n      floor:\n"),
+		"packaging/agent.yml": shownIn(t, "../packaging/agent.yml", "#", "#policy:\n"),
+		"docs/gates.md":       shownIn(t, "../docs/gates.md", "    ", "    policy:\n      floor:\n"),
 	} {
 		got, err := policy.ReadFile(file, []byte(text))
 		if err != nil {

@@ -27,7 +27,7 @@ func TestAlertsAreOfMetrics(t *testing.T) {
 	}
 	sources = slices.DeleteFunc(sources, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
 	code := read(t, sources...)
-	_, described, _ := strings.Cut(read(t, "../../docs/operations.md"), "## Metrics and health\n")
+	_, described, _ := strings.Cut(read(t, "../../docs/metrics.md"), "## Metrics and health\n")
 	alerts := metricsIn(read(t, slices.Concat(glob(t, "rules/*.yml"), glob(t, "dashboards/*.json"))...))
 	if len(alerts) < 8 {
 		t.Errorf("the alerts ask for %v only", alerts)

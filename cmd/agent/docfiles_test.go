@@ -1,48 +1,152 @@
 package main_test
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestDocumentsNameFiles checks that the files and folders which CONTRIBUTING.md and the
-// documents name in backticks or link to exist.
-func TestDocumentsNameFiles(t *testing.T) {
-	root := filepath.Join("..", "..")
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "adr", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/dependencies.md", "docs/operations.md"} {
-		pages = append(pages, filepath.Join(root, name))
-	}
-	// A path of the project begins with one of its folders.
-	named := regexp.MustCompile("`((?:agent|cmd/agent|compose|deploy|docs|examples|internal|manifests|packaging|provenance|rotate|secrets|sync|checks|harbor)/[A-Za-z0-9_./*-]+)`")
-	linked := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	found := 0
-	for _, page := range pages {
-		text, err := os.ReadFile(page)
+// documents gives the text of every document by its path in the repository.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	root := os.DirFS(filepath.Join("..", ".."))
+	texts := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "packaging/*/*.md", "examples/*/*.md"} {
+		names, err := fs.Glob(root, pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var paths []string
-		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
-			paths = append(paths, filepath.Join(root, strings.TrimSuffix(match[1], "/")))
+		for _, name := range names {
+			text, err := fs.ReadFile(root, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = string(text)
 		}
-		for _, match := range linked.FindAllStringSubmatch(string(text), -1) {
-			paths = append(paths, filepath.Join(filepath.Dir(page), match[1]))
+	}
+	if len(texts) < 50 {
+		t.Fatalf("only %d documents were found", len(texts))
+	}
+	return texts
+}
+
+// anchors gives the anchors of a document's headings, as GitLab makes them.
+func anchors(text string) []string {
+	link, mark, dashes := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`), regexp.MustCompile(`[^\p{L}\p{N}_ -]`), regexp.MustCompile(`-+`)
+	var all []string
+	seen := map[string]int{}
+	for _, heading := range regexp.MustCompile(`(?m)^#{1,6} +(.*)$`).FindAllStringSubmatch(text, -1) {
+		name := mark.ReplaceAllString(strings.ToLower(link.ReplaceAllString(heading[1], "$1")), "")
+		name = dashes.ReplaceAllString(strings.ReplaceAll(strings.TrimSpace(name), " ", "-"), "-")
+		if seen[name]++; seen[name] > 1 {
+			name += "-" + strconv.Itoa(seen[name]-1)
 		}
-		for _, path := range paths {
+		all = append(all, name)
+	}
+	return all
+}
+
+// TestDocumentLinks checks that the file and the heading of every link in the documents are there.
+func TestDocumentLinks(t *testing.T) {
+	texts := documents(t)
+	linked := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
+	found := 0
+	for page, text := range texts {
+		for _, match := range linked.FindAllStringSubmatch(text, -1) {
+			target := page
+			if match[1] != "" {
+				target = path.Join(path.Dir(page), match[1])
+			}
 			found++
-			if there, err := filepath.Glob(path); err != nil || len(there) == 0 {
-				t.Errorf("%s names %s, which does not exist", page, path)
+			if _, err := os.Stat(filepath.Join("..", "..", target)); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, target)
+			} else if match[2] != "" && !slices.Contains(anchors(texts[target]), match[2]) {
+				t.Errorf("%s links to %s#%s, and %s has no such heading", page, match[1], match[2], target)
+			}
+		}
+	}
+	if found < 300 {
+		t.Errorf("only %d links were found", found)
+	}
+}
+
+// TestDocumentsNameFiles checks that the files and folders which some documents name in backticks exist:
+// those about the code, not those about the repository of a stack.
+func TestDocumentsNameFiles(t *testing.T) {
+	// A path of the project begins with one of its folders.
+	named := regexp.MustCompile("`((?:agent|cmd/agent|compose|deploy|docs|examples|internal|manifests|packaging|provenance|rotate|secrets|sync|checks|harbor)/[A-Za-z0-9_./*-]+)`")
+	found := 0
+	for page, text := range documents(t) {
+		if strings.HasPrefix(page, "docs/") && !strings.HasPrefix(page, "docs/adr/") && page != "docs/architecture.md" && page != "docs/dependencies.md" {
+			continue
+		}
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			found++
+			if there, err := filepath.Glob(filepath.Join("..", "..", match[1])); err != nil || len(there) == 0 {
+				t.Errorf("%s names %s, which does not exist", page, match[1])
 			}
 		}
 	}
 	if found < 50 {
-		t.Errorf("only %d names were found: the test reads the wrong pages", found)
+		t.Errorf("only %d names were found: the test reads the wrong documents", found)
+	}
+}
+
+// TestCodeNamesDocuments checks that the documents which code, scripts and settings name are there, with
+// their headings.
+func TestCodeNamesDocuments(t *testing.T) {
+	texts := documents(t)
+	named := regexp.MustCompile(`\bdocs/[\w./-]+\.md(?:#[\w-]+)?`)
+	found := 0
+	err := fs.WalkDir(os.DirFS("../.."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && strings.HasPrefix(name, ".") && name != "." {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || strings.HasSuffix(name, "_test.go") || !slices.Contains([]string{"", ".go", ".yml", ".yaml", ".service"}, path.Ext(name)) {
+			return nil
+		}
+		content, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil || bytes.IndexByte(content, 0) >= 0 {
+			return err
+		}
+		for _, mention := range named.FindAllString(string(content), -1) {
+			found++
+			file, anchor, _ := strings.Cut(mention, "#")
+			if text, there := texts[file]; !there || anchor != "" && !slices.Contains(anchors(text), anchor) {
+				t.Errorf("%s names %s, which is not there", name, mention)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 5 {
+		t.Errorf("only %d mentions were found", found)
+	}
+}
+
+// TestDocumentsAreShort demands fewer than 2,000 words of each document that people write, so that a
+// reader finds the answer.
+func TestDocumentsAreShort(t *testing.T) {
+	longer := map[string]string{
+		"docs/architecture.md": "the design in one piece, with a row for each folder",
+		"docs/glossary.md":     "a list of words",
+		"docs/threats.md":      "a table that grows with each threat",
+	}
+	for name, text := range documents(t) {
+		if longer[name] != "" || strings.Contains(text[:min(len(text), 300)], "Generated by `make docs`") {
+			continue
+		}
+		if words := len(strings.Fields(text)); words >= 2000 {
+			t.Errorf("%s has %d words: split it by the questions of its readers", name, words)
+		}
 	}
 }

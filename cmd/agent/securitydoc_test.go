@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestSecurityDocument demands that each test that docs/security.md names is there: a defence
+// TestSecurityDocument demands that each test that docs/threats.md names is there: a defence
 // without its test is a promise.
 func TestSecurityDocument(t *testing.T) {
-	text, err := os.ReadFile("../../docs/security.md")
+	text, err := os.ReadFile("../../docs/threats.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestSecurityDocument(t *testing.T) {
 	}
 	for _, name := range named {
 		if !bytes.Contains(tests.Bytes(), append(append([]byte("\nfunc "), name[1]...), '(')) {
-			t.Errorf("docs/security.md names %s, which is not a test", name[1])
+			t.Errorf("docs/threats.md names %s, which is not a test", name[1])
 		}
 	}
 }
