@@ -18,7 +18,7 @@ func TestObservingAgentWritesNothing(t *testing.T) {
 	l := newLab(t)
 	commit := l.commit("first", l.smallRepo())
 	secret := l.stack + "_db_access.1" // of the stack as it runs, which no agent has compared
-	l.swarm.Docker(t, "the content that runs", "secret", "create", "--label", "com.docker.stack.namespace="+l.stack, secret, "-")
+	l.swarm.Docker(t, canaries["db_access"], "secret", "create", "--label", "com.docker.stack.namespace="+l.stack, secret, "-")
 	l.swarm.Docker(t, monitoring, "stack", "deploy", "--resolve-image=never", "-c", "-", l.stack)
 	before := l.indexes(l.stack)
 	l.recorder.Reset()
