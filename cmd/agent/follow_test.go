@@ -113,7 +113,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(objects()), "\n") {
 		decode[report.Status](t, line)
 	}
-	l.finds("status --watch -o json", objects(), `"rollout":\{"started":"[^"]+","services":\[\{"name":"NAME_crash","state":"pending","ready":0,"want":1`)
+	l.finds("status --watch -o json", objects(), `"rollout":\{"started":"[^"]+","until":"[^"]+","services":\[\{"name":"NAME_crash","state":"pending","ready":0,"want":1`)
 }
 
 // finds fails unless text has all patterns; NAME in them is the stack.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -43,8 +42,12 @@ agent status and the commit that waits show it.`,
 			asked.For = time.Until(at).Round(time.Second).String()
 		}
 		if asked.For != "" {
-			if length, err := durations.Parse(asked.For); err != nil || length <= 0 {
-				return usageError{cmp.Or(err, error(fault.New(fault.Place{}, "write it as 2h, 30m or 2d", "--for %s is no time", asked.For)))}
+			length, err := durations.Parse(asked.For)
+			switch {
+			case err != nil:
+				return usageError{fault.New(fault.Place{}, fault.Hint(err), "--for %w", err)}
+			case length <= 0:
+				return usageError{fault.New(fault.Place{}, "write it as 2h, 30m or 2d", "--for %s is no time", asked.For)}
 			}
 		}
 		pause, err := a.client().Pause(cmd.Context(), asked)
