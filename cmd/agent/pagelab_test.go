@@ -46,11 +46,13 @@ func newPageLab(t *testing.T) *pageLab {
 	t.Helper()
 	p := &pageLab{lab: newLab(t)}
 	p.stack = p.swarm.Named(t, "coin")
+	var images []string
 	for _, release := range []string{"1.40.0", "1.41.0", "1.42.0", "1.43.0"} {
 		for _, name := range []string{"gateway", "client-api", "partner-api", "ledger", "worker"} {
-			p.swarm.Image(t, "coin-test/"+name+":"+release)
+			images = append(images, "coin-test/"+name+":"+release)
 		}
 	}
+	p.swarm.Image(t, images...)
 	answer := make(chan struct{})
 	p.answers = sync.OnceFunc(func() { close(answer) })
 	t.Cleanup(p.answers)
