@@ -1,0 +1,45 @@
+package notify_test
+
+import (
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/notify"
+)
+
+// ofHealth returns a notice about the health of a revision's services.
+func ofHealth(event notify.Event, commit, health string) notify.Notice {
+	n := plainNotice(event, commit, commit+" is "+health)
+	n.Health = health
+	return n
+}
+
+// TestEachDegradedReleaseIsTold tells that a release is degraded, also if the one before it
+// was. The next good rollout is the recovery of the one before it. A success that is published
+// again says nothing about the health.
+func TestEachDegradedReleaseIsTold(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use([]notify.Event{notify.Failure, notify.Recovery, notify.Rollback}, channel)
+		r.run(0)
+		tell := func(n notify.Notice, want ...string) {
+			t.Helper()
+			r.tell(n)
+			r.pass(time.Hour)
+			r.wants(want...)
+		}
+		third := plainNotice(notify.Success, "3", "3 is rolled out")
+		tell(third)
+		tell(ofHealth(notify.Failure, "3", "degraded"), "slack: 3 is degraded")
+		r.open()
+		r.run(0)
+		tell(third)
+		tell(ofHealth(notify.Failure, "3", "degraded"))
+		tell(plainNotice(notify.Success, "4", "4 is rolled out"), "slack: recovered: 4 is rolled out")
+		tell(ofHealth(notify.Failure, "4", "degraded"), "slack: 4 is degraded")
+		tell(plainNotice(notify.Rollback, "4", "rolled back by a user"), "slack: rolled back by a user")
+		tell(plainNotice(notify.Success, "5", "5 is rolled out"), "slack: recovered: 5 is rolled out")
+		tell(ofHealth(notify.Failure, "5", "degraded"), "slack: 5 is degraded")
+		tell(ofHealth(notify.Recovery, "5", "healthy"), "slack: recovered: 5 is healthy")
+		tell(plainNotice(notify.Success, "6", "6 is rolled out"))
+	})
+}
