@@ -27,10 +27,10 @@ const (
 // OfNode is the address of receivers that the node's settings alone know.
 const OfNode = "of the node"
 
-// hears reports whether receivers of the kind are sent an event: PagerDuty wakes people for
-// what is broken, and hears when that is over.
-func (k Kind) hears(event Event) bool {
-	return k != KindPagerDuty || event == Failure || event == Rollback || event == Recovery || event == Success
+// hears reports whether receivers of the kind are sent a notice: PagerDuty wakes people for
+// what is broken, which a rollback by a user is not, and hears when that is over.
+func (k Kind) hears(n *Notice) bool {
+	return k != KindPagerDuty || n.Event == Failure || n.Event == Rollback && n.Failed || n.Event == Recovery || n.Event == Success
 }
 
 // Receiver is a receiver of messages: a channel, or an e-mail address.

@@ -43,3 +43,18 @@ func TestEachDegradedReleaseIsTold(t *testing.T) {
 		tell(plainNotice(notify.Success, "6", "6 is rolled out"))
 	})
 }
+
+// TestUserRollbackWakesNoOne sends PagerDuty the rollbacks after a failure only: no success
+// resolves the alert of another one.
+func TestUserRollbackWakesNoOne(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use([]notify.Event{notify.Failure, notify.Recovery, notify.Rollback}, notify.Receiver{Kind: notify.KindPagerDuty, Address: notify.OfNode}, channel)
+		r.run(0)
+		failed := plainNotice(notify.Rollback, "3", "failed and rolled back")
+		failed.Failed = true
+		r.tell(plainNotice(notify.Rollback, "2", "rolled back by a user"), failed, plainNotice(notify.Success, "4", "4 is rolled out"))
+		r.pass(time.Hour)
+		r.wants("pagerduty: failed and rolled back", "pagerduty: recovered: 4 is rolled out",
+			"slack: failed and rolled back", "slack: recovered: 4 is rolled out", "slack: rolled back by a user")
+	})
+}
