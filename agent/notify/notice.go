@@ -69,6 +69,12 @@ func (n *Notice) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
+// setting returns the setting of the GitLab token that the notice is about.
+func (n *Notice) setting() string {
+	setting, _, _ := strings.Cut(n.Token, " ")
+	return setting
+}
+
 // numbered matches words that change between attempts: ports, times, free space.
 var numbered = regexp.MustCompile(`\S*\d\S*`)
 
@@ -96,7 +102,7 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		return Drift, news
 	}
 	if n.Token != "" {
-		setting, _, _ := strings.Cut(n.Token, " ")
+		setting := n.setting()
 		key += n.Token
 		news := t.Tokens[setting] != key
 		t.Tokens = maps.Clone(t.Tokens)

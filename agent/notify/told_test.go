@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func TestEachDegradedReleaseIsTold(t *testing.T) {
 // resolves the alert of another one.
 func TestUserRollbackWakesNoOne(t *testing.T) {
 	inRoom(t, func(r *room) {
-		r.use([]notify.Event{notify.Failure, notify.Recovery, notify.Rollback}, notify.Receiver{Kind: notify.KindPagerDuty, Address: notify.OfNode}, channel)
+		r.use([]notify.Event{notify.Failure, notify.Recovery, notify.Rollback}, pager, channel)
 		r.run(0)
 		failed := plainNotice(notify.Rollback, "3", "failed and rolled back")
 		failed.Failed = true
@@ -56,5 +57,38 @@ func TestUserRollbackWakesNoOne(t *testing.T) {
 		r.pass(time.Hour)
 		r.wants("pagerduty: failed and rolled back", "pagerduty: recovered: 4 is rolled out",
 			"slack: failed and rolled back", "slack: recovered: 4 is rolled out", "slack: rolled back by a user")
+	})
+}
+
+var pager = notify.Receiver{Kind: notify.KindPagerDuty, Address: notify.OfNode}
+
+// TestAlertLastsAsItsCause resolves no alert by healthy services while a rollout has failed.
+func TestAlertLastsAsItsCause(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, pager)
+		r.run(0)
+		r.tell(ofHealth(notify.Failure, "4", "degraded"), plainNotice(notify.Failure, "5", "5 failed at render"), ofHealth(notify.Recovery, "4", "healthy"))
+		r.pass(time.Hour)
+		r.wants("pagerduty: 4 is degraded", "pagerduty: 5 failed at render")
+		r.tell(plainNotice(notify.Success, "6", "6 is rolled out"), ofHealth(notify.Failure, "6", "degraded"), ofHealth(notify.Recovery, "6", "healthy"))
+		r.pass(time.Hour)
+		r.wants("pagerduty: 6 is degraded", "pagerduty: recovered: 6 is healthy", "pagerduty: recovered: 6 is rolled out")
+	})
+}
+
+// TestAlertsAreNotCombined has more notices than PagerDuty gets messages in ten minutes: each
+// message is about one alert.
+func TestAlertsAreNotCombined(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, pager)
+		var want []string
+		for i := range 3 {
+			token := plainNotice(notify.Failure, "", fmt.Sprint("token ", i))
+			token.Token = fmt.Sprint("gitlab_token_file ", i)
+			r.tell(plainNotice(notify.Failure, "1", fmt.Sprint("rollout ", i)), token)
+			want = append(want, fmt.Sprint("pagerduty: rollout ", i))
+		}
+		r.run(time.Hour)
+		r.wants(append(want, "pagerduty: token 0", "pagerduty: token 1", "pagerduty: token 2")...)
 	})
 }
