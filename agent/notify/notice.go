@@ -104,12 +104,18 @@ func (t *Told) take(n *Notice) (Event, bool) {
 	if n.Token != "" {
 		setting := n.setting()
 		key += n.Token
+		if n.Event == Recovery {
+			key = ""
+		}
 		news := t.Tokens[setting] != key
 		t.Tokens = maps.Clone(t.Tokens)
 		if t.Tokens == nil {
 			t.Tokens = map[string]string{}
 		}
 		t.Tokens[setting] = key
+		if key == "" {
+			delete(t.Tokens, setting) // later problems are new
+		}
 		return n.Event, news
 	}
 	if n.Health != "" {

@@ -92,3 +92,18 @@ func TestAlertsAreNotCombined(t *testing.T) {
 		r.wants(append(want, "pagerduty: token 0", "pagerduty: token 1", "pagerduty: token 2")...)
 	})
 }
+
+// TestTokenProblemsComeBack tells that the problems of a token are over, once, and tells the
+// same ones again when they come back.
+func TestTokenProblemsComeBack(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, pager)
+		bad, good := plainNotice(notify.Failure, "", "bad token"), plainNotice(notify.Recovery, "", "good token")
+		bad.Token, good.Token = "gitlab_token_file 1", "gitlab_token_file 1"
+		r.tell(good, bad, bad)
+		r.open()
+		r.tell(good, good, bad)
+		r.run(time.Hour)
+		r.wants("pagerduty: bad token", "pagerduty: bad token", "pagerduty: recovered: good token")
+	})
+}
