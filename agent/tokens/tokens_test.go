@@ -90,6 +90,24 @@ func TestProblemsEnd(t *testing.T) {
 	})
 }
 
+// TestExpiredKeepsItsEnd gives the end of a token also when GitLab refuses it, so that the alert
+// on it lasts.
+func TestExpiredKeepsItsEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		end := time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)
+		w.allow(gitlabtest.Token{Name: "agent", Expires: end})
+		w.start()
+		for range 3 {
+			time.Sleep(36 * time.Hour)
+			w.start()
+		}
+		state := w.watch.States()[0]
+		if !state.Expires.Equal(end) || state.Name != "agent" || len(state.Problems) != 1 || !strings.Contains(state.Problems[0].Text, "Token is expired") {
+			t.Errorf("%+v", state)
+		}
+	})
+}
+
 // TestGitToken reads the end of git's token, which may be a deploy token. The same token in
 // both settings costs one request.
 func TestGitToken(t *testing.T) {

@@ -146,6 +146,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 		answer.Next = now.Add(daily + w.random(jitter))
 		if answer.Refused != "" {
 			answer.Next = now.Add(again)
+			answer.keep(known)
 		}
 	}
 	delete(w.waits, use.Setting)
@@ -153,6 +154,13 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 	w.known[use.Setting] = answer
 	if err := w.use.Store.SaveTokens(w.known); err != nil {
 		w.use.Log.Warn("cannot save what GitLab said of a token", "setting", use.Setting, "error", err.Error())
+	}
+}
+
+// keep takes over what GitLab said of the token before: it says nothing of one that it refuses.
+func (k *Known) keep(before Known) {
+	if k.Expires.IsZero() && len(k.Scopes) == 0 {
+		k.Name, k.Scopes, k.Expires = before.Name, before.Scopes, before.Expires
 	}
 }
 
