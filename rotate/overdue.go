@@ -20,7 +20,7 @@ import (
 // Overdue says which overdue secrets to rotate: those of an environment, with generated values.
 type Overdue struct {
 	Environment string
-	Names       []string // the only ones; none: all
+	Names       []string // the only ones, by their keys in the compose files or their SV_ names; none: all
 	Generate    Generate
 	Author      string // as in a Request
 	Now         time.Time
@@ -51,11 +51,15 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	if err != nil {
 		return nil, err
 	}
+	wanted, err := o.wanted(report)
+	if err != nil {
+		return nil, err
+	}
 	batch := &Batch{Secrets: []string{}}
 	for _, same := range report.ByName() {
 		name := same[0].Name
 		late := slices.ContainsFunc(same, func(s *provenance.Secret) bool { return s.OverdueDays > 0 && !s.External })
-		if !late || len(o.Names) > 0 && !slices.Contains(o.Names, name) {
+		if !late || len(o.Names) > 0 && !slices.Contains(wanted, name) {
 			continue
 		}
 		err := o.one(ctx, dir, keys, name)
@@ -70,6 +74,31 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	}
 	batch.Commit, err = o.gather(dir, batch)
 	return batch, err
+}
+
+// wanted gives the keys of the named secrets. A name without a secret is an error: its secret
+// would never be rotated.
+func (o Overdue) wanted(report *provenance.Report) (keys []string, err error) {
+	var faults []error
+	own := slices.DeleteFunc(slices.Clone(report.Secrets), func(s *provenance.Secret) bool { return s.Removed || s.External })
+	for _, name := range o.Names {
+		at := slices.IndexFunc(own, func(s *provenance.Secret) bool { return s.Name == name })
+		if at < 0 {
+			at = slices.IndexFunc(own, func(s *provenance.Secret) bool { return s.Variable != "" && (s.Variable == name || s.Variable == "SV_"+name) })
+		}
+		if at < 0 {
+			var known []string
+			for _, one := range own {
+				known = append(known, one.Name)
+			}
+			slices.Sort(known)
+			faults = append(faults, fault.New(fault.Place{}, "name secrets by their keys in the compose files, or their SV_ names: "+names(slices.Compact(known)),
+				"the agent does not create a secret %q on any node of %s", name, o.Environment))
+			continue
+		}
+		keys = append(keys, own[at].Name)
+	}
+	return keys, errors.Join(faults...)
 }
 
 // free checks that the batch's branch does not exist, or is checked out.

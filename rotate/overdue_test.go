@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/rotate"
 )
@@ -75,5 +76,19 @@ func TestNothingOverdue(t *testing.T) {
 	batch, err := overdue().Run(t.Context(), l.Dir, l.keys)
 	if err != nil || batch.Commit != nil || len(batch.Secrets)+len(batch.Skipped) > 0 || l.branches() != "master" {
 		t.Errorf("%+v, %v, %s", batch, err, l.branches())
+	}
+}
+
+// TestOverdueNames takes a secret by its SV_ name, and refuses names without a secret, so that a
+// scheduled job does not succeed for ever without rotating anything.
+func TestOverdueNames(t *testing.T) {
+	l := overdueLab(t)
+	_, err := overdue("db_acess", "db_access", "nothing").Run(t.Context(), l.Dir, l.keys)
+	if faults := fault.All(err); len(faults) != 2 || !strings.Contains(faults[0].Error(), `a secret "db_acess"`) || !strings.Contains(fault.Hint(faults[1]), "db_access, server.key") || l.branches() != "master" {
+		t.Fatalf("%q, %s", faults, l.branches())
+	}
+	batch, err := overdue("SV_server_key").Run(t.Context(), l.Dir, l.keys)
+	if err != nil || !slices.Equal(batch.Secrets, []string{"server.key"}) {
+		t.Errorf("%+v, %v", batch, err)
 	}
 }

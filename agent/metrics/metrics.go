@@ -104,7 +104,7 @@ func (m *Metrics) Stack(name string, source Source) *Stack {
 	}
 	gauge, counter := makers(register)
 	s := &Stack{
-		status:      gauge("deployment_status", "1 when the last sync succeeded, 0 when it failed."),
+		status:      gauge("deployment_status", "1 when the last sync succeeded or was a rollback by a user, 0 when it failed."),
 		version:     gauge("deployment_version", "1 for the release that runs.", "release"),
 		drifted:     gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues(),
 		lastSuccess: gauge("coin_agent_last_success_timestamp_seconds", "When a sync last succeeded.").WithLabelValues(),
@@ -235,7 +235,8 @@ func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 		s.lastSuccess.Set(float64(applied.At.Unix()))
 	}
 	if last != nil && last.State.Final() {
-		s.status.WithLabelValues().Set(truth(last.State == record.Succeeded))
+		byUser := last.State == record.RolledBack && last.Rollback != nil && !last.Rollback.Auto
+		s.status.WithLabelValues().Set(truth(last.State == record.Succeeded || byUser))
 		s.checksEnded(last)
 	}
 }

@@ -65,6 +65,8 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 		}
 		if len(notices) <= room { // one message for each notice, until the limit is near
 			one.seqs, notices = one.seqs[:1], notices[:1]
+		} else if end := slices.IndexFunc(notices, func(n Notice) bool { return n.alert() != notices[0].alert() }); end > 0 && receiver.Kind == KindPagerDuty {
+			one.seqs, notices = one.seqs[:end], notices[:end] // an event is of one alert
 		}
 		one.message = compose(notices)
 		one.message.ID = messageID(receiver, one.seqs, &notices[len(notices)-1])

@@ -69,6 +69,12 @@ func (n *Notice) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
+// setting returns the setting of the GitLab token that the notice is about.
+func (n *Notice) setting() string {
+	setting, _, _ := strings.Cut(n.Token, " ")
+	return setting
+}
+
 // numbered matches words that change between attempts: ports, times, free space.
 var numbered = regexp.MustCompile(`\S*\d\S*`)
 
@@ -86,8 +92,8 @@ type Told struct {
 // mostKeys is the maximum number of recorded notices of one commit.
 const mostKeys = 50
 
-// take reports whether a notice is new, and returns its event: a success after a failure is
-// a recovery.
+// take reports whether a notice is new, and returns its event: a success after a failure, or
+// after a release that did not stay healthy, is a recovery.
 func (t *Told) take(n *Notice) (Event, bool) {
 	key := n.key()
 	if n.Event == Drift {
@@ -96,14 +102,20 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		return Drift, news
 	}
 	if n.Token != "" {
-		setting, _, _ := strings.Cut(n.Token, " ")
+		setting := n.setting()
 		key += n.Token
+		if n.Event == Recovery {
+			key = ""
+		}
 		news := t.Tokens[setting] != key
 		t.Tokens = maps.Clone(t.Tokens)
 		if t.Tokens == nil {
 			t.Tokens = map[string]string{}
 		}
 		t.Tokens[setting] = key
+		if key == "" {
+			delete(t.Tokens, setting) // later problems are new
+		}
 		return n.Event, news
 	}
 	if n.Health != "" {
@@ -119,17 +131,21 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		t.Commit, t.Keys = n.Commit, nil
 	}
 	event := n.Event
-	if n.Event == Success && t.Failing {
-		event, t.Failing, t.Keys = Recovery, false, []string{key}
+	known := slices.Contains(t.Keys, key)
+	if n.Event == Success && (t.Failing || t.Health != "" && !known) {
+		event, t.Failing, t.Health, t.Keys = Recovery, false, "", []string{key}
 		return event, true
 	}
-	if slices.Contains(t.Keys, key) {
+	if known {
 		return event, false
 	}
 	if n.Event == Success {
 		t.Keys = nil // later failures are new
 	}
 	t.Failing = t.Failing || n.Event == Failure || n.Failed
+	if n.Event == Rollback { // the health was that of another release, whose failure is not over
+		t.Failing, t.Health = t.Failing || t.Health != "", ""
+	}
 	t.Keys = append(slices.Clone(t.Keys[max(len(t.Keys)-mostKeys+1, 0):]), key)
 	return event, true
 }

@@ -144,7 +144,7 @@ func (o *Outbox) Tell(n Notice) error {
 		if n.Event = event; !book.Wants.want(&n) {
 			return
 		}
-		left := slices.DeleteFunc(slices.Clone(book.Wants.Receivers), func(r Receiver) bool { return !r.Kind.hears(n.Event) })
+		left := slices.DeleteFunc(slices.Clone(book.Wants.Receivers), func(r Receiver) bool { return !r.Kind.hears(&n, told.Failing) })
 		if len(left) == 0 {
 			return
 		}

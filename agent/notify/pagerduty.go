@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"regexp"
-	"strings"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -15,7 +14,7 @@ import (
 const PagerDutyURL = "https://events.pagerduty.com/v2/enqueue"
 
 // PagerDuty sends events to PagerDuty (Events API v2): a failure or a rollback triggers the
-// alert of the node's stack, and the next success resolves it.
+// alert of the node's stack, and the next success resolves it. A GitLab token has its own alert.
 type PagerDuty struct {
 	keyFile string
 	hook    hook
@@ -57,6 +56,18 @@ const (
 	maxKey     = 255
 )
 
+// alert names the alert that a notice triggers or resolves.
+func (n *Notice) alert() string {
+	name := "coin-agent/" + n.Environment + "/" + n.Node
+	if n.Key != "" {
+		name += "/" + n.Key
+	}
+	if n.Token != "" {
+		name += "/token/" + n.setting()
+	}
+	return name
+}
+
 // Send sends one event.
 func (p *PagerDuty) Send(ctx context.Context, _ Receiver, m Message) error {
 	key, err := p.key()
@@ -66,7 +77,7 @@ func (p *PagerDuty) Send(ctx context.Context, _ Receiver, m Message) error {
 	n := &m.Newest
 	event := map[string]any{
 		"routing_key": key, "event_action": "trigger", "client": "coin-agent",
-		"dedup_key": oneline.Cut(strings.TrimSuffix("coin-agent/"+n.Environment+"/"+n.Node+"/"+n.Key, "/"), maxKey),
+		"dedup_key": oneline.Cut(n.alert(), maxKey),
 	}
 	if n.Event == Recovery || n.Event == Success {
 		event["event_action"] = "resolve"

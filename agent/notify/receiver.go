@@ -27,10 +27,15 @@ const (
 // OfNode is the address of receivers that the node's settings alone know.
 const OfNode = "of the node"
 
-// hears reports whether receivers of the kind are sent an event: PagerDuty wakes people for
-// what is broken, and hears when that is over.
-func (k Kind) hears(event Event) bool {
-	return k != KindPagerDuty || event == Failure || event == Rollback || event == Recovery || event == Success
+// hears reports whether receivers of the kind are sent a notice: PagerDuty wakes people for
+// what is broken, which a rollback by a user is not, and hears when that is over. failing says
+// that a rollout has failed since the last good one: healthy services do not end that.
+func (k Kind) hears(n *Notice, failing bool) bool {
+	if k != KindPagerDuty {
+		return true
+	}
+	over := n.Event == Recovery || n.Event == Success
+	return n.Event == Failure || n.Event == Rollback && n.Failed || over && (n.Health == "" || !failing)
 }
 
 // Receiver is a receiver of messages: a channel, or an e-mail address.

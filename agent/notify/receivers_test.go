@@ -68,7 +68,8 @@ func of(event notify.Event) notify.Notice {
 	return n
 }
 
-// A failure and a rollback trigger one alert, and the next success resolves it.
+// A failure and a rollback trigger one alert, and the next success resolves it. A token's alert
+// is another one.
 func TestPagerDuty(t *testing.T) {
 	var events []map[string]any
 	server := pagerDuty(t, &events)
@@ -76,8 +77,10 @@ func TestPagerDuty(t *testing.T) {
 	if err != nil || sender.Ready() != nil {
 		t.Fatal(err, sender.Ready())
 	}
-	for _, event := range []notify.Event{notify.Failure, notify.Rollback, notify.Recovery} {
-		if err := sender.Send(t.Context(), notify.Receiver{Kind: notify.KindPagerDuty}, notify.Compose(of(event))); err != nil {
+	token := of(notify.Failure)
+	token.Token = "gitlab_token_file 0123"
+	for _, n := range []notify.Notice{of(notify.Failure), of(notify.Rollback), token, of(notify.Recovery)} {
+		if err := sender.Send(t.Context(), notify.Receiver{Kind: notify.KindPagerDuty}, notify.Compose(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +92,11 @@ func TestPagerDuty(t *testing.T) {
 			t.Errorf("the links are %s", links)
 		}
 	}
-	if diff := cmp.Diff([]string{"trigger critical coin-agent/sandbox/node3", "trigger warning coin-agent/sandbox/node3", "resolve critical coin-agent/sandbox/node3"}, got); diff != "" {
+	want := []string{
+		"trigger critical coin-agent/sandbox/node3", "trigger warning coin-agent/sandbox/node3",
+		"trigger critical coin-agent/sandbox/node3/token/gitlab_token_file", "resolve critical coin-agent/sandbox/node3",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -96,7 +96,8 @@ func (n Notices) Recall(ctx context.Context, read func() (fs.FS, error), options
 	return nil
 }
 
-// Token queues the notice that a GitLab token expires soon, or cannot be used.
+// Token queues the notice that a GitLab token expires soon, cannot be used, or has no problems
+// any more.
 func (n Notices) Token(node report.Node, token tokens.State) error {
 	if n.Outbox == nil {
 		return nil

@@ -103,13 +103,18 @@ func RefusedNotice(node Node, link string, sync *record.Sync) notify.Notice {
 	return n
 }
 
-// TokenNotice gives the notice that a GitLab token expires soon, or cannot be used.
+// TokenNotice gives the notice that a GitLab token expires soon, cannot be used, or has no
+// problems any more.
 func TokenNotice(node Node, token tokens.State) notify.Notice {
 	n := notify.Notice{
 		Environment: node.Environment, Node: node.Name, Token: token.ID(),
 		Event: notify.Failure, Title: "the GitLab token of " + token.Setting + " needs to be replaced",
 	}
-	if token.Soon() {
+	switch {
+	case len(token.Problems) == 0:
+		n.Event, n.Title = notify.Recovery, "the GitLab token of "+token.Setting+" has no problems any more"
+		return n
+	case token.Soon():
 		n.Event, n.Title = notify.Waiting, "the GitLab token of "+token.Setting+" expires soon"
 	}
 	for _, one := range token.Problems {

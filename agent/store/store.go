@@ -69,6 +69,9 @@ func prepare(s *Store, tx *bbolt.Tx, owner string) error {
 	if err := migrate(tx, owner); err != nil {
 		return fmt.Errorf("migrate the state file: %w", err)
 	}
+	if err := beginTotals(s, tx); err != nil {
+		return fmt.Errorf("save totals: %w", err)
+	}
 	for _, name := range [][]byte{secretKey, sealKey} {
 		if meta.Get(name) != nil {
 			continue

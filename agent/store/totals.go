@@ -1,6 +1,9 @@
 package store
 
 import (
+	"bytes"
+	"fmt"
+
 	"go.etcd.io/bbolt"
 
 	"coin.internal/coin-agent/agent/record"
@@ -39,4 +42,30 @@ func countSync(s *Stack, b *bbolt.Bucket, sync *record.Sync) error {
 	}
 	totals.Take(before, sync)
 	return putJSON(b, totalsKey, totals)
+}
+
+// beginTotals saves the totals of the stacks that have none, because their agent did not count,
+// so that no scrape reads the history. Rollbacks begin at 0, as that agent's counter did: alert
+// rules would take those of the history for new ones.
+func beginTotals(s *Store, tx *bbolt.Tx) error {
+	var names [][]byte
+	stacks := tx.Bucket(stacksBucket)
+	if err := stacks.ForEachBucket(func(name []byte) error {
+		names = append(names, bytes.Clone(name))
+		return nil
+	}); err != nil {
+		return fmt.Errorf("list stacks: %w", err)
+	}
+	for _, name := range names {
+		b := stacks.Bucket(name)
+		if b.Get(totalsKey) != nil {
+			continue
+		}
+		totals := totalsOf(s.Stack(record.StackKey(name)), b)
+		totals.Rollbacks = nil
+		if err := putJSON(b, totalsKey, totals); err != nil {
+			return err
+		}
+	}
+	return nil
 }

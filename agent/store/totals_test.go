@@ -60,3 +60,36 @@ func TestTotals(t *testing.T) {
 	opened = open(t, dir)
 	want(2, 2)
 }
+
+// TestTotalsBeginAtTheStart saves the totals of an agent that did not count when the file is
+// opened: they do not depend on the history any more, and its rollbacks are not new ones.
+func TestTotalsBeginAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	opened := open(t, dir)
+	at := time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
+	sync := &record.Sync{Commit: "c", Trigger: record.OnCommit, State: record.RolledBack, Finished: at, Rollback: &record.Rollback{Started: at, Finished: at}}
+	if err := opened.Stack(record.OnlyStack).SaveOutcome(sync, nil); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, opened)
+	change := func(key string) {
+		t.Helper()
+		edit(t, dir, func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte("stacks")).Bucket([]byte(record.OnlyStack))
+			if key == "totals" {
+				return b.Delete([]byte(key))
+			}
+			first, _ := b.Bucket([]byte(key)).Cursor().First()
+			return b.Bucket([]byte(key)).Delete(first)
+		})
+	}
+	for _, key := range []string{"totals", "syncs"} {
+		change(key)
+		opened = open(t, dir)
+		got, err := opened.Stack(record.OnlyStack).Totals()
+		if err != nil || got.Syncs[record.ResultRolledBack][record.OnCommit] != 1 || len(got.Rollbacks) > 0 {
+			t.Errorf("without %s: %+v, %v", key, got, err)
+		}
+		shut(t, opened)
+	}
+}

@@ -64,6 +64,50 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestProblemsEnd tells that the problems of a token are over, also if it was replaced while the
+// agent was not running, but not before GitLab was asked about it.
+func TestProblemsEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.allow(gitlabtest.Token{Revoked: true})
+		w.start()
+		w.stop()
+		if over := w.over.String(); over != "git_token_file []\n" {
+			t.Errorf("told %q", over)
+		}
+		w.over.Reset()
+		w.SetToken("glpat-new", gitlabtest.Token{User: gitlabtest.Agent(), Scopes: []string{"api"}})
+		w.write(w.file, "glpat-new")
+		w.Inject(gitlabtest.Fault{Cut: true, Times: 1})
+		w.start()
+		if over := w.over.String(); over != "git_token_file []\n" {
+			t.Errorf("told before GitLab answered: %q", over)
+		}
+		time.Sleep(12 * time.Hour)
+		synctest.Wait()
+		if over := w.over.String(); over != "git_token_file []\ngitlab_token_file []\n" {
+			t.Errorf("told %q", over)
+		}
+	})
+}
+
+// TestExpiredKeepsItsEnd gives the end of a token also when GitLab refuses it, so that the alert
+// on it lasts.
+func TestExpiredKeepsItsEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		end := time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)
+		w.allow(gitlabtest.Token{Name: "agent", Expires: end})
+		w.start()
+		for range 3 {
+			time.Sleep(36 * time.Hour)
+			w.start()
+		}
+		state := w.watch.States()[0]
+		if !state.Expires.Equal(end) || state.Name != "agent" || len(state.Problems) != 1 || !strings.Contains(state.Problems[0].Text, "Token is expired") {
+			t.Errorf("%+v", state)
+		}
+	})
+}
+
 // TestGitToken reads the end of git's token, which may be a deploy token. The same token in
 // both settings costs one request.
 func TestGitToken(t *testing.T) {

@@ -32,7 +32,7 @@ type Options struct {
 	Store  Store
 	Key    []byte // of the digests of tokens
 	Log    *slog.Logger
-	Tell   func(State) error // called with a token that has new problems; may be nil
+	Tell   func(State) error // called with a token whose problems have changed, also to none; may be nil
 	Random backoff.Random    // for the jitter; may be nil
 }
 
@@ -146,6 +146,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 		answer.Next = now.Add(daily + w.random(jitter))
 		if answer.Refused != "" {
 			answer.Next = now.Add(again)
+			answer.keep(known)
 		}
 	}
 	delete(w.waits, use.Setting)
@@ -153,6 +154,13 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 	w.known[use.Setting] = answer
 	if err := w.use.Store.SaveTokens(w.known); err != nil {
 		w.use.Log.Warn("cannot save what GitLab said of a token", "setting", use.Setting, "error", err.Error())
+	}
+}
+
+// keep takes over what GitLab said of the token before: it says nothing of one that it refuses.
+func (k *Known) keep(before Known) {
+	if k.Expires.IsZero() && len(k.Scopes) == 0 {
+		k.Name, k.Scopes, k.Expires = before.Name, before.Scopes, before.Expires
 	}
 }
 
@@ -173,16 +181,18 @@ func (w *Watch) random(below time.Duration) time.Duration {
 	return time.Duration(w.use.Random(int64(below)))
 }
 
-// tell logs and tells the problems of a token once, as long as they stay the same.
+// tell logs and tells the problems of a token once, as long as they stay the same. That there
+// are none is known when GitLab was asked; it is told after a start, too, as they may have been
+// before it.
 func (w *Watch) tell(state State) {
 	key := fmt.Sprint(state.ID(), state.Problems)
-	if w.told[state.Setting] == key {
+	if w.told[state.Setting] == key || state.Asked.IsZero() {
 		return
 	}
 	for _, one := range state.Problems {
 		w.use.Log.Warn("GitLab token", "setting", state.Setting, "error", one.Text, "hint", one.Hint)
 	}
-	if w.use.Tell != nil && len(state.Problems) > 0 {
+	if w.use.Tell != nil {
 		if err := w.use.Tell(state); err != nil {
 			w.use.Log.Warn("cannot queue the notice of a token", "setting", state.Setting, "error", err.Error())
 			return

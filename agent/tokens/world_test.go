@@ -26,6 +26,7 @@ type world struct {
 	file, git  string // of the tokens
 	saved      memory
 	logs, told strings.Builder
+	over       strings.Builder // what was told of tokens without problems
 	watch      *tokens.Watch
 	stop       func()
 }
@@ -83,7 +84,14 @@ func (w *world) start() {
 	w.watch, err = tokens.New(tokens.Options{
 		Uses: []tokens.Use{w.use("gitlab_token_file", w.file), w.use("git_token_file", w.git)}, Store: w.saved, Key: []byte("of the node"),
 		Log:  slog.New(slog.NewTextHandler(&w.logs, nil)),
-		Tell: func(s tokens.State) error { fmt.Fprintln(&w.told, s.Setting, s.Problems); return nil },
+		Tell: func(s tokens.State) error {
+			to := &w.told
+			if len(s.Problems) == 0 {
+				to = &w.over
+			}
+			fmt.Fprintln(to, s.Setting, s.Problems)
+			return nil
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)

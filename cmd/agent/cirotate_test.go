@@ -136,3 +136,31 @@ func TestCIRotate(t *testing.T) {
 		t.Error("the output has a secret")
 	}
 }
+
+// TestOverdueSkips rotates what can be rotated, and shows by the exit code that a secret is left:
+// the value of a whole file is not generated.
+func TestOverdueSkips(t *testing.T) {
+	t.Parallel()
+	key, repo := sopstest.NewKey(t), gittest.New(t)
+	const node = "environments/sandbox/nodes/node3/"
+	repo.Commit("first", map[string]string{ // in 2025
+		"environments/sandbox/config.yml": "environment: {name: sandbox, type: non-production}\nnodes:\n  - {name: node3, context: c, stack: s}\nsecrets: {rotation_days: 90}\n",
+		node + "docker-compose.yml":       "services:\n  web: {image: \"web:1\", secrets: [db, cert]}\nsecrets:\n  db: {file: ./secrets/db, name: db.$SV_db}\n  cert: {file: ./secrets/cert, name: cert.$SV_cert}\n",
+		node + "node.env":                 "TAG=1\n",
+		node + "secrets.enc":              sopstest.YAML(t, key, map[string]string{"db": "canary-db"}),
+		node + "secrets/cert.enc":         sopstest.YAML(t, key, map[string]string{"cert": "canary-cert"}),
+		node + "secrets.override.enc":     sopstest.YAML(t, key, map[string]string{"SV_db": "1", "SV_cert": "1"}),
+	})
+	identity := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{
+		"secrets", "rotate", "--overdue", "--config", "/dev/null", "--repo", repo.Dir, "--environment", "sandbox", "--generate", "32",
+		"--author", "Grace <grace@coin.example>", "--age-key-files", identity, "--no-merge-request",
+	}, &out, &errs)
+	if text := out.String(); code != exitDifferent || !strings.Contains(text, "1 overdue secret rotated") || !strings.Contains(text, "skipped cert: ") || errs.Len() > 0 {
+		t.Errorf("%d\n%s%s", code, text, errs.String())
+	}
+}

@@ -97,7 +97,7 @@ where there is something to do. Tables have colour on a terminal (unless
 | 0 | done, in sync, or no difference |
 | 1 | error |
 | 2 | wrong usage |
-| 3 | differences (` + "`diff`, `sync --dry-run`" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `doctor`, `audit verify`" + `), a rotation overdue (` + "`secrets audit`" + `), a node waits for a user (` + "`wait`" + `) |
+| 3 | differences (` + "`diff`, `sync --dry-run`" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `doctor`, `audit verify`" + `), a rotation overdue (` + "`secrets audit`" + `) or not made (` + "`secrets rotate --overdue`" + `), a node waits for a user (` + "`wait`" + `) |
 | 4 | the time is over (` + "`wait`" + `) |
 
 `

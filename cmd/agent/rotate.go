@@ -47,7 +47,8 @@ finishes it. Swarm does not change before the sync of the merged commit.
 With --overdue the command rotates all secrets whose rotation is overdue, as
 ` + "`agent secrets audit`" + ` shows them: a commit each, and one merge request for the
 environment. While its branch is in GitLab, the command does nothing more.
-Values that are whole files are not generated.`,
+Values that are whole files are not generated. Here NAME is the secret's key in
+the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.overdue {
 				return nil

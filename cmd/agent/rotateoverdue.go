@@ -56,7 +56,7 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 		shown.MergeRequest, err = a.publishBatch(ctx, root, batch.Commit, f)
 		shown.Next = []string{"have it reviewed and merged; whoever else uses a secret needs the new value, too"}
 	}
-	return errors.Join(a.showBatch(f, shown), err)
+	return differentIf(len(shown.Skipped) > 0, errors.Join(a.showBatch(f, shown), err))
 }
 
 // openBatch gives the merge request of the branch that an earlier run has pushed; none if
