@@ -185,7 +185,7 @@ func (a *app) settingsFor(cmd *cobra.Command) error {
 func (a *app) readSettings(cmd *cobra.Command, file bool) error {
 	var faults []error
 	if file {
-		faults = append(faults, a.readConfig(cmd.Name() == "init"))
+		faults = append(faults, a.readConfig(cmd))
 	}
 	known := map[string]bool{}
 	set := func(field settings.Field, from, text string) {
@@ -227,13 +227,13 @@ func (a *app) configName() (name string, asked bool) {
 
 // readConfig reads the settings file. It need not exist if it is made now: then the answers that
 // an interrupted setup has kept count.
-func (a *app) readConfig(made bool) error {
+func (a *app) readConfig(cmd *cobra.Command) error {
 	name, asked := a.configName()
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) && made {
+	made := cmd.Name() == "init"
+	if made && continues(name, cmd.Flags().Changed("force")) {
 		name = draft(name)
-		data, err = os.ReadFile(name)
 	}
+	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) && (made || !asked) {
 		return nil
 	}
