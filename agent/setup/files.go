@@ -13,24 +13,12 @@ import (
 // Write writes a file that did not exist, as a whole, with a mode. It gives false, and leaves the
 // file as it is, if there is one.
 func Write(path string, content []byte, mode os.FileMode) (wrote bool, err error) {
-	folder := os.FileMode(0o755)
-	if mode&0o077 == 0 {
-		folder = 0o700
-	}
-	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
-		return false, fault.WithHint(fmt.Errorf("make the folder of %s: %w", path, err), "run the command as root")
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".init-*") // mode 0600
+	temporary, err := prepare(path, content, mode)
 	if err != nil {
-		return false, fault.WithHint(fmt.Errorf("write %s: %w", path, err), "run the command as root")
+		return false, err
 	}
-	defer func() { _ = os.Remove(temporary.Name()) }()
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return false, fmt.Errorf("write %s: %w", path, err)
-	}
-	switch err := os.Link(temporary.Name(), path); {
+	defer func() { _ = os.Remove(temporary) }()
+	switch err := os.Link(temporary, path); {
 	case errors.Is(err, fs.ErrExist):
 		return false, nil
 	case err != nil:
@@ -39,16 +27,59 @@ func Write(path string, content []byte, mode os.FileMode) (wrote bool, err error
 	return true, nil
 }
 
-// Replace writes a file as a whole, and keeps the one before it as PATH.old.
-func Replace(path string, content []byte, mode os.FileMode) error {
-	if err := os.Rename(path, path+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep %s: %w", path, err)
+// Replace writes a file as a whole, and gives the name under which the one before it is kept; ""
+// if there was none. At any moment there is the one file or the other.
+func Replace(path string, content []byte, mode os.FileMode) (old string, err error) {
+	temporary, err := prepare(path, content, mode)
+	if err != nil {
+		return "", err
 	}
-	wrote, err := Write(path, content, mode)
-	if err == nil && !wrote {
-		err = fmt.Errorf("write %s: another process wrote it meanwhile", path)
+	defer func() { _ = os.Remove(temporary) }()
+	if old, err = keep(path); err != nil {
+		return "", fmt.Errorf("keep %s: %w", path, err)
 	}
-	return err
+	if err := os.Rename(temporary, path); err != nil {
+		return old, fmt.Errorf("write %s: %w", path, err)
+	}
+	return old, nil
+}
+
+// prepare writes a file beside the one that it is to become.
+func prepare(path string, content []byte, mode os.FileMode) (temporary string, err error) {
+	folder := os.FileMode(0o755)
+	if mode&0o077 == 0 {
+		folder = 0o700
+	}
+	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
+		return "", fault.WithHint(fmt.Errorf("make the folder of %s: %w", path, err), "run the command as root")
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".init-*") // mode 0600
+	if err != nil {
+		return "", fault.WithHint(fmt.Errorf("write %s: %w", path, err), "run the command as root")
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
+		_ = os.Remove(file.Name())
+		return "", fmt.Errorf("write %s: %w", path, err)
+	}
+	return file.Name(), nil
+}
+
+// keep gives a file a second name that was free: PATH.old, PATH.old.2 and so on.
+func keep(path string) (old string, err error) {
+	old = path + ".old"
+	for next := 2; ; next++ {
+		err := os.Link(path, old)
+		switch {
+		case err == nil:
+			return old, nil
+		case errors.Is(err, fs.ErrNotExist):
+			return "", nil
+		case !errors.Is(err, fs.ErrExist):
+			return "", err
+		}
+		old = fmt.Sprintf("%s.old.%d", path, next)
+	}
 }
 
 // exists reports whether there is a file.

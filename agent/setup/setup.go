@@ -64,8 +64,10 @@ type Setup struct {
 	Warn     func(error)
 	Keep     func() error // keeps the answers so far, for a setup that is interrupted
 
-	again    bool
-	checkout *gitsync.Checkout
+	again     bool
+	checkout  *gitsync.Checkout
+	suggested *policy.Policy
+	source    string // of what is suggested
 }
 
 // Run asks and probes one thing after the other.
@@ -80,6 +82,7 @@ func (s *Setup) Run(ctx context.Context) error {
 		{nothing, s.probeEngine},
 		{s.askGitLab, s.probeGitLab},
 		{nothing, s.suggest},
+		{s.askPolicy, s.takenPolicy},
 	} {
 		if err := s.step(ctx, step.ask, step.probe); err != nil {
 			return err
@@ -230,7 +233,7 @@ func (s *Setup) probeGitLab(ctx context.Context) (string, error) {
 	return s.On.GitLab(ctx)
 }
 
-// suggest takes over the least policy that allows what runs now.
+// suggest shows the least policy that allows what runs now.
 func (s *Setup) suggest(ctx context.Context) (string, error) {
 	if s.Settings.Policy != nil {
 		return "agent.yml has a policy", nil
@@ -245,12 +248,28 @@ func (s *Setup) suggest(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.Say("the least policy that allows %s:\n%s", source, visible.Lines(text, "  "))
-	answer, err := s.Person.Ask(ctx, Question{Text: "write this policy into agent.yml", Default: "yes", Choices: []string{"yes", "no"}})
-	if err != nil || answer != "yes" {
-		return "", err
+	s.suggested, s.source = rules, source
+	return "", nil
+}
+
+// askPolicy asks whether the suggested policy is taken. A person may read it for as long as it
+// takes, so this is not a part of the probe.
+func (s *Setup) askPolicy(ctx context.Context) error {
+	if s.suggested == nil {
+		return nil
 	}
-	s.Settings.Policy = rules
-	return "policy for " + source, nil
+	answer, err := s.Person.Ask(ctx, Question{Text: "write this policy into agent.yml", Default: "yes", Choices: []string{"yes", "no"}})
+	if err == nil && answer == "yes" {
+		s.Settings.Policy = s.suggested
+	}
+	return err
+}
+
+func (s *Setup) takenPolicy(context.Context) (string, error) {
+	if s.suggested == nil || s.Settings.Policy == nil {
+		return "", nil
+	}
+	return "policy for " + s.source, nil
 }
 
 // hostName gives the name of this machine without its domain.

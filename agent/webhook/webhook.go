@@ -28,7 +28,7 @@ const (
 	mostBody  = 1 << 20 // a push hook has up to 20 commits with their files
 	bodyTime  = 10 * time.Second
 	skew      = 5 * time.Minute // how old, or of the future, a signed hook may be
-	perMinute = 120             // hooks that are taken
+	perMinute = 120             // hooks that are read
 	signing   = "whsec_"        // begins a signing token
 )
 
@@ -114,10 +114,10 @@ func (h *Receiver) Handle(w http.ResponseWriter, r *http.Request) (known bool) {
 	if key != nil && !signed(key, r.Header, body, now) {
 		return false
 	}
-	switch status := h.admit(r.Header.Get("Webhook-Id"), key != nil, now); status {
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "60")
-		answer(w, status, "too many hooks")
+	switch h.admit(r.Header.Get("Webhook-Id"), key != nil, now) {
+	case http.StatusTooManyRequests: // GitLab is not told so: see above
+		h.use.Look()
+		answer(w, http.StatusAccepted, "too many hooks to read each: the agent looks")
 	case http.StatusAlreadyReported:
 		answer(w, http.StatusAccepted, "the hook has come before")
 	default:

@@ -42,7 +42,7 @@ func initCommand(a *app) *cobra.Command {
 			"  agent init --repository https://gitlab.example.com/coin/coin-gitops.git --git-token-file /etc/coin-agent/git.token --environment sandbox --node node3\n" +
 			"  agent init --repository ./coin-gitops --environment sandbox --node node1",
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "replace agent.yml; the one before it is kept as agent.yml.old")
+	cmd.Flags().BoolVar(&force, "force", false, "replace agent.yml; the one before it is kept as agent.yml.old, .old.2 and so on")
 	cmd.Flags().BoolVar(&noInput, "no-input", false, "ask nothing: flags and agent.yml have all answers")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := a.here("init"); err != nil {
@@ -83,6 +83,17 @@ func (a *app) initRepository() error {
 // draft is where the answers of an interrupted setup are kept.
 func draft(config string) string { return config + ".draft" }
 
+// continues reports whether a setup continues with the draft: there are no settings yet, or force
+// replaces them and the draft is newer.
+func continues(config string, force bool) bool {
+	kept, err := os.Stat(draft(config))
+	if err != nil {
+		return false
+	}
+	settings, err := os.Stat(config)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && force && kept.ModTime().After(settings.ModTime())
+}
+
 // initNode sets up this node.
 func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	config, _ := a.configName()
@@ -117,9 +128,12 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	}
 	if keeps {
 		p.line("%s exists and stays as it is", config)
-	} else if err := a.writeSettings(config, force); err != nil {
+	} else if old, err := a.writeSettings(config, force); err != nil {
 		return err
 	} else {
+		if old != "" {
+			p.line("kept the settings before as %s", old)
+		}
 		p.line("wrote %s, with mode: observe", config)
 	}
 	p.line("next: agent doctor; then systemctl enable --now coin-agent, and agent status shows what the agent would change")
@@ -172,16 +186,17 @@ func (a *app) keepAnswers(config string) error {
 	return err
 }
 
-// writeSettings writes the settings, and removes the draft of them.
-func (a *app) writeSettings(config string, force bool) error {
+// writeSettings writes the settings, and removes the draft of them. It gives the name of the file
+// before, if it replaced one.
+func (a *app) writeSettings(config string, force bool) (old string, err error) {
 	text, err := a.settings.YAML()
 	if err != nil {
-		return err
+		return "", err
 	}
 	content := []byte(settingsHeader + text)
 	wrote := true
 	if force {
-		err = setup.Replace(config, content, 0o600)
+		old, err = setup.Replace(config, content, 0o600)
 	} else {
 		wrote, err = setup.Write(config, content, 0o600)
 	}
@@ -189,12 +204,12 @@ func (a *app) writeSettings(config string, force bool) error {
 		err = fault.New(fault.Place{File: config}, "run the command again", "another process wrote it meanwhile")
 	}
 	if err != nil {
-		return err
+		return old, err
 	}
 	if err := os.Remove(draft(config)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return old, err
 	}
-	return nil
+	return old, nil
 }
 
 // setupDependencies gives what a setup tries out besides git.

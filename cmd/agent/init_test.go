@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/settings"
@@ -75,6 +76,16 @@ func (l *initLab) read(name string) string {
 		l.t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
 	}
 	return string(data)
+}
+
+// token gives the file of the git server's token.
+func (l *initLab) token() string {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(gitToken+"\n"), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return file
 }
 
 // settings gives what agent.yml has.
@@ -164,6 +175,32 @@ func TestInitWithFlags(t *testing.T) {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
+}
+
+// TestInitContinuesAReplacement has an interrupted setup with --force: only that one continues.
+func TestInitContinuesAReplacement(t *testing.T) {
+	l := newInitLab(t)
+	l.run(exitDone, "--repository", l.url, "--git-token-file", l.token(), "--node", "node3")
+	before := l.read("agent.yml")
+	if err := os.WriteFile(l.path("agent.yml.draft"), []byte(strings.Replace(before, "node: node3", "node: node4", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(l.path("agent.yml.draft"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	l.run(exitDone)
+	if l.read("agent.yml") != before {
+		t.Error("a setup without --force has changed agent.yml")
+	}
+	l.run(exitDone, "--force")
+	if got := l.settings(); got.Node != "node4" || l.read("agent.yml.old") != before {
+		t.Errorf("agent.yml:\n%s", l.read("agent.yml"))
+	}
+	l.run(exitDone, "--force", "--node", "node3")
+	if got := l.settings(); got.Node != "node3" || l.read("agent.yml.old") != before {
+		t.Error("the first agent.yml was not kept")
+	}
 }
 
 // TestInitWritesARepository makes the smallest repository, which the check accepts without a

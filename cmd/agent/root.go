@@ -59,6 +59,7 @@ type app struct {
 	stdout, stderr io.Writer
 	settings       settings.Settings
 	config         string
+	standard       string          // the settings file that is read if the user names none
 	unreadable     string          // the settings file, if this user may not read it
 	level          slog.LevelVar   // the least level that the daemon logs
 	overridden     map[string]bool // settings that a flag or a variable gives
@@ -69,11 +70,18 @@ type app struct {
 // run runs one command line and gives its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logrus.SetOutput(io.Discard) // libraries log there; they also return these texts as errors and warnings
-	a := &app{stdin: os.Stdin, stdout: stdout, stderr: stderr, settings: settings.Default(), overridden: map[string]bool{}}
+	return newApp(stdout, stderr).run(ctx, args)
+}
+
+func newApp(stdout, stderr io.Writer) *app {
+	return &app{stdin: os.Stdin, stdout: stdout, stderr: stderr, settings: settings.Default(), standard: defaultConfig, overridden: map[string]bool{}}
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	return a.exit(cmd, err)
 }
@@ -161,12 +169,15 @@ func (a *app) settingsFor(cmd *cobra.Command) error {
 	err := a.readSettings(cmd, true)
 	repo := cmd.Flags().Lookup("repo")
 	folder := cmd.Name() == "check" || repo != nil && repo.Changed
-	if _, asked := a.configName(); err == nil || asked || !folder || errors.As(err, new(usageError)) {
+	if _, asked := a.configName(); err == nil || asked || !folder {
+		return err
+	}
+	a.settings = settings.Default()
+	if a.readSettings(cmd, false) != nil { // more is wrong than the file
 		return err
 	}
 	fmt.Fprintf(a.stderr, "agent: warning: the settings are not used: %s\n", visible.Lines(err.Error(), "  "))
-	a.settings = settings.Default()
-	return a.readSettings(cmd, false)
+	return nil
 }
 
 // readSettings reads the settings. Flags override COIN_AGENT_* variables, which
@@ -174,7 +185,7 @@ func (a *app) settingsFor(cmd *cobra.Command) error {
 func (a *app) readSettings(cmd *cobra.Command, file bool) error {
 	var faults []error
 	if file {
-		faults = append(faults, a.readConfig(cmd.Name() == "init"))
+		faults = append(faults, a.readConfig(cmd))
 	}
 	known := map[string]bool{}
 	set := func(field settings.Field, from, text string) {
@@ -211,18 +222,18 @@ func (a *app) readSettings(cmd *cobra.Command, file bool) error {
 // configName gives the settings file, and whether the user named it.
 func (a *app) configName() (name string, asked bool) {
 	name = cmp.Or(a.config, os.Getenv(settings.EnvPrefix+"CONFIG"))
-	return cmp.Or(name, defaultConfig), name != ""
+	return cmp.Or(name, a.standard), name != ""
 }
 
 // readConfig reads the settings file. It need not exist if it is made now: then the answers that
 // an interrupted setup has kept count.
-func (a *app) readConfig(made bool) error {
+func (a *app) readConfig(cmd *cobra.Command) error {
 	name, asked := a.configName()
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) && made {
+	made := cmd.Name() == "init"
+	if made && continues(name, cmd.Flags().Changed("force")) {
 		name = draft(name)
-		data, err = os.ReadFile(name)
 	}
+	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) && (made || !asked) {
 		return nil
 	}

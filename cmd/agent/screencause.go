@@ -8,14 +8,19 @@ import (
 	"coin.internal/coin-agent/agent/report"
 )
 
+// mostErrors is how many errors a status lists, so that they do not push what a user does next
+// out of sight.
+const mostErrors = 3
+
 // causes adds why a node is as its verdict says.
-func (s *page) causes(status *report.Status) {
+func (s *page) causes(of statusView) {
+	status := &of.status
 	if failedLook(status) {
 		s.line("  looking   ", s.red(status.PollError), "; again in ", until(status.NextPoll))
 		s.hint(status.PollHint)
 	}
 	if status.Sync != nil {
-		s.named("cause", func() { s.result(status) })
+		s.named("cause", func() { s.result(of) })
 	}
 	if waiting(*status) {
 		s.late(status)
@@ -46,20 +51,19 @@ func (s *page) causes(status *report.Status) {
 
 // late adds the errors of the services that a rollout waits for: the table cuts them.
 func (s *page) late(status *report.Status) {
-	const most = 3
 	name, shown := "cause", 0
 	for _, one := range status.Rollout.Waiting() {
 		if one.Error == "" {
 			continue
 		}
-		if shown++; shown > most {
+		if shown++; shown > mostErrors {
 			continue
 		}
 		s.line("  ", pad(name), s.yellow(strings.TrimPrefix(one.Name, status.Stack+"_")+": "+tidy(report.Message(one))), after(" on ", one.Node))
 		name = ""
 	}
-	if shown > most {
-		s.indented("and ", shown-most, " more")
+	if shown > mostErrors {
+		s.indented("and ", shown-mostErrors, " more")
 	}
 }
 
@@ -83,14 +87,12 @@ func (s *page) named(name string, add func()) {
 func pad(name string) string { return fmt.Sprintf("%-10s", name) }
 
 // result adds the errors of a sync, the gates that it waits at, or what it did.
-func (s *page) result(status *report.Status) {
+func (s *page) result(of statusView) {
+	status := &of.status
 	sync := status.Sync
 	switch {
 	case sync.Error != "":
-		for _, one := range sync.All() {
-			s.indented(s.red(string(sync.Stage) + ": " + one.Error))
-			s.hint(one.Hint)
-		}
+		s.errors(sync, of.all)
 		if sync.Code != "" {
 			s.indented(s.dim("code: " + string(sync.Code) + "; `agent explain " + string(sync.Code) + "` describes it"))
 		}
@@ -126,6 +128,18 @@ func (s *page) result(status *report.Status) {
 	default:
 		s.indented(s.yellow("rollback: " + tidy(report.Outcome(back))))
 		s.hint(tidy(back.Hint))
+	}
+}
+
+// errors adds the first errors of a sync, or all of them.
+func (s *page) errors(sync *record.Sync, all bool) {
+	for i, one := range sync.All() {
+		if i == mostErrors && !all {
+			s.indented("and ", len(sync.All())-mostErrors, " more: agent show ", sync.ID)
+			return
+		}
+		s.indented(s.red(string(sync.Stage) + ": " + one.Error))
+		s.hint(one.Hint)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,9 +10,20 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// services adds the services: those that are healthy only as a number, unless all are asked for.
+// services adds the services that no rollout waits for: those that are healthy only as a number,
+// unless all are asked for.
 func (s *page) services(of statusView) {
 	lines := report.ServiceLines(&of.status)
+	if waiting(of.status) {
+		lines = slices.DeleteFunc(lines, func(line report.ServiceLine) bool {
+			return slices.ContainsFunc(of.status.Rollout.Services, func(one deploy.ServiceResult) bool {
+				return strings.TrimPrefix(one.Name, of.status.Stack+"_") == line.Name
+			})
+		})
+		if len(lines) > 0 {
+			s.line()
+		}
+	}
 	listed := lines
 	if !of.all {
 		listed = nil

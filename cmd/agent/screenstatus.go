@@ -27,13 +27,14 @@ func statusScreen(s *page, of statusView) {
 	if status.Mode != "" {
 		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
 	}
-	s.causes(status)
+	s.causes(of)
 	s.line("  next      ", status.Next)
 	switch {
 	case waiting(*status):
 		s.line()
 		s.line()
 		rolloutScreen(s, rolloutView{status.Rollout, status.Stack})
+		s.services(of)
 	case len(status.Services) > 0 || len(status.Drift) > 0:
 		s.line()
 		s.services(of)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,23 @@ func TestStatusText(t *testing.T) {
 		"failed": func(s *report.Status, _ time.Time) {
 			s.InSync = false
 			s.Sync.State, s.Sync.Stage, s.Sync.Error, s.Sync.Hint = record.Failed, "render", "docker-compose.yml:7: no", "do"
+		},
+		"manyfaults": func(s *report.Status, _ time.Time) {
+			s.InSync = false
+			s.Sync.State, s.Sync.Stage, s.Sync.Error = record.Failed, "render", "docker-compose.yml:1: no"
+			for line := range 5 {
+				s.Sync.Faults = append(s.Sync.Faults, record.Fault{Error: fmt.Sprintf("docker-compose.yml:%d: no", line+1), Hint: "do"})
+			}
+		},
+		"rollingdrift": func(s *report.Status, now time.Time) {
+			s.InSync, s.Sync.State, s.Sync.Stage, s.Sync.Finished, s.Sync.Summary = false, record.Running, "verify", time.Time{}, ""
+			s.Rollout = &report.Rollout{Started: now.Add(-12 * time.Second), Services: []deploy.ServiceResult{
+				{Name: "s_web", State: deploy.Pending, Want: 2, Message: "0 of 2 tasks run"},
+			}}
+			s.Drift = []deploy.Step{{Action: deploy.Remove, Kind: deploy.Service, Name: "s_debug"}}
+			s.Services = append(s.Services,
+				deploy.ServiceStatus{Name: "s_cache", Image: "registry.example/app/cache:1", Desired: 1},
+				deploy.ServiceStatus{Name: "s_db", Image: "registry.example/app/db:1", Running: 1, Desired: 1})
 		},
 		"drifted": func(s *report.Status, _ time.Time) {
 			s.InSync = false

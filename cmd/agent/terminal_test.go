@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,9 +169,28 @@ func TestTerminals(t *testing.T) {
 	})
 	for at, key := range []string{"q", "C-c", "C-d"} {
 		watching[at].tmux("send-keys", key)
-		watching[at].shows("exit 0")
-		if flags := watching[at].tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}"); flags != "1 0\n" {
-			t.Errorf("after %s: cursor and alternate screen are %s", key, flags)
+		watching[at].isGivenBack(key)
+	}
+	pid := filepath.Join(dir, "pid")
+	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		watch.run(fmt.Sprintf("sh -c 'echo $$ >%s; exec env %sstatus --watch'; echo exit $?; exec cat", pid, agent))
+		watch.shows("q quits")
+		number, err := strconv.Atoi(strings.TrimSpace(readFile(t, pid)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		if err := syscall.Kill(number, signal); err != nil {
+			t.Fatal(err)
+		}
+		watch.isGivenBack(signal.String())
+	}
+}
+
+// isGivenBack waits for the end of a watch, and looks at the terminal then.
+func (p *pane) isGivenBack(after string) {
+	p.t.Helper()
+	p.shows("exit 0")
+	if flags := p.tmux("display-message", "-p", "#{cursor_flag} #{alternate_on}"); flags != "1 0\n" {
+		p.t.Errorf("after %s: cursor and alternate screen are %s", after, flags)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"coin.internal/coin-agent/agent/control"
@@ -30,7 +32,7 @@ type viewer struct {
 }
 
 // watchOnScreen shows the status on the terminal until the user or ctx ends it. The terminal is
-// as before then, whatever ends it.
+// as before then, whatever ends it: also the signals that otherwise end a process at once.
 func watchOnScreen(ctx context.Context, a *app, out *os.File, all bool) error {
 	first, err := readStatus(ctx, a)
 	if err != nil {
@@ -45,7 +47,7 @@ func watchOnScreen(ctx context.Context, a *app, out *os.File, all bool) error {
 		return err
 	}
 	defer screen.Close()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer cancel()
 	v := &viewer{screen: screen, colour: newPrinter(out).colour, all: all, last: reading{status: first}}
 	return v.run(ctx, readings(ctx, a, screen))

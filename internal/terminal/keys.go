@@ -73,11 +73,16 @@ next:
 }
 
 // unknown gives the length of the sequence at the start of the input; 0 if its end is missing.
+// Sequences begin with Esc and [ or O and have no controls: before anything else, a user has
+// pressed Esc, and what follows is a key of its own.
 func unknown(input []byte) int {
 	const longest = 16
 	for i := 1; i < len(input) && i < longest; i++ {
-		introduces := i == 1 && (input[i] == '[' || input[i] == 'O')
-		if input[i] >= '@' && input[i] <= '~' && !introduces {
+		switch introduces := i == 1 && (input[i] == '[' || input[i] == 'O'); {
+		case introduces:
+		case i == 1, input[i] < ' ':
+			return i
+		case input[i] >= '@' && input[i] <= '~':
 			return i + 1
 		}
 	}

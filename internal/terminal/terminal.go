@@ -32,6 +32,8 @@ type Screen struct {
 	Resized <-chan struct{} // the size has changed
 
 	in, out *os.File
+	mu      sync.Mutex // of what is written
+	closed  bool
 	shown   []string // the lines on the terminal; nil: not known
 	size    [2]int   // for which they were drawn
 	restore func()
@@ -68,6 +70,9 @@ func Open(in, out *os.File) (*Screen, error) {
 	s.stop = sync.OnceFunc(func() {
 		signal.Stop(signals)
 		close(done)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closed = true
 		_, _ = io.WriteString(out, normal)
 		s.restore()
 	})
@@ -95,7 +100,13 @@ func (s *Screen) Forget() { s.shown = nil }
 
 // Draw shows lines from the top of the terminal on. It writes the lines that differ from those
 // shown. Lines have at most the terminal's columns, and there are at most as many as its rows.
+// After Close, which another goroutine may call, it writes nothing.
 func (s *Screen) Draw(lines []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
 	width, height := s.Size()
 	if s.size != [2]int{width, height} {
 		s.shown, s.size = nil, [2]int{width, height}

@@ -137,6 +137,15 @@ func TestDrawWritesWhatDiffers(t *testing.T) {
 	}
 	screen.Close()
 	screen.Close()
+	if err := screen.Draw([]string{"late"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := program.WriteString("shell"); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFrom(t, user, "shell"); !strings.HasSuffix(got, "\x1b[?25h\x1b[?1049lshell") {
+		t.Errorf("after the screen was closed: %q", got)
+	}
 	if after := modes(t, program); after != before {
 		t.Errorf("the modes were %+v and are %+v", before, after)
 	}

@@ -74,6 +74,11 @@ func TestParse(t *testing.T) {
 		{"j\x1b[", []terminal.Key{terminal.Down}, "\x1b["},
 		{"\x1b[1;5Aq", []terminal.Key{terminal.Quit}, ""}, // Ctrl-Up is not a key
 		{"xyz", nil, ""},
+		{"\x1b\x03", []terminal.Key{terminal.Quit}, ""}, // Esc, and a key after it
+		{"\x1bq", []terminal.Key{terminal.Quit}, ""},
+		{"\x1b\x1b[A", []terminal.Key{terminal.Up}, ""},
+		{"\x1b[\x03", []terminal.Key{terminal.Quit}, ""},
+		{"\x1b[1;\x04", []terminal.Key{terminal.Quit}, ""},
 		{"\x1b[000000000000000000000000q", []terminal.Key{terminal.Quit}, ""},
 	} {
 		keys, left := terminal.Parse([]byte(test.input))
