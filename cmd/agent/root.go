@@ -99,7 +99,11 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	case errors.Is(err, errDifferent):
 		return exitDifferent
 	}
-	for _, one := range fault.All(err) {
+	shown := err
+	if wrong, ok := err.(usageError); ok { //nolint:errorlint // one inside of another error has words around it
+		shown = wrong.err
+	}
+	for _, one := range fault.All(shown) {
 		printFault(a.stderr, "error", one)
 	}
 	if a.unreadable != "" {
