@@ -15,7 +15,7 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines walk simulate lint check fuzz bench screenshots docs
+.PHONY: build demo test engines walk simulate lint check fuzz bench screenshots docs licences dist
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -100,3 +100,10 @@ screenshots: ## the page in each of its states, seen in a browser, in PICTURES; 
 docs: ## what is generated: the schema and the reference of config.yml, those of settings and commands, the page's templates as Go
 	cd agent/page && go tool templ generate
 	go test ./manifests ./cmd/agent ./agent/record ./agent/control -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update
+
+licences: ## docs/licences.md: the licence of each module in the agent; fails if one is not fit
+	go run ./packaging/modules
+
+dist: ## what a release consists of, in dist: static binaries, .deb, .rpm, bill of materials, checksums
+	scripts/need dpkg-deb git
+	scripts/dist

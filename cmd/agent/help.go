@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,14 +68,16 @@ func explainSettings(root *cobra.Command) {
 	root.SetUsageFunc(printUsage)
 	show := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		if shown, some := settingsOf[cmd.Name()]; some {
-			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
-			for _, name := range shown {
-				root.PersistentFlags().Lookup(name).Hidden = false
-			}
-		}
+		showSettings(cmd)
 		show(cmd, args)
 	})
+}
+
+// showSettings hides the settings that the command does not use.
+func showSettings(cmd *cobra.Command) {
+	flags := cmd.Root().PersistentFlags()
+	shown, some := settingsOf[cmd.Name()]
+	flags.VisitAll(func(flag *pflag.Flag) { flag.Hidden = some && !slices.Contains(shown, flag.Name) })
 }
 
 // printUsage prints how a command is used.

@@ -43,6 +43,13 @@ func testMain(m *testing.M) int {
 	if os.Getenv(panicVariable) != "" {
 		panicAsMain()
 	}
+	if dir := os.Getenv(manVariable); dir != "" { // for packages
+		if err := writeManPages(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if err := os.Setenv("TZ", "UTC"); err != nil { // what is shown is the same wherever the tests run
 		fmt.Fprintln(os.Stderr, err)
 		return 1
