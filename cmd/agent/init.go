@@ -105,6 +105,10 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	if err != nil {
 		return err
 	}
+	deploys := !a.settings.Observes()
+	if deploys && !keeps && a.overridden["mode"] {
+		return usageError{fault.New(fault.Place{}, "leave --mode and COIN_AGENT_MODE out; once the agent may deploy, remove mode: observe from agent.yml", "init sets up an agent with mode: observe, not with mode: %s", a.settings.Mode)}
+	}
 	a.settings.Mode = settings.ModeObserve
 	p := newPrinter(a.stdout)
 	on := &setup.Setup{
@@ -135,6 +139,11 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 			p.line("kept the settings before as %s", old)
 		}
 		p.line("wrote %s, with mode: observe", config)
+	}
+	if keeps && deploys {
+		on.Warn(fault.New(fault.Place{File: config}, "add mode: observe to it, to see first what the agent would change", "it has no mode: observe: the agent deploys when it starts"))
+		p.line("next: agent doctor and agent diff; then systemctl enable --now coin-agent, which deploys")
+		return nil
 	}
 	p.line("next: agent doctor; then systemctl enable --now coin-agent, and agent status shows what the agent would change")
 	return nil
