@@ -48,7 +48,7 @@ func initCommand(a *app) *cobra.Command {
 		if err := a.here("init"); err != nil {
 			return err
 		}
-		if setup.Working(a.settings.Repository) {
+		if a.overridden["repository"] && setup.Working(a.settings.Repository) {
 			return a.initRepository()
 		}
 		return a.initNode(cmd.Context(), noInput, force)
@@ -56,8 +56,12 @@ func initCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// initRepository writes the files of a first node.
+// initRepository writes the files of a first node, unless the agent of this machine follows them.
 func (a *app) initRepository() error {
+	config, _ := a.configName()
+	if kept, err := keptSettings(config); err == nil && kept.Repository != "" && filepath.Clean(kept.Repository) == filepath.Clean(a.settings.Repository) {
+		return usageError{fault.New(fault.Place{File: config}, "name another folder, or leave --repository out to check this node", "the agent follows the repository %s: init does not write into it", kept.Repository)}
+	}
 	environment, node := a.settings.Environment, a.settings.Node
 	if environment == "" {
 		environment = "sandbox"
@@ -159,11 +163,7 @@ func (a *app) keepsSettings(config string, force bool) (bool, error) {
 		_, err := a.settings.YAML()
 		return false, fault.WithHint(err, "edit "+config+" by hand")
 	}
-	kept := settings.Default()
-	data, err := os.ReadFile(config)
-	if err == nil {
-		err = kept.ReadYAML(config, data)
-	}
+	kept, err := keptSettings(config)
 	if err != nil {
 		return false, err
 	}
@@ -174,6 +174,16 @@ func (a *app) keepsSettings(config string, force bool) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// keptSettings gives what a settings file alone has.
+func keptSettings(config string) (settings.Settings, error) {
+	kept := settings.Default()
+	data, err := os.ReadFile(config)
+	if err == nil {
+		err = kept.ReadYAML(config, data)
+	}
+	return kept, err
 }
 
 // settingsHeader begins the settings that init writes.

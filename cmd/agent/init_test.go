@@ -198,6 +198,25 @@ func TestInitWhereTheAgentDeploys(t *testing.T) {
 	}
 }
 
+// TestInitLeavesAFollowedCopy has an agent that follows a folder on this machine.
+func TestInitLeavesAFollowedCopy(t *testing.T) {
+	l := newInitLab(t)
+	copied := t.TempDir()
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.path("agent.yml"), []byte("repository: "+copied+"\nenvironment: sandbox\nnode: node3\nengine: unix://"+l.path("none.sock")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.run(exitError)
+	if said := l.run(exitUsage, "--repository", copied+"/"); !strings.Contains(said, "init does not write into it") {
+		t.Error(said)
+	}
+	if files, err := os.ReadDir(copied); err != nil || len(files) > 0 {
+		t.Errorf("init wrote %v, %v", files, err)
+	}
+}
+
 // TestInitContinuesAReplacement has an interrupted setup with --force: only that one continues.
 func TestInitContinuesAReplacement(t *testing.T) {
 	l := newInitLab(t)
