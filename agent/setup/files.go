@@ -44,6 +44,19 @@ func Replace(path string, content []byte, mode os.FileMode) (old string, err err
 	return old, nil
 }
 
+// overwrite writes a file as a whole, in place of the one before it.
+func overwrite(path string, content []byte, mode os.FileMode) error {
+	temporary, err := prepare(path, content, mode)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		_ = os.Remove(temporary)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
 // prepare writes a file beside the one that it is to become.
 func prepare(path string, content []byte, mode os.FileMode) (temporary string, err error) {
 	folder := os.FileMode(0o755)

@@ -65,6 +65,7 @@ type Setup struct {
 	Keep     func() error // keeps the answers so far, for a setup that is interrupted
 
 	again     bool
+	typed     []string // files of tokens that were typed
 	checkout  *gitsync.Checkout
 	suggested *policy.Policy
 	source    string // of what is suggested
@@ -130,17 +131,30 @@ func (s *Setup) ask(ctx context.Context, into *string, question Question) error 
 	return err
 }
 
-// askToken asks for the file of a token, and for the token if there is no such file.
+// askToken asks for the file of a token, and for the token if there is no such file. A token that
+// was typed and does not work is asked again.
 func (s *Setup) askToken(ctx context.Context, into *string, question Question) error {
-	if err := s.ask(ctx, into, question); err != nil || *into == "" || exists(*into) {
+	if err := s.ask(ctx, into, question); err != nil || *into == "" {
 		return err
 	}
-	token, err := s.Person.Secret(ctx, "token for "+*into)
+	typed := s.again && slices.Contains(s.typed, *into)
+	if exists(*into) && !typed {
+		return nil
+	}
+	text := "token for " + *into
+	if typed {
+		text += ", or nothing to keep the one before"
+	}
+	token, err := s.Person.Secret(ctx, text)
 	if err != nil {
 		return err
 	}
 	if token == "" {
 		return nil // the probe says that the file is missing
+	}
+	s.typed = append(s.typed, *into)
+	if typed {
+		return overwrite(*into, []byte(token+"\n"), 0o600)
 	}
 	_, err = Write(*into, []byte(token+"\n"), 0o600)
 	return err

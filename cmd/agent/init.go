@@ -48,7 +48,7 @@ func initCommand(a *app) *cobra.Command {
 		if err := a.here("init"); err != nil {
 			return err
 		}
-		if setup.Working(a.settings.Repository) {
+		if a.overridden["repository"] && setup.Working(a.settings.Repository) {
 			return a.initRepository()
 		}
 		return a.initNode(cmd.Context(), noInput, force)
@@ -56,8 +56,12 @@ func initCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// initRepository writes the files of a first node.
+// initRepository writes the files of a first node, unless the agent of this machine follows them.
 func (a *app) initRepository() error {
+	config, _ := a.configName()
+	if kept, err := keptSettings(config); err == nil && kept.Repository != "" && filepath.Clean(kept.Repository) == filepath.Clean(a.settings.Repository) {
+		return usageError{fault.New(fault.Place{File: config}, "name another folder, or leave --repository out to check this node", "the agent follows the repository %s: init does not write into it", kept.Repository)}
+	}
 	environment, node := a.settings.Environment, a.settings.Node
 	if environment == "" {
 		environment = "sandbox"
@@ -105,6 +109,10 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	if err != nil {
 		return err
 	}
+	deploys := !a.settings.Observes()
+	if deploys && !keeps && a.overridden["mode"] {
+		return usageError{fault.New(fault.Place{}, "leave --mode and COIN_AGENT_MODE out; once the agent may deploy, remove mode: observe from agent.yml", "init sets up an agent with mode: observe, not with mode: %s", a.settings.Mode)}
+	}
 	a.settings.Mode = settings.ModeObserve
 	p := newPrinter(a.stdout)
 	on := &setup.Setup{
@@ -136,6 +144,11 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 		}
 		p.line("wrote %s, with mode: observe", config)
 	}
+	if keeps && deploys {
+		on.Warn(fault.New(fault.Place{File: config}, "add mode: observe to it, to see first what the agent would change", "it has no mode: observe: the agent deploys when it starts"))
+		p.line("next: agent doctor and agent diff; then systemctl enable --now coin-agent, which deploys")
+		return nil
+	}
 	p.line("next: agent doctor; then systemctl enable --now coin-agent, and agent status shows what the agent would change")
 	return nil
 }
@@ -150,11 +163,7 @@ func (a *app) keepsSettings(config string, force bool) (bool, error) {
 		_, err := a.settings.YAML()
 		return false, fault.WithHint(err, "edit "+config+" by hand")
 	}
-	kept := settings.Default()
-	data, err := os.ReadFile(config)
-	if err == nil {
-		err = kept.ReadYAML(config, data)
-	}
+	kept, err := keptSettings(config)
 	if err != nil {
 		return false, err
 	}
@@ -165,6 +174,16 @@ func (a *app) keepsSettings(config string, force bool) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// keptSettings gives what a settings file alone has.
+func keptSettings(config string) (settings.Settings, error) {
+	kept := settings.Default()
+	data, err := os.ReadFile(config)
+	if err == nil {
+		err = kept.ReadYAML(config, data)
+	}
+	return kept, err
 }
 
 // settingsHeader begins the settings that init writes.

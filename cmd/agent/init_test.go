@@ -177,6 +177,46 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
+// TestInitWhereTheAgentDeploys has settings without mode: observe. Init does not write them, and
+// says of those that exist what the agent's start does.
+func TestInitWhereTheAgentDeploys(t *testing.T) {
+	l := newInitLab(t)
+	flags := []string{"--repository", l.url, "--git-token-file", l.token(), "--node", "node3"}
+	if said := l.run(exitUsage, append(flags, "--mode", "sync")...); !strings.Contains(said, "with mode: observe, not with mode: sync") {
+		t.Error(said)
+	}
+	l.run(exitDone, flags...)
+	if err := os.WriteFile(l.path("agent.yml"), []byte(strings.Replace(l.read("agent.yml"), "\nmode: observe\n", "\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := l.run(exitDone, flags...); !strings.Contains(said, "the agent deploys when it starts") || !strings.Contains(said, "coin-agent, which deploys\n") {
+		t.Error(said)
+	}
+	l.run(exitDone, "--force")
+	if got := l.settings(); !got.Observes() {
+		t.Errorf("agent.yml:\n%s", l.read("agent.yml"))
+	}
+}
+
+// TestInitLeavesAFollowedCopy has an agent that follows a folder on this machine.
+func TestInitLeavesAFollowedCopy(t *testing.T) {
+	l := newInitLab(t)
+	copied := t.TempDir()
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.path("agent.yml"), []byte("repository: "+copied+"\nenvironment: sandbox\nnode: node3\nengine: unix://"+l.path("none.sock")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.run(exitError)
+	if said := l.run(exitUsage, "--repository", copied+"/"); !strings.Contains(said, "init does not write into it") {
+		t.Error(said)
+	}
+	if files, err := os.ReadDir(copied); err != nil || len(files) > 0 {
+		t.Errorf("init wrote %v, %v", files, err)
+	}
+}
+
 // TestInitContinuesAReplacement has an interrupted setup with --force: only that one continues.
 func TestInitContinuesAReplacement(t *testing.T) {
 	l := newInitLab(t)

@@ -107,10 +107,15 @@ func TestInitOnATerminal(t *testing.T) {
 	s.types("git repository", l.url+"-wrong")
 	s.types("branch to follow", "")
 	s.types("file with a token", "")
-	s.types("(not shown)", gitToken)
-	s.types("git repository", l.url) // asked again
+	s.types("(not shown)", "glpat-mistyped")
+	s.types("git repository", l.url+"-wrong") // asked again
 	s.types("branch to follow", "")
 	s.types("file with a token", "")
+	s.types("keep the one before (not shown)", gitToken)
+	s.types("git repository", l.url)
+	s.types("branch to follow", "")
+	s.types("file with a token", "")
+	s.types("keep the one before (not shown)", "")
 	s.types("environment (sandbox)", "")
 	s.types("node (node3, node4)", "node5")
 	s.types("node (node3, node4)", "node3")
