@@ -84,7 +84,9 @@ func (o Overdue) wanted(report *provenance.Report) (keys []string, err error) {
 	for _, name := range o.Names {
 		at := slices.IndexFunc(own, func(s *provenance.Secret) bool { return s.Name == name })
 		if at < 0 {
-			at = slices.IndexFunc(own, func(s *provenance.Secret) bool { return s.Variable != "" && (s.Variable == name || s.Variable == "SV_"+name) })
+			at = slices.IndexFunc(own, func(s *provenance.Secret) bool {
+				return s.Variable != "" && (s.Variable == name || s.Variable == "SV_"+name)
+			})
 		}
 		if at < 0 {
 			var known []string

@@ -102,21 +102,7 @@ func (t *Told) take(n *Notice) (Event, bool) {
 		return Drift, news
 	}
 	if n.Token != "" {
-		setting := n.setting()
-		key += n.Token
-		if n.Event == Recovery {
-			key = ""
-		}
-		news := t.Tokens[setting] != key
-		t.Tokens = maps.Clone(t.Tokens)
-		if t.Tokens == nil {
-			t.Tokens = map[string]string{}
-		}
-		t.Tokens[setting] = key
-		if key == "" {
-			delete(t.Tokens, setting) // later problems are new
-		}
-		return n.Event, news
+		return n.Event, t.takeToken(n)
 	}
 	if n.Health != "" {
 		now := n.Health
@@ -148,4 +134,22 @@ func (t *Told) take(n *Notice) (Event, bool) {
 	}
 	t.Keys = append(slices.Clone(t.Keys[max(len(t.Keys)-mostKeys+1, 0):]), key)
 	return event, true
+}
+
+// takeToken reports whether the notice of a GitLab token is new.
+func (t *Told) takeToken(n *Notice) (news bool) {
+	setting, key := n.setting(), n.key()+n.Token
+	if n.Event == Recovery {
+		key = ""
+	}
+	news = t.Tokens[setting] != key
+	t.Tokens = maps.Clone(t.Tokens)
+	if t.Tokens == nil {
+		t.Tokens = map[string]string{}
+	}
+	t.Tokens[setting] = key
+	if key == "" {
+		delete(t.Tokens, setting) // later problems are new
+	}
+	return news
 }

@@ -83,7 +83,7 @@ func (w *world) start() {
 	var err error
 	w.watch, err = tokens.New(tokens.Options{
 		Uses: []tokens.Use{w.use("gitlab_token_file", w.file), w.use("git_token_file", w.git)}, Store: w.saved, Key: []byte("of the node"),
-		Log:  slog.New(slog.NewTextHandler(&w.logs, nil)),
+		Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
 		Tell: func(s tokens.State) error {
 			to := &w.told
 			if len(s.Problems) == 0 {
