@@ -3,6 +3,7 @@ package page_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 )
 
@@ -27,4 +28,28 @@ func BenchmarkPage(b *testing.B) {
 			b.ReportMetric(float64(size)/1000, "kB/page")
 		})
 	}
+}
+
+// BenchmarkHeld says what the pages keep in memory after they were asked for, besides the status
+// and the history that they show.
+func BenchmarkHeld(b *testing.B) {
+	w := madeWorld(b, "web", 1000, 1000)
+	before := held()
+	handler := w.handler()
+	for b.Loop() {
+		for _, path := range []string{"/", "/plan", "/syncs", "/syncs/latest", "/secrets", "/services/web/logs", "/fleet"} {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(b.Context(), http.MethodGet, "http://127.0.0.1"+path, nil))
+		}
+	}
+	b.ReportMetric(max(0, float64(held())-float64(before))/1000, "kB-held")
+	runtime.KeepAlive(handler)
+	runtime.KeepAlive(w)
+}
+
+// held gives the bytes of the heap that are in use.
+func held() uint64 {
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return memory.HeapAlloc
 }
