@@ -143,7 +143,10 @@ func due(r Record, o Observed, p Policy) Action {
 		case *o.Lineage == Behind && o.Trigger != record.OnRequest:
 			return idle(r, o, p)
 		case *o.Lineage == Diverged && !p.AllowRewrite:
-			return RefuseRewrite
+			if o.Trigger == record.OnRequest {
+				return RefuseRewrite
+			}
+			return first(watchGroup(r, o, p), watchRelease(r, o), RefuseRewrite) // what runs is judged all the same
 		}
 	}
 	if o.Files == nil {

@@ -174,7 +174,7 @@ func check(t *testing.T, name string, trigger record.Trigger, known decision.Rec
 		"a release is left only if it did not stay healthy": end == decision.LeaveRelease && !known.Degraded,
 		"a paused stack does not leave its release":         end == decision.LeaveRelease && known.Paused,
 		"before a release is left, its services are read":   end == decision.LeaveRelease && !slices.Contains(asked, decision.AskDrift),
-		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && *world.Lineage != decision.Behind,
+		"a newer commit comes before the release is left":   end == decision.LeaveRelease && moved && world.Remote.Err == nil && (*world.Lineage == decision.Follows || *world.Lineage == decision.Diverged && p.AllowRewrite),
 		"a rewritten branch is not followed":                rolls && moved && *world.Lineage == decision.Diverged && !p.AllowRewrite,
 		"an unsigned commit is not followed":                rolls && world.Files.Refused,
 		"only such a commit is refused for that":            end == decision.RefuseSigner && (!world.Files.Refused || !slices.Contains(asked, decision.AskFiles)),

@@ -235,7 +235,8 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 // Meddled says that a user changed the engine, refused that the agent does not follow the
 // branch: then it does not try again what the engine made fail.
 func verdict(last *attempt, wants release, meddled, refused bool) string {
-	excused := meddled || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
+	idle := wants.ignores && strings.Contains(last.Error, "has no running task") // a user scaled it to none, and that is ignored
+	excused := meddled || idle || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
 	switch {
 	case last.State == "succeeded" && wants.trouble == sours:
 		return "" // see soaked
