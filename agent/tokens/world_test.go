@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -25,8 +26,8 @@ type world struct {
 	t          *testing.T
 	file, git  string // of the tokens
 	saved      memory
-	logs, told strings.Builder
-	over       strings.Builder // what was told of tokens without problems
+	logs, told text
+	over       text // what was told of tokens without problems
 	watch      *tokens.Watch
 	stop       func()
 }
@@ -148,4 +149,30 @@ func (d direct) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	recorder := httptest.NewRecorder()
 	d.to.ServeHTTP(recorder, r)
 	return recorder.Result(), nil
+}
+
+// text is what was written by several goroutines.
+type text struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.String()
+}
+
+func (t *text) Len() int { return len(t.String()) }
+
+func (t *text) Reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all.Reset()
 }
