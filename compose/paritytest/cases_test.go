@@ -13,7 +13,7 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// intended lists the differences of each case that docs/parity.md explains. The tests
+// intended lists the differences of each case that docs/parity-tests.md explains. The tests
 // fail when a difference no longer exists, so that it is removed from the page.
 var intended = map[string][]difference{
 	"braces": {

@@ -2,7 +2,7 @@ package paritytest
 
 import "regexp"
 
-// rule explains a difference that docs/parity.md lists.
+// rule explains a difference that docs/parity-tests.md lists.
 type rule struct {
 	reason string
 	match  *regexp.Regexp

@@ -1,6 +1,6 @@
 // Package paritytest compares the renderer with the real `docker stack deploy`. Both get
 // the same files and variables. The command must send the specs that compose.Render
-// makes, field by field. docs/parity.md lists the intended differences.
+// makes, field by field. docs/parity-tests.md lists the intended differences.
 package paritytest
 
 import (

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestPage checks that docs/parity.md names every case that is not deployed in both
+// TestPage checks that docs/parity-tests.md names every case that is not deployed in both
 // orders without differences.
 func TestPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/parity.md")
+	page, err := os.ReadFile("../../docs/parity-tests.md")
 	if err != nil {
 		t.Fatal(err)
 	}
