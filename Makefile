@@ -12,7 +12,7 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-RACE  = $(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...)
+RACE  = $(filter-out %/agent/page %/agent/metrics,$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines walk simulate lint check fuzz bench screenshots docs licences dist
