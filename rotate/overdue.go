@@ -177,7 +177,7 @@ func (o Overdue) gather(dir string, batch *Batch) (*Commit, error) {
 	}
 	commit := w.describe(w.head.Hash(), o.Branch(), w.commit.Message, len(batch.Secrets) == 0, w.commit.PGPSignature)
 	commit.Message = "security: rotate overdue secrets of " + o.Environment
-	commit.body = "The values are generated. Whoever else uses one of these secrets needs the new value, too.\n\nEach commit rotates one secret."
+	commit.body = "The values are generated. Other users of these secrets need the new values, too.\n\nEach commit rotates one secret."
 	return commit, nil
 }
 

@@ -31,7 +31,7 @@ func hostOf(r *http.Request) string {
 
 // NoOtherSites answers on a socket, which a user may have forwarded to a browser. It refuses
 // the requests of other sites' pages, and those to the name of a host, which such a page
-// can make resolve to the forwarded port. A browser can only ask: nobody knows who uses it.
+// can make resolve to the forwarded port. A browser can only ask: the agent does not know who uses it.
 func NoOtherSites(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, origin := hostOf(r), r.Header.Get("Origin")

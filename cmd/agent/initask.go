@@ -18,7 +18,7 @@ import (
 	"coin.internal/coin-agent/internal/visible"
 )
 
-// person gives who answers: the user of the terminal, or nobody but the flags.
+// person gives who answers: the user of the terminal, or the flags alone.
 func (a *app) person(noInput bool) setup.Person {
 	if _, err := unix.IoctlGetTermios(int(a.stdin.Fd()), unix.TCGETS); noInput || err != nil {
 		return flagsOnly{}

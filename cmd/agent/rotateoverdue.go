@@ -54,7 +54,7 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 		shown.Next = []string{"git push -u origin " + batch.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	default:
 		shown.MergeRequest, err = a.publishBatch(ctx, root, batch.Commit, f)
-		shown.Next = []string{"have it reviewed and merged; whoever else uses a secret needs the new value, too"}
+		shown.Next = []string{"have it reviewed and merged; other users of a secret need the new value, too"}
 	}
 	return differentIf(len(shown.Skipped) > 0, errors.Join(a.showBatch(f, shown), err))
 }
