@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // MissingImages names the images, sorted, that are neither on this node nor in their
@@ -78,15 +80,14 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 	if err != nil {
 		return nil, fault.Transient(err)
 	}
-	var held []error
+	held := absences{}
 	transient := true
 	for _, image := range keys(missing) {
 		answer := missing[image]
 		elsewhere := info.Nodes > 1 && (returns || !answer.Missing || plan.runAlready(users[image], image))
 		login := answer.failure == refused && !answer.Login && plan.ownLogins(users[image], answer.Registry)
 		if !elsewhere && !login && !of.Stack.WarnMissing {
-			held = append(held, fault.New(fault.Place{}, answer.Remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
-				"image %s of %s is not on this node, and %s", image, someOf(users[image]), answer.Problem))
+			held.add(image, users[image], answer)
 			transient = transient && !answer.Missing
 			continue
 		}
@@ -94,10 +95,47 @@ func (e *Engine) RefuseMissing(ctx context.Context, plan Plan, of Resolution, re
 			warnings = append(warnings, "image "+image+" of "+someOf(users[image])+" is not on this node, and "+answer.Problem+": "+answer.Remedy)
 		}
 	}
-	if err = errors.Join(held...); transient {
+	if err = held.err(); transient {
 		err = fault.Transient(err)
 	}
 	return warnings, err
+}
+
+// absences are images that a plan needs and that are nowhere, by what their registries answered:
+// a registry that is away is one error, whatever the number of its images.
+type absences map[string]*absence
+
+type absence struct {
+	images, services []string
+	problem, remedy  string
+}
+
+// add takes an image, the services that need it, and its registry's answer.
+func (a absences) add(image string, services []string, answer Pushed) {
+	key := answer.Problem
+	if answer.Missing {
+		key = image
+	}
+	if a[key] == nil {
+		a[key] = &absence{problem: answer.Problem, remedy: answer.Remedy}
+	}
+	one := a[key]
+	one.images, one.services = append(one.images, image), append(one.services, services...)
+}
+
+// err gives the errors, sorted by the first image of each.
+func (a absences) err() error {
+	all := slices.SortedFunc(maps.Values(a), func(a, b *absence) int { return strings.Compare(a.images[0], b.images[0]) })
+	var held []error
+	for _, one := range all {
+		verb, images := "is", "image "+one.images[0]+" of "+someOf(one.services)
+		if len(one.images) > 1 {
+			verb, images = "are", "images "+someOf(one.images)+" of "+plural.Count(len(one.services), "service")
+		}
+		held = append(held, fault.New(fault.Place{}, one.remedy+"; with images.missing: warn in config.yml the agent rolls out without it",
+			"%s %s not on this node, and %s", images, verb, one.problem))
+	}
+	return errors.Join(held...)
 }
 
 // starts gives the services of which the plan starts tasks, sorted, by the images that it

@@ -160,6 +160,24 @@ func TestAnswersOfOneImage(t *testing.T) {
 	}
 }
 
+// TestMissingOfOneRegistry plans three images of a registry that is away: one error says so.
+func TestMissingOfOneRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := enginetest.New(enginetest.Options{})
+		engine, stack := deploy.New(sim.Client(enginetest.Hooks{})), newStack("t")
+		for i := range 3 {
+			image := fmt.Sprintf("coin/app:%d", i)
+			sim.Image(image, enginetest.Unpulled(`Get "https://docker.io/v2/": dial tcp 192.0.2.1:443: connect: connection refused`))
+			add(stack, fmt.Sprintf("web%d", i), func(spec *swarm.ServiceSpec) { spec.TaskTemplate.ContainerSpec.Image = image })
+		}
+		_, err := engine.RefuseMissing(t.Context(), planFor(t, engine, stack), deploy.Resolution{Stack: stack}, false)
+		want := "images coin/app:0, coin/app:1, coin/app:2 of 3 services are not on this node, and registry docker.io does not answer"
+		if all := fault.All(err); len(all) != 1 || !strings.HasPrefix(all[0].Error(), want) || !fault.IsTransient(err) {
+			t.Errorf("%d errors: %v", len(all), err)
+		}
+	})
+}
+
 // TestMissingUnknown plans with an engine that does not tell whether it has an image.
 func TestMissingUnknown(t *testing.T) {
 	for name, answer := range map[string]func(context.Context) error{

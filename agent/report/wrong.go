@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/plural"
@@ -16,7 +17,7 @@ func Wrong(s *Status) []record.Fault {
 	add := func(hint, format string, args ...any) {
 		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
 	}
-	if s.PollError != "" && (s.Sync == nil || s.PollError != s.Sync.Error) {
+	if s.FailedLook() {
 		add(s.PollHint, "%s", s.PollError)
 	}
 	if s.Sync != nil {
@@ -32,6 +33,15 @@ func Wrong(s *Status) []record.Fault {
 		}
 	}
 	return append(list, notTaken(s)...)
+}
+
+// FailedLook reports whether the last look failed, and no error of the last sync says why.
+func (s *Status) FailedLook() bool {
+	if s.PollError == "" || s.Sync == nil {
+		return s.PollError != ""
+	}
+	faults := s.Sync.All()
+	return len(faults) == 0 || !strings.HasPrefix(s.PollError, faults[0].Error)
 }
 
 // Warnings lists what a user should know of a node, and that stops nothing: what the last sync

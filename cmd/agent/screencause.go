@@ -15,8 +15,12 @@ const mostErrors = 3
 // causes adds why a node is as its verdict says.
 func (s *page) causes(of statusView) {
 	status := &of.status
-	if failedLook(status) {
-		s.line("  looking   ", s.red(status.PollError), "; again in ", until(status.NextPoll))
+	if status.FailedLook() {
+		first, rest, _ := strings.Cut(status.PollError, "\n")
+		if rest != "" {
+			first += fmt.Sprintf(" (and %d more)", 1+strings.Count(rest, "\n"))
+		}
+		s.line("  looking   ", s.red(tidy(first)), "; again in ", until(status.NextPoll))
 		s.hint(status.PollHint)
 	}
 	if status.Sync != nil {
@@ -65,11 +69,6 @@ func (s *page) late(status *report.Status) {
 	if shown > mostErrors {
 		s.indented("and ", shown-mostErrors, " more")
 	}
-}
-
-// failedLook reports whether the last look failed, and no sync says so.
-func failedLook(status *report.Status) bool {
-	return status.PollError != "" && (status.Sync == nil || status.PollError != status.Sync.Error)
 }
 
 // named has what adds indented lines begin with a name.

@@ -113,7 +113,7 @@ func (s *page) followed(status *report.Status) {
 		}
 	}
 	switch {
-	case !status.Running || failedLook(status):
+	case !status.Running || status.FailedLook():
 	case status.LastLook.IsZero():
 		s.line("  looking   for the first time since the agent started, ", ago(status.Started))
 	default:
