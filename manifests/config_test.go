@@ -129,6 +129,7 @@ func TestHealthTimeout(t *testing.T) {
 		{"elsewhere", "", 5 * time.Minute},
 		{"sandbox", "deployment: {health_check_timeout: 1m30s}\n", 90 * time.Second},
 		{"sandbox", "deployment: {health_check: {timeout: 300s}}\n", 5 * time.Minute},
+		{"sandbox", "deployment: {health_check: {timeout: 1d1h}}\n", 25 * time.Hour},
 	}
 	for _, test := range tests {
 		config, err := loadConfig(test.environment, strings.Replace(plainConfig, "sandbox", test.environment, 1)+test.keys)

@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/internal/durations"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 )
@@ -221,7 +222,7 @@ func wanted(t reflect.Type, tag reflect.StructTag) want {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return want{"a duration such as 300s", "!!str", func(text string) (any, bool) {
-			duration, err := time.ParseDuration(text)
+			duration, err := durations.Parse(strings.TrimPrefix(text, "+"))
 			return duration, err == nil && duration > 0
 		}}
 	case t.Kind() == reflect.Bool:

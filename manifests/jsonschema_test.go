@@ -58,7 +58,7 @@ func sectionSchema(t reflect.Type) map[string]any {
 func typeSchema(t reflect.Type, tag reflect.StructTag) map[string]any {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
-		return map[string]any{"type": "string", "pattern": `^\+?([0-9]+\.?[0-9]*(ns|us|µs|ms|s|m|h))+$`}
+		return map[string]any{"type": "string", "pattern": `^(\+?([0-9]+\.?[0-9]*(ns|us|µs|ms|s|m|h))+|[0-9]+d([0-9]+\.?[0-9]*(ns|us|µs|ms|s|m|h))*)$`}
 	case t.Kind() == reflect.Struct:
 		return sectionSchema(t)
 	case t.Kind() == reflect.Slice && tag.Get("single") != "":

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/internal/durations"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/policy"
@@ -67,9 +68,9 @@ func (f Field) Set(text string) error {
 		}
 		*target = value
 	case *time.Duration:
-		value, err := time.ParseDuration(text)
+		value, err := durations.Parse(text)
 		if err != nil {
-			return fault.New(fault.Place{}, "write a duration such as 30s", "%q is not a valid duration", text)
+			return err
 		}
 		*target = value
 	}

@@ -18,7 +18,7 @@ func TestReadYAML(t *testing.T) {
 environment: sandbox
 node: "node3"
 allow_rewrite: true
-interval: 1m30s
+interval: 1d1m30s
 age_key_files: [/a, /b]
 pgp_key_files: /c, /d
 listen: ""
@@ -27,7 +27,7 @@ listen: ""
 		t.Fatal(err)
 	}
 	want := settings.Default()
-	want.Environment, want.Node, want.AllowRewrite, want.Interval = "sandbox", "node3", true, 90*time.Second
+	want.Environment, want.Node, want.AllowRewrite, want.Interval = "sandbox", "node3", true, 24*time.Hour+90*time.Second
 	want.AgeKeyFiles, want.PGPKeyFiles, want.Listen = []string{"/a", "/b"}, []string{"/c", "/d"}, ""
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

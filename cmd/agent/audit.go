@@ -131,15 +131,16 @@ func verifyAudit(ctx context.Context, a *app, stderr io.Writer) (audit.Report, e
 func auditLogCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Show the entries of the audit log, the oldest first", Args: noArgs}
 	output := outputFlag(cmd, "text", "json")
-	since := cmd.Flags().Duration("since", 0, "show only entries of this last period, such as 24h")
+	since := cmd.Flags().String("since", "", "show only entries since then: 24h, 7d, 2026-01-31 or a time such as 2026-01-31T08:00:00Z")
 	object := cmd.Flags().String("object", "", "show only entries about this service, secret, config or network: its full name, or its name without the version")
 	cmd.RunE = func(_ *cobra.Command, _ []string) error {
-		if *since < 0 {
-			return usageError{fault.New(fault.Place{}, "write a duration such as 24h", "--since %s is negative", *since)}
+		from, err := sinceWhen(*since, time.Now())
+		if err != nil {
+			return usageError{err}
 		}
 		entries := []audit.Entry{}
 		foreign, err := audit.Read(a.settings.StateDir, func(entry audit.Entry) {
-			if (*since == 0 || time.Since(entry.Time) <= *since) && about(&entry, *object) {
+			if !entry.Time.Before(from) && about(&entry, *object) {
 				entries = append(entries, entry)
 			}
 		})

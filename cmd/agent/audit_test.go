@@ -97,7 +97,7 @@ func TestAuditLog(t *testing.T) {
 			t.Errorf("the first sync was had done by %+v", all[1].Actor)
 		}
 	}
-	l.mustRun(exitDone, []string{"NO", "WHO", name, "secret " + secret, "by " + l.stack + "_web", raised[:10]}, "audit", "log")
+	l.mustRun(exitDone, []string{"NO", "WHO", name, "secret " + secret, "by " + l.stack + "_web", raised[:10]}, "audit", "log", "--since", "2d")
 	if !strings.Contains(l.logText(), `"head":"`+head+`"`) {
 		t.Error("the journal does not have the head")
 	}

@@ -100,7 +100,7 @@ func (d *document) text(text string) { d.b.WriteString(text) }
 var planDigest = regexp.MustCompile(`; plan [0-9a-f]{10}…`)
 
 // missingImage is a line about an image that this engine does not have.
-var missingImage = regexp.MustCompile(`(?m)^warning: the sync will stop here: image .*\n`)
+var missingImage = regexp.MustCompile(`(?m)^warning: the sync will stop here: images? .*\n`)
 
 // diff runs `agent diff` and puts down what it says, without the lines about images. The
 // digest is another one for each stack name.

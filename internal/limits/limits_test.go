@@ -26,11 +26,11 @@ func read(t *testing.T, text string, into *limits.Limits) error {
 
 func TestRead(t *testing.T) {
 	got := limits.Default()
-	if err := read(t, "file_bytes: 10MiB\nservices: 7\nrender_time: 90s\n", &got); err != nil {
+	if err := read(t, "file_bytes: 10MiB\nservices: 7\nrender_time: 2d\n", &got); err != nil {
 		t.Fatal(err)
 	}
 	want := limits.Default()
-	want.FileBytes, want.Services, want.RenderTime = 10<<20, 7, 90*time.Second
+	want.FileBytes, want.Services, want.RenderTime = 10<<20, 7, 48*time.Hour
 	if got != want {
 		t.Errorf("got %+v", got)
 	}

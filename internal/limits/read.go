@@ -11,6 +11,7 @@ import (
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/internal/durations"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -50,7 +51,7 @@ func (l limit) set(text string) error {
 		}
 		*target = number
 	case *time.Duration:
-		duration, err := time.ParseDuration(text)
+		duration, err := durations.Parse(text)
 		if err != nil || duration < time.Second {
 			return fault.New(fault.Place{}, "write a duration such as "+l.standard, "%q is not a duration of at least 1s", text)
 		}
