@@ -53,6 +53,10 @@ type Stack struct {
 	Owner   string // <environment>/<node>, the value of LabelOwner; "" for a stack of no agent
 	Release string // TAG in node.env, or ""
 
+	// TakesOver says that a user has the stack take over the objects that agents own. It is
+	// for a stack without an owner.
+	TakesOver bool `json:"-"`
+
 	// Resolve is images.resolve in config.yml; "" means ResolveChanged.
 	Resolve Resolve `json:"-"`
 
