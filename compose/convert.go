@@ -42,7 +42,7 @@ type converter struct {
 func (c *converter) convert(release string) (*Stack, error) {
 	stack := &Stack{
 		Name:     c.files.node.Stack,
-		Owner:    c.files.node.Environment + "/" + c.files.node.Name,
+		Owner:    ownerOf(c.files.node),
 		Release:  release,
 		Resolve:  Resolve(c.files.node.Config.Images.Resolve),
 		Services: map[string]swarm.ServiceSpec{},
@@ -78,7 +78,7 @@ func (c *converter) convertNetworks(stack *Stack) {
 	networks, external := convert.Networks(c.namespace, defined, used)
 	for name, options := range networks {
 		options.Driver = cmp.Or(options.Driver, "overlay")
-		options.Labels[LabelOwner] = stack.Owner
+		stack.own(options.Labels)
 		networks[name] = options
 	}
 	slices.Sort(external)
@@ -98,7 +98,7 @@ func (c *converter) convertServices(stack *Stack) error {
 			}
 			continue
 		}
-		spec.Labels[LabelOwner] = stack.Owner
+		stack.own(spec.Labels)
 		stack.Services[spec.Name] = spec
 	}
 	return errors.Join(faults...)

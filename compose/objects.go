@@ -43,7 +43,7 @@ func (c *converter) objects(
 			continue
 		}
 		labels := convert.AddStackLabel(c.namespace, maps.Clone(defined[key].Labels))
-		labels[LabelOwner] = stack.Owner
+		stack.own(labels)
 		one := object{
 			key: key, place: c.files.placeOf(section, key),
 			annotations: swarm.Annotations{Name: name, Labels: labels}, defined: defined[key],
@@ -101,7 +101,7 @@ func (c *converter) convertSecrets(stack *Stack) (err error) {
 func (c *converter) setValue(secret *Secret, one object) error {
 	file := strings.TrimPrefix(one.defined.File, "/")
 	value, ok := c.set.Lookup(one.key, file)
-	secret.Value = value
+	secret.Value, secret.File = value, file
 	if ok {
 		return nil
 	}

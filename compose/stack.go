@@ -50,8 +50,12 @@ const (
 // objects in the engine. Its object IDs are empty.
 type Stack struct {
 	Name    string // the stack's name, such as sbxapp3
-	Owner   string // <environment>/<node>, the value of LabelOwner
+	Owner   string // <environment>/<node>, the value of LabelOwner; "" for a stack of no agent
 	Release string // TAG in node.env, or ""
+
+	// TakesOver says that a user has the stack take over the objects that agents own. It is
+	// for a stack without an owner.
+	TakesOver bool `json:"-"`
 
 	// Resolve is images.resolve in config.yml; "" means ResolveChanged.
 	Resolve Resolve `json:"-"`
@@ -99,6 +103,22 @@ type Ignored struct {
 // Over reports whether the field counts again.
 func (i Ignored) Over(now time.Time) bool { return manifests.DayOver(i.Until, now) }
 
+// ownerOf gives the owner of a node's stack. Files that a user names one by one belong to no
+// environment, and so to no agent.
+func ownerOf(node *manifests.Node) string {
+	if node.Environment == "" {
+		return ""
+	}
+	return node.Environment + "/" + node.Name
+}
+
+// own adds the label of the stack's owner, if it has one.
+func (s *Stack) own(labels map[string]string) {
+	if s.Owner != "" {
+		labels[LabelOwner] = s.Owner
+	}
+}
+
 // Short lists the stack's services by their names in the compose files, sorted.
 func (s *Stack) Short() []string {
 	names := slices.Sorted(maps.Keys(s.Services))
@@ -117,6 +137,7 @@ type Secret struct {
 	Variable string // the SV_ variable in its name, or ""
 	Version  string // of Variable: its value, also if that is a default in the compose file, or auto
 	Derived  string `json:"-"` // the version in the name where Version is auto
+	File     string `json:"-"` // the path of its file, or ""
 
 	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`

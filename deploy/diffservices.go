@@ -29,7 +29,7 @@ func (p *draft) addServices(live LiveServices, want *compose.Stack) {
 		if step, differs := alteration(existing.Spec, spec); differs {
 			step.Sum = sum // what stays of the live service changes by itself
 			p.Steps = append(p.Steps, step)
-			if existing.Spec.Labels[compose.LabelOwner] == "" {
+			if existing.Spec.Labels[compose.LabelOwner] == "" && want.Owner != "" {
 				p.Adopted = append(p.Adopted, name)
 			}
 		}

@@ -43,7 +43,7 @@ func conflict(of object, labels map[string]string, want *compose.Stack) error {
 	kind, name := of.kind, of.name
 	owner, stack := labels[compose.LabelOwner], labels[compose.LabelStack]
 	switch {
-	case owner != "" && owner != want.Owner:
+	case owner != "" && owner != want.Owner && !want.TakesOver:
 		return fault.New(fault.Place{},
 			fmt.Sprintf("give the two nodes different stack names in config.yml, or remove the %s if %s no longer exists", kind, owner),
 			"%s %s belongs to %s, not to %s", kind, name, owner, want.Owner)
@@ -57,6 +57,20 @@ func conflict(of object, labels map[string]string, want *compose.Stack) error {
 			"%s %s exists and belongs to no stack", kind, name)
 	}
 	return nil
+}
+
+// AgentsOf names the agents that keep the stack in sync, sorted: the owners of its live
+// services. Services that run as jobs are left out: without another change their labels stay,
+// because any update runs a job again.
+func AgentsOf(live LiveServices, stackName string) []string {
+	owners := map[string]bool{}
+	for _, service := range live {
+		labels := service.Spec.Labels
+		if owner := labels[compose.LabelOwner]; owner != "" && labels[compose.LabelStack] == stackName && !isJob(service.Spec.Mode) {
+			owners[owner] = true
+		}
+	}
+	return keys(owners)
 }
 
 // missingExternals refuses a stack whose external objects do not exist.

@@ -43,12 +43,16 @@ func settleLabels(want, live swarm.ServiceSpec) map[string]string {
 		}
 	}
 	// Any update runs a job again, so the owner is written together with another change.
-	unowned := maps.Clone(labels)
-	delete(unowned, compose.LabelOwner)
-	if isJob(live.Mode) && maps.Equal(unowned, live.Labels) {
-		return unowned
+	if isJob(live.Mode) && maps.Equal(withoutOwner(labels), withoutOwner(live.Labels)) && (live.Labels[compose.LabelOwner] == "" || labels[compose.LabelOwner] == "") {
+		return maps.Clone(live.Labels)
 	}
 	return labels
+}
+
+func withoutOwner(labels map[string]string) map[string]string {
+	unowned := maps.Clone(labels)
+	delete(unowned, compose.LabelOwner)
+	return unowned
 }
 
 func isJob(mode swarm.ServiceMode) bool { return mode.ReplicatedJob != nil || mode.GlobalJob != nil }

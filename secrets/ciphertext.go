@@ -30,7 +30,7 @@ func Ciphertexts(file File) (map[string]string, error) {
 			continue
 		}
 		key := ""
-		if parts := strings.Split(one.path, "\x00"); isKeyed(file.Path) && doc.format != formatBinary && depth < len(parts) {
+		if parts := strings.Split(one.path, "\x00"); file.isKeyed() && doc.format != formatBinary && depth < len(parts) {
 			key = strings.TrimPrefix(parts[depth], "export ")
 		}
 		texts[key] += one.path + "\x00" + text + "\n"
@@ -44,6 +44,9 @@ func Ciphertexts(file File) (map[string]string, error) {
 
 // versionKey matches the keys of versions, which are not secrets.
 var versionKey = regexp.MustCompile(`^(export )?SV_|_VERSION$`)
+
+// IsSOPS reports whether a file has the metadata of SOPS. It may still be malformed.
+func IsSOPS(file File) bool { return detect(file.Path, file.Data) != formatNone }
 
 // Encrypted reports whether a file is encrypted by SOPS. With all, only versions and
 // empty values may be unencrypted.

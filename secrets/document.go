@@ -40,6 +40,7 @@ type document struct {
 	format format
 	store  sops.Store
 	tree   sops.Tree
+	keyed  bool // it is a file of keys
 	sealed bool // open had no keys
 	// encrypted has the paths of the values that are encrypted in the file, joined by
 	// colons as SOPS does. open sets it.
@@ -64,7 +65,7 @@ func parse(file File) (*document, error) {
 	if errors.Is(err, errKeys) {
 		return nil, fault.New(fault.Place{File: file.Path}, "split the file", "%w", err)
 	}
-	doc := &document{path: file.Path, data: file.Data, format: kind, store: kind.store(), encrypted: map[string]bool{}}
+	doc := &document{path: file.Path, keyed: file.isKeyed(), data: file.Data, format: kind, store: kind.store(), encrypted: map[string]bool{}}
 	if err == nil {
 		doc.tree, err = doc.store.LoadEncryptedFile(file.Data)
 	}
@@ -161,7 +162,7 @@ func (t *tracer) comments() error {
 	switch {
 	case t.changed:
 		return fault.New(place, hintDamaged, "a comment does not decrypt: it was changed or moved after its encryption")
-	case t.open && !isKeyed(t.document.path): // comments of a file of keys are not read
+	case t.open && !t.document.keyed: // comments of a file of keys are not read
 		return fault.New(place, "edit the file only with sops, which encrypts comments, or encrypt it again", "a comment is in plaintext, but the other comments are encrypted")
 	}
 	return nil

@@ -44,6 +44,8 @@ const (
 type File struct {
 	Path string
 	Data []byte
+
+	Keyed bool // it is a file of keys, whatever its name is
 }
 
 // Options are the options of Open and Seal.
@@ -129,9 +131,9 @@ func ignored(file File) bool {
 
 // isKeyed reports whether a file is a file of keys. Files in a folder secrets/ are whole
 // files with any name.
-func isKeyed(name string) bool {
-	base := path.Base(name)
-	return (base == baseOverride || base == baseSecrets) && path.Base(path.Dir(name)) != "secrets"
+func (f File) isKeyed() bool {
+	base := path.Base(f.Path)
+	return f.Keyed || (base == baseOverride || base == baseSecrets) && path.Base(path.Dir(f.Path)) != "secrets"
 }
 
 func (s *Set) add(ring *Keyring, file File, o Options) error {
@@ -146,9 +148,9 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 		return err
 	}
 	switch {
-	case isKeyed(file.Path) && doc.sealed && doc.format == formatBinary:
+	case file.isKeyed() && doc.sealed && doc.format == formatBinary:
 		s.keyed, s.opaque = append(s.keyed, file.Path), append(s.opaque, file.Path)
-	case isKeyed(file.Path):
+	case file.isKeyed():
 		entries, err := doc.entries()
 		if err != nil {
 			return err
@@ -168,7 +170,7 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 
 // addUnknown adds a file that cannot be read.
 func (s *Set) addUnknown(file File) {
-	if !isKeyed(file.Path) {
+	if !file.isKeyed() {
 		s.values[Location{File: file.Path}] = sealed()
 		return
 	}
@@ -183,7 +185,7 @@ func (s *Set) addPlain(file File, o Options) error {
 	if !o.AllowPlaintext {
 		return notEncrypted(file.Path)
 	}
-	if !isKeyed(file.Path) {
+	if !file.isKeyed() {
 		s.values[Location{File: file.Path}] = NewValue(slices.Clone(file.Data))
 		return nil
 	}
