@@ -19,12 +19,13 @@ import (
 //	min, max  bounds of a number
 //	default   the value when the key is absent
 //	single    a list may be written as its one element
+//	excludes  other keys of the section that must not be set beside it
 
 // Config is an environment's config.yml, with defaults filled in.
 type Config struct {
 	Environment           Environment   `yaml:"environment" required:"true" doc:"The environment's name and type."`
 	Base                  Base          `yaml:"base" doc:"Settings that all nodes of the environment share."`
-	Nodes                 []NodeConfig  `yaml:"nodes" required:"true" doc:"The nodes of the environment. Each is a Swarm manager with its own stack."`
+	Nodes                 []NodeConfig  `yaml:"nodes" required:"true" doc:"The nodes of the environment. Each is a Swarm manager with its own stack, or with several."`
 	Database              Database      `yaml:"database" doc:"The database that the application uses."`
 	Deployment            Deployment    `yaml:"deployment" doc:"How a release is rolled out."`
 	Approval              Approval      `yaml:"approval" doc:"Who must approve a rollout."`
@@ -102,17 +103,18 @@ const (
 
 // NodeConfig is one entry of `nodes`.
 type NodeConfig struct {
-	Name            string   `yaml:"name" required:"true" format:"name" example:"node3" doc:"The node's name. It must equal the name of its folder in nodes/."`
-	Context         string   `yaml:"context" example:"wlt-sbx-dkapp3-ams" doc:"The Docker context that users and scripts reach the node by. If the node's folder has a file <context>.env, its variables come before node.env."`
-	Endpoint        string   `yaml:"endpoint" format:"endpoint" doc:"For readers only, without an effect: the address of the node's engine. The agent works on the engine that its own settings name."`
-	Stack           string   `yaml:"stack" format:"stack" doc:"The name of the node's Swarm stack. Default: the node's name."`
-	Role            Role     `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
-	PublicIP        string   `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
-	URL             string   `yaml:"url" format:"page" doc:"The address that users open what the node runs at. GitLab shows it at the environment <environment>/<node>."`
-	ComposeFiles    []string `yaml:"compose_files" format:"file" example:"[docker-compose.yml, docker-compose-extra.yml]" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
-	RequiredSecrets []string `yaml:"required_secrets" example:"[db_access]" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
-	NodeFiles       []string `yaml:"node_files" format:"file" example:"[common.env, ../release.env]" doc:"The files that set the node's variables, relative to its folder. A later file overrides an earlier one. Default: node.env."`
-	ProjectFiles    []string `yaml:"project_files" format:"file" example:"[project.env, project_node3.env]" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
+	Name            string        `yaml:"name" required:"true" format:"name" example:"node3" doc:"The node's name. It must equal the name of its folder in nodes/."`
+	Context         string        `yaml:"context" example:"wlt-sbx-dkapp3-ams" doc:"The Docker context that users and scripts reach the node by. If the node's folder has a file <context>.env, its variables come before node.env."`
+	Endpoint        string        `yaml:"endpoint" format:"endpoint" doc:"For readers only, without an effect: the address of the node's engine. The agent works on the engine that its own settings name."`
+	Stack           string        `yaml:"stack" format:"stack" doc:"The name of the node's Swarm stack. Default: the node's name."`
+	Stacks          []StackConfig `yaml:"stacks" excludes:"stack,compose_files" doc:"The node's Swarm stacks in order, if it has several: each is kept in sync on its own, after the stacks that it waits for. Replaces stack and compose_files."`
+	Role            Role          `yaml:"role" enum:"primary|secondary" default:"primary" doc:"The node's part in a blue-green rollout. Secondaries roll out first."`
+	PublicIP        string        `yaml:"public_ip" format:"ip" doc:"The address that users and checks reach the node at."`
+	URL             string        `yaml:"url" format:"page" doc:"The address that users open what the node runs at. GitLab shows it at the environment <environment>/<node>."`
+	ComposeFiles    []string      `yaml:"compose_files" format:"file" example:"[docker-compose.yml, docker-compose-extra.yml]" doc:"The node's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
+	RequiredSecrets []string      `yaml:"required_secrets" example:"[db_access]" doc:"Secrets that must have a value on this node, in addition to secrets.required."`
+	NodeFiles       []string      `yaml:"node_files" format:"file" example:"[common.env, ../release.env]" doc:"The files that set the node's variables, relative to its folder. A later file overrides an earlier one. Default: node.env."`
+	ProjectFiles    []string      `yaml:"project_files" format:"file" example:"[project.env, project_node3.env]" doc:"The node's settings files, relative to its folder. A later file overrides an earlier one and common/project.env. Default: project.env, then project_<node>.env."`
 }
 
 // Database is the section `database`.

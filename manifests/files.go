@@ -13,25 +13,29 @@ import (
 
 const mainCompose = "docker-compose.yml"
 
-// composeFiles lists the node's compose files in merge order.
-func (l *loader) composeFiles(entry NodeConfig, key string) {
-	if len(entry.ComposeFiles) > 0 {
-		l.node.ComposeFiles = l.named(entry.ComposeFiles, key+".compose_files")
+// composeFiles lists the stack's compose files in merge order.
+func (l *loader) composeFiles() {
+	if files := l.chosen.stack.Files; len(files) > 0 {
+		l.node.ComposeFiles = l.named(l.node.Dir, files, l.chosen.files)
 		return
 	}
-	if !slices.Contains(l.names, mainCompose) {
+	names, whose := l.names[l.node.Dir], "node's"
+	if l.chosen.layered {
+		whose = "stack's"
+	}
+	if !slices.Contains(names, mainCompose) {
 		l.faults.add(fault.Place{File: path.Join(l.node.Dir, mainCompose)},
-			fmt.Sprintf("add it, or list the node's compose files in %s.compose_files of config.yml", key), "the node's compose file is missing")
+			fmt.Sprintf("add it, or list the %s compose files in %s of config.yml", whose, l.chosen.files), "the %s compose file is missing", whose)
 	}
 	var more []string
-	for _, name := range l.names {
+	for _, name := range names {
 		extension := path.Ext(name)
 		if strings.HasPrefix(name, "docker-compose-") && (extension == ".yml" || extension == ".yaml") {
 			more = append(more, name)
 		}
 	}
 	order := []string{mainCompose}
-	if slices.Contains(l.names, "custom.secrets.yml") {
+	if slices.Contains(names, "custom.secrets.yml") {
 		order = append(order, "custom.secrets.yml")
 	}
 	for _, name := range append(order, more...) {
@@ -39,12 +43,13 @@ func (l *loader) composeFiles(entry NodeConfig, key string) {
 	}
 }
 
-// named resolves the files that config.yml lists under key. Each file must exist.
-func (l *loader) named(names []string, key string) []string {
+// named resolves the files that config.yml lists under key, relative to dir. Each file must
+// exist.
+func (l *loader) named(dir string, names []string, key string) []string {
 	var files []string
 	for i, name := range names {
 		place := l.node.Config.Place(fmt.Sprintf("%s[%d]", key, i))
-		file, err := Resolve(l.node.Dir, name, place)
+		file, err := Resolve(dir, name, place)
 		if err != nil {
 			l.faults = append(l.faults, err)
 			continue
@@ -52,7 +57,7 @@ func (l *loader) named(names []string, key string) []string {
 		info, err := fs.Stat(l.repository, file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			l.faults.add(place, oneOf(name, l.names), "%s is missing", file)
+			l.faults.add(place, oneOf(name, l.names[dir]), "%s is missing", file)
 		case err != nil:
 			l.unreadable(file, place, err)
 		case !info.Mode().IsRegular():
@@ -64,17 +69,25 @@ func (l *loader) named(names []string, key string) []string {
 	return files
 }
 
-// secretFiles lists the node's SOPS files: two fixed names and all files in secrets/.
+// secretFiles lists the SOPS files of the node, and of the stack's folder.
 func (l *loader) secretFiles() {
+	for _, dir := range l.node.Folders() {
+		l.node.SecretFiles = append(l.node.SecretFiles, l.secretsIn(dir)...)
+	}
+}
+
+// secretsIn lists the SOPS files of a folder: two fixed names and all files in its secrets/.
+func (l *loader) secretsIn(dir string) (files []string) {
 	for _, name := range []string{"secrets.enc", "secrets.override.enc"} {
-		if slices.Contains(l.names, name) {
-			l.node.SecretFiles = append(l.node.SecretFiles, path.Join(l.node.Dir, name))
+		if slices.Contains(l.names[dir], name) {
+			files = append(files, path.Join(dir, name))
 		}
 	}
-	dir := path.Join(l.node.Dir, "secrets")
+	dir = path.Join(dir, secretsFolder)
 	for _, name := range l.regularFiles(dir) {
 		if !strings.HasPrefix(name, ".git") { // .gitkeep, .gitignore, .gitattributes
-			l.node.SecretFiles = append(l.node.SecretFiles, path.Join(dir, name))
+			files = append(files, path.Join(dir, name))
 		}
 	}
+	return files
 }

@@ -36,6 +36,7 @@ var formats = map[string]format{
 	"saved":     {want: "a name of letters, digits and '_' such as token", pattern: `^[A-Za-z][A-Za-z0-9_]*$`},
 	"registry":  {want: "a repository such as registry.example.com/coin/release, without https://", pattern: `^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[A-Za-z0-9._-]+)*$`},
 	"absolute":  {want: "an absolute path such as /srv/coin", pattern: `^/`, holds: isAbsolute},
+	"folder":    {want: "a folder below the node's folder such as platform, or a dot for the node's folder itself", pattern: `^[^/~]`, holds: isFolder},
 	"file":      {want: "a file path relative to the node's folder", pattern: `^[^/~]`},
 	"endpoint":  {want: "an engine address such as tcp://10.0.0.1:2376", pattern: `^(tcp|ssh|https?|unix)://.`, holds: isEndpoint},
 	"cron":      {want: "five cron fields such as 0 18 * * FRI", pattern: `^\S+( +\S+){4}$`, holds: parses(parseSchedule)},

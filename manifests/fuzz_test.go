@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,8 @@ func FuzzLoad(f *testing.F) {
 	seeds(f, "config.yml")
 	f.Add([]byte(production))
 	f.Add([]byte(plainConfig))
+	f.Add([]byte(layered("    stacks: [{name: app, path: ., prune: true}]\n")))
+	f.Add([]byte(layered("    stacks: [{name: a, path: ., waits_for: []}, {name: b, path: b/../.., files: [x], waits_for: [a, b]}]\n")))
 	f.Add([]byte("a: &a [*a]\nnodes: *a\n"))
 	f.Fuzz(func(t *testing.T, config []byte) {
 		node := load(t, map[string]string{"environments/sandbox/config.yml": string(config)})
@@ -71,6 +74,15 @@ func FuzzLoad(f *testing.F) {
 		}
 		if node.Stack == "" || node.Config.HealthTimeout() <= 0 || len(node.Config.Order()) != len(node.Config.Nodes) {
 			t.Errorf("an accepted config.yml is incomplete: %+v", node.Config)
+		}
+		for _, one := range node.Config.Nodes {
+			earlier := map[string]bool{}
+			for _, stack := range node.Config.StacksOf(one.Name) {
+				if stack.Name == "" || earlier[stack.Name] || !fs.ValidPath(stack.Path) || slices.ContainsFunc(stack.WaitsFor, func(name string) bool { return !earlier[name] }) {
+					t.Errorf("the stack %+v of node %s is accepted after %v", stack, one.Name, earlier)
+				}
+				earlier[stack.Name] = true
+			}
 		}
 	})
 }

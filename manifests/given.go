@@ -21,7 +21,8 @@ const allFeatures = "all"
 
 // given sets the variables that config.yml gives: what the node is called, and the keys of
 // base and deployment that the application reads (seed 6.2, 6.5). All others take precedence.
-func (l *loader) given(entry NodeConfig, key string) {
+func (l *loader) given() {
+	entry, key := l.chosen.entry, l.chosen.key
 	give := func(name, key, value string) {
 		if value != "" {
 			l.node.Variables[name] = Variable{Value: value, Place: l.node.Config.Place(key), Given: true}
@@ -35,7 +36,7 @@ func (l *loader) given(entry NodeConfig, key string) {
 	}
 	give("ENVIRONMENT", "environment.name", l.node.Environment)
 	give("NODE_NAME", key+".name", entry.Name)
-	give("STACK_NAME", key+".stack", entry.Stack)
+	give("STACK_NAME", l.chosen.nameOfIt, l.chosen.stack.Name)
 	give("PUBLIC_NODE_IP", key+".public_ip", entry.PublicIP)
 	give("DOCKER_REGISTRY", "base.registry", l.node.Config.Base.Registry)
 	deployment := &l.node.Config.Deployment
@@ -68,16 +69,38 @@ func (l *loader) giveSetting(name string) (setting, bool) {
 
 // nodeFiles lists the files that set the node's variables, in order, each over the one before:
 // the one named after the node's context, as deployment.sh has it, and those of config.yml.
-func (l *loader) nodeFiles(entry NodeConfig, key string) []string {
+// Those of the stack's folder that have the same names follow.
+func (l *loader) nodeFiles() []string {
+	entry := l.chosen.entry
 	var files []string
-	others := []string{nodeEnv, "project.env", "project_" + entry.Name + ".env", "secrets.override.env"}
-	if own := entry.Context + ".env"; slices.Contains(l.names, own) && !slices.Contains(others, own) && !slices.Contains(entry.NodeFiles, own) {
-		files = append(files, path.Join(l.node.Dir, own))
+	others := []string{nodeEnv, "project.env", "project_" + entry.Name + ".env", overrideEnv}
+	own := entry.Context + ".env"
+	if slices.Contains(l.names[l.node.Home], own) && !slices.Contains(others, own) && !slices.Contains(entry.NodeFiles, own) {
+		files = append(files, path.Join(l.node.Home, own))
 	}
 	if len(entry.NodeFiles) > 0 {
-		return append(files, l.named(entry.NodeFiles, key+".node_files")...)
+		files = append(files, l.named(l.node.Home, entry.NodeFiles, l.chosen.key+".node_files")...)
+	} else {
+		files = append(files, path.Join(l.node.Home, nodeEnv))
 	}
-	return append(files, path.Join(l.node.Dir, nodeEnv))
+	if slices.Contains(others, own) {
+		own = nodeEnv
+	}
+	return append(files, l.ofStack(own, nodeEnv, entry.NodeFiles)...)
+}
+
+// ofStack lists the files of the stack's folder, if that is not the node's: those that are there
+// of the two default names, and of those that config.yml lists for the node, in this order.
+func (l *loader) ofStack(first, second string, listed []string) (files []string) {
+	if l.node.Dir == l.node.Home {
+		return nil
+	}
+	for _, name := range append([]string{first, second}, listed...) {
+		if file := path.Join(l.node.Dir, name); slices.Contains(l.names[l.node.Dir], name) && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // validateFeatures finds flags that share a variable.

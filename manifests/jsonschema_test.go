@@ -27,6 +27,7 @@ func Schema() []byte {
 func sectionSchema(t reflect.Type) map[string]any {
 	properties := map[string]any{}
 	required := []string{}
+	apart := []any{}
 	fields, names := fieldsOf(t)
 	for _, name := range names {
 		field := t.Field(fields[name])
@@ -46,9 +47,17 @@ func sectionSchema(t reflect.Type) map[string]any {
 				property["minItems"] = 1
 			}
 		}
+		for other := range strings.SplitSeq(field.Tag.Get("excludes"), ",") {
+			if other != "" {
+				apart = append(apart, map[string]any{"not": map[string]any{"required": []string{other, name}}})
+			}
+		}
 		properties[name] = property
 	}
 	schema := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(apart) > 0 {
+		schema["allOf"] = apart
+	}
 	if len(required) > 0 {
 		schema["required"] = required
 	}

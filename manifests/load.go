@@ -14,19 +14,31 @@ import (
 	"coin.internal/coin-agent/internal/limits"
 )
 
-// Load reads a node of an environment. It continues after a fault and returns all
-// faults joined. Each is a *fault.Error.
+// Load reads a node of an environment that has one stack. It continues after a fault and
+// returns all faults joined. Each is a *fault.Error.
 func Load(fsys fs.FS, environment, node string) (*Node, error) {
-	return load(fsys, environment, node, nil)
+	return LoadStack(fsys, environment, node, "")
+}
+
+// LoadStack reads one stack of a node as Load does. The empty name is that of a node's only
+// stack: of a node with several, it is a fault that lists them.
+func LoadStack(fsys fs.FS, environment, node, stack string) (*Node, error) {
+	return load(fsys, selection{environment, node, stack}, nil)
 }
 
 // Load reads the node of the judges by the config.yml that is in force.
 func (j Judges) Load(fsys fs.FS, environment string) (*Node, error) {
-	return load(fsys, environment, j.Node, j.InForce)
+	return j.LoadStack(fsys, environment, "")
 }
 
-func load(fsys fs.FS, environment, node string, judged func(*Config) *Config) (*Node, error) {
-	loaded, err := inspect(fsys, environment, node, judged)
+// LoadStack reads one stack of the node of the judges as LoadStack does, by the config.yml
+// that is in force.
+func (j Judges) LoadStack(fsys fs.FS, environment, stack string) (*Node, error) {
+	return load(fsys, selection{environment, j.Node, stack}, j.InForce)
+}
+
+func load(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, error) {
+	loaded, err := inspect(fsys, of, judged)
 	if err != nil {
 		return nil, err
 	}
@@ -36,38 +48,45 @@ func load(fsys fs.FS, environment, node string, judged func(*Config) *Config) (*
 // Inspect reads a node as Load does, and returns it beside its faults as far as it can be
 // read, or nil. It is for finding more faults, never for applying it.
 func Inspect(fsys fs.FS, environment, node string) (*Node, error) {
-	return inspect(fsys, environment, node, nil)
+	return InspectStack(fsys, environment, node, "")
 }
 
-func inspect(fsys fs.FS, environment, node string, judged func(*Config) *Config) (*Node, error) {
+// InspectStack reads one stack of a node as Inspect does.
+func InspectStack(fsys fs.FS, environment, node, stack string) (*Node, error) {
+	return inspect(fsys, selection{environment, node, stack}, nil)
+}
+
+func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, error) {
 	l := &loader{repository: &repository{under: fsys}}
-	config := l.config(environment)
+	config := l.config(of.environment)
 	if config == nil {
 		return nil, l.faults.err()
 	}
-	entry, ok := config.Node(node)
-	if !ok {
+	if _, ok := config.Node(of.node); !ok {
 		if len(l.faults) == 0 { // otherwise an unreadable entry may be the node
-			l.faults.add(config.Place("nodes"), oneOf(node, config.nodeNames()), "environment %s has no node %q", environment, node)
+			l.faults.add(config.Place("nodes"), oneOf(of.node, config.nodeNames()), "environment %s has no node %q", of.environment, of.node)
 		}
+		return nil, l.faults.err()
+	}
+	var ok bool
+	if l.chosen, ok = l.choose(config, of); !ok {
 		return nil, l.faults.err()
 	}
 	if judged != nil {
 		config = judged(config)
 	}
+	home := path.Join("environments", of.environment, "nodes", of.node)
 	l.node = &Node{
-		Environment: environment, Name: node, Stack: entry.Stack, Config: config,
-		Dir: path.Join("environments", environment, "nodes", node), Variables: map[string]Variable{},
+		Environment: of.environment, Name: of.node, Stack: l.chosen.stack.Name, Config: config,
+		Home: home, Dir: path.Join(home, l.chosen.stack.Path), Variables: map[string]Variable{},
 	}
-	if !l.folder() {
+	if !l.enter() {
 		return nil, l.faults.err()
 	}
-	index := slices.Index(config.nodeNames(), node)
-	key := fmt.Sprintf("nodes[%d]", index)
-	l.composeFiles(entry, key)
+	l.composeFiles()
 	l.secretFiles()
-	l.variables(entry, key)
-	l.settings(entry, key)
+	l.variables()
+	l.settings()
 	l.checks()
 	l.migrations()
 	l.node.FS = l.repository
@@ -134,7 +153,8 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 type loader struct {
 	repository *repository
 	node       *Node
-	names      []string            // regular files in the node's folder, sorted
+	chosen     selected            // what config.yml says of it
+	names      map[string][]string // regular files in the node's and in the stack's folder, sorted
 	project    []setting           // merged project settings
 	provided   map[string]Variable // that config.yml gives
 	faults     faults
@@ -169,32 +189,47 @@ func (l *loader) config(environment string) *Config {
 	return config
 }
 
-// folder checks that the node's folder exists.
-func (l *loader) folder() bool {
-	place := fault.Place{File: l.node.Dir}
-	info, err := fs.Stat(l.repository, l.node.Dir)
+// enter checks that the node's folder and the stack's exist, and lists their files.
+func (l *loader) enter() bool {
+	l.names = map[string][]string{}
+	for _, dir := range l.node.Folders() {
+		if !l.folder(dir) {
+			return false
+		}
+		l.names[dir] = l.regularFiles(dir)
+	}
+	var err error
+	if l.repository.dir, err = l.repository.follow(l.node.Dir); err != nil {
+		l.unreadable(l.node.Dir, fault.Place{File: l.node.Dir}, err)
+		return false
+	}
+	return true
+}
+
+// folder checks that a folder of the node exists: its own, or the stack's.
+func (l *loader) folder(dir string) bool {
+	whose, entry := "node's", "the node"
+	if dir != l.node.Home {
+		whose, entry = "stack's", "the stack"
+	}
+	place := fault.Place{File: dir}
+	info, err := fs.Stat(l.repository, dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		known, _ := l.folders(path.Dir(l.node.Dir))
-		hint := "add it with a docker-compose.yml, or remove the node from config.yml"
-		if near := fault.Nearest(l.node.Name, known); near != "" {
+		known, _ := l.folders(path.Dir(dir))
+		hint := "add it with a docker-compose.yml, or remove " + entry + " from config.yml"
+		if near := fault.Nearest(path.Base(dir), known); near != "" {
 			hint = fmt.Sprintf("%s (a folder %s exists)", hint, near)
 		}
-		l.faults.add(place, hint, "the node's folder is missing")
-		return false
+		l.faults.add(place, hint, "the %s folder is missing", whose)
 	case err != nil:
-		l.unreadable(l.node.Dir, place, err)
-		return false
+		l.unreadable(dir, place, err)
 	case !info.IsDir():
-		l.faults.add(place, "make it a folder with a docker-compose.yml", "the node's folder is a file")
-		return false
+		l.faults.add(place, "make it a folder with a docker-compose.yml", "the %s folder is a file", whose)
+	default:
+		return true
 	}
-	if l.repository.dir, err = l.repository.follow(l.node.Dir); err != nil {
-		l.unreadable(l.node.Dir, place, err)
-		return false
-	}
-	l.names = l.regularFiles(l.node.Dir)
-	return true
+	return false
 }
 
 // folders lists the folders in a folder, sorted, without hidden ones, and reports

@@ -16,7 +16,7 @@ import (
 )
 
 // TestGolden loads each archive in testdata/load. Its comment ends with a line
-// `load ENVIRONMENT NODE`, and its file `want` is the expected report.
+// `load ENVIRONMENT NODE [STACK]`, and its file `want` is the expected report.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -28,9 +28,9 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fsys, want, environment, node := open(t, archive)
-			got := report(manifests.Load(fsys, environment, node))
-			if again := report(manifests.Load(fsys, environment, node)); again != got {
+			fsys, want, names := open(t, archive)
+			got := report(manifests.LoadStack(fsys, names[0], names[1], names[2]))
+			if again := report(manifests.LoadStack(fsys, names[0], names[1], names[2])); again != got {
 				t.Errorf("a second load differs:\n%s", cmp.Diff(got, again))
 			}
 			if *update {
@@ -46,8 +46,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// open reads an archive: a repository, the expected report, and the node to load.
-func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.File, environment, node string) {
+// open reads an archive: a repository, the expected report, and the names of the environment,
+// the node and the stack to load.
+func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.File, names [3]string) {
 	t.Helper()
 	fsys = fstest.MapFS{}
 	for i := range archive.Files {
@@ -58,11 +59,13 @@ func open(t *testing.T, archive *txtar.Archive) (fsys fstest.MapFS, want *txtar.
 		}
 		fsys[file.Name] = &fstest.MapFile{Data: file.Data, Mode: 0o644}
 	}
-	words := strings.Fields(string(archive.Comment))
-	if want == nil || len(words) < 3 || words[len(words)-3] != "load" {
-		t.Fatal("the archive needs a last comment line `load ENVIRONMENT NODE` and a file want")
+	lines := strings.Split(strings.TrimSpace(string(archive.Comment)), "\n")
+	words := strings.Fields(lines[len(lines)-1])
+	if want == nil || len(words) < 3 || len(words) > 4 || words[0] != "load" {
+		t.Fatal("the archive needs a last comment line `load ENVIRONMENT NODE [STACK]` and a file want")
 	}
-	return fsys, want, words[len(words)-2], words[len(words)-1]
+	copy(names[:], words[1:])
+	return fsys, want, names
 }
 
 func TestLoadNames(t *testing.T) {

@@ -16,20 +16,22 @@ type Node struct {
 	Name        string
 	Stack       string  // the Swarm stack's name, from config.yml
 	Config      *Config // that holds: where there are Judges, the one in force
-	Dir         string  // environments/<env>/nodes/<node>
+	Home        string  // environments/<env>/nodes/<node>
+	Dir         string  // the stack's folder: Home, or a folder below it
 
 	// FS is the repository. It refuses paths that leave the repository. Dir also has
 	// the derived settings files, such as .project.tmp.env.
 	FS fs.FS
 
-	ComposeFiles []string // repository paths in merge order
+	ComposeFiles []string // repository paths in merge order, of the stack
 
 	// SecretFiles are repository paths: secrets.enc, secrets.override.enc, secrets/*,
-	// and secrets.override.env if it has plaintext secrets and they are allowed. The
-	// reader of a file must check whether it is encrypted.
+	// and secrets.override.env if it has plaintext secrets and they are allowed, of each of
+	// Folders. The reader of a file must check whether it is encrypted.
 	SecretFiles []string
 
-	// VariableFiles are the repository paths of node.env, or of what stands for it, in order.
+	// VariableFiles are the repository paths of node.env, or of what stands for it, in order:
+	// those of Home, then those of Dir.
 	VariableFiles []string
 
 	// Variables are the interpolation variables that config.yml gives, those from
@@ -43,6 +45,15 @@ type Node struct {
 
 	// Warnings do not stop a sync.
 	Warnings []*fault.Error
+}
+
+// Folders lists the folders whose settings and secrets count: the node's, then the stack's if
+// that is another. What the later one has wins.
+func (n *Node) Folders() []string {
+	if n.Dir == n.Home {
+		return []string{n.Home}
+	}
+	return []string{n.Home, n.Dir}
 }
 
 // Variable is the value of an interpolation variable and where it was set.

@@ -30,7 +30,7 @@ func (n *Node) CheckTag(tag string) *fault.Error {
 		}
 		place := n.Variables["TAG"].Place
 		if place.File == "" {
-			place.File = path.Join(n.Dir, "node.env")
+			place.File = path.Join(n.Home, "node.env")
 		}
 		said := fmt.Sprintf("TAG is %q", tag)
 		if tag == "" {

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -49,7 +50,7 @@ func validate(config *Config, environment string) faults {
 }
 
 func (v *validator) validateNodes() {
-	names, stacks := map[string]int{}, map[string]int{}
+	names, stacks := map[string]int{}, map[string]string{}
 	for i, node := range v.config.Nodes {
 		key := fmt.Sprintf("nodes[%d]", i)
 		if before, twice := names[node.Name]; twice && node.Name != "" {
@@ -58,22 +59,36 @@ func (v *validator) validateNodes() {
 			continue
 		}
 		names[node.Name] = i
-		if node.Stack == "" && node.Name != "" && !v.config.set(key+".stack") {
+		v.validateStacks(key, &v.config.Nodes[i])
+		if node.Stack == "" && node.Name != "" && !v.config.set(key+".stack") && !v.config.set(key+".stacks") {
 			v.nameStack(i, key)
 		}
-		if node = v.config.Nodes[i]; node.Stack != "" && node.Context != "" {
-			at := node.Context + "\x00" + node.Stack
-			if before, twice := stacks[at]; twice {
-				v.add(key+".stack", "set a different stack for each node",
-					"nodes %s and %s both have the stack %q on the context %s", v.config.Nodes[before].Name, node.Name, node.Stack, node.Context)
-			} else {
-				stacks[at] = i
-			}
-		}
+		v.onContext(key, v.config.Nodes[i], stacks)
 		v.unique(key+".compose_files[]", node.ComposeFiles)
 		v.unique(key+".project_files[]", node.ProjectFiles)
 		v.unique(key+".node_files[]", node.NodeFiles)
 		v.unique(key+".required_secrets[]", node.RequiredSecrets)
+	}
+}
+
+// onContext finds a stack that another node has on the same context. stacks has the nodes by
+// context and stack.
+func (v *validator) onContext(key string, node NodeConfig, stacks map[string]string) {
+	if node.Context == "" {
+		return
+	}
+	at := map[string]string{node.Stack: key + ".stack"}
+	for i, one := range node.Stacks {
+		at[one.Name] = fmt.Sprintf("%s.stacks[%d].name", key, i)
+	}
+	for _, name := range slices.Sorted(maps.Keys(at)) {
+		on := node.Context + "\x00" + name
+		if before, twice := stacks[on]; twice && before != node.Name && name != "" {
+			v.add(at[name], "set a different stack for each node",
+				"nodes %s and %s both have the stack %q on the context %s", before, node.Name, name, node.Context)
+		} else {
+			stacks[on] = node.Name
+		}
 	}
 }
 

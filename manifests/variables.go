@@ -9,16 +9,18 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
+const overrideEnv = "secrets.override.env"
+
 // variables reads node.env, or the files that config.yml names, over what config.yml gives,
 // then the plain secrets.override.env over it.
-func (l *loader) variables(entry NodeConfig, key string) {
-	l.given(entry, key)
+func (l *loader) variables() {
+	l.given()
 	l.provided = maps.Clone(l.node.Variables)
-	l.node.VariableFiles = l.nodeFiles(entry, key)
+	l.node.VariableFiles = l.nodeFiles()
 	for _, file := range l.node.VariableFiles {
 		if content, found := l.read(file); found {
 			maps.Copy(l.node.Variables, l.shell(file, content))
-		} else if len(l.faults) == 0 {
+		} else if len(l.faults) == 0 && file == l.node.VariableFiles[len(l.node.VariableFiles)-1] {
 			l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so it sets no variables")
 		}
 	}
@@ -30,7 +32,9 @@ func (l *loader) variables(entry NodeConfig, key string) {
 		set.Place = fault.Place{File: path.Join(l.node.Dir, mergedSettings)}
 	}
 	l.node.Variables[settingsVariable] = Variable{Value: mergedSettings, Place: set.Place}
-	l.overrides()
+	for _, dir := range l.node.Folders() {
+		l.overrides(path.Join(dir, overrideEnv))
+	}
 }
 
 func (l *loader) shell(file string, content []byte) map[string]Variable {
@@ -47,7 +51,7 @@ func (l *loader) shell(file string, content []byte) map[string]Variable {
 func Assignments(file string, content []byte, outer map[string]Variable) map[string]Variable {
 	reader := &shellReader{file: file, lenient: true, outer: outer}
 	reader.read(content)
-	if path.Base(file) != "secrets.override.env" {
+	if path.Base(file) != overrideEnv {
 		return reader.assigned
 	}
 	versions := map[string]Variable{}
@@ -59,10 +63,9 @@ func Assignments(file string, content []byte, outer map[string]Variable) map[str
 	return versions
 }
 
-// overrides reads secret versions from the plain secrets.override.env. Other values
+// overrides reads secret versions from a plain secrets.override.env. Other values
 // are secrets: they need allow_plaintext_secrets and are not kept.
-func (l *loader) overrides() {
-	file := path.Join(l.node.Dir, "secrets.override.env")
+func (l *loader) overrides(file string) {
 	content, found := l.read(file)
 	if !found {
 		return
@@ -122,27 +125,30 @@ func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
 
 // settings merges the project settings and makes the derived files. The base of all
 // nodes is common/project.env, or the template filled from it, if there is one.
-func (l *loader) settings(entry NodeConfig, key string) {
+func (l *loader) settings() {
+	entry := l.chosen.entry
 	file := path.Join("environments", l.node.Environment, "common", "project.env")
 	base, some := l.settingsIn(file)
 	if template, found := l.read(templateFile); found {
 		base, some = l.fill(template, base, file), true
 	}
 	layers := [][]setting{base}
-	files := []string{path.Join(l.node.Dir, "project.env"), path.Join(l.node.Dir, "project_"+l.node.Name+".env")}
+	project, own := "project.env", "project_"+l.node.Name+".env"
+	files := []string{path.Join(l.node.Home, project), path.Join(l.node.Home, own)}
 	if len(entry.ProjectFiles) > 0 {
-		files = l.named(entry.ProjectFiles, key+".project_files")
+		files = l.named(l.node.Home, entry.ProjectFiles, l.chosen.key+".project_files")
 	}
+	files = append(files, l.ofStack(project, own, entry.ProjectFiles)...)
 	for _, file := range files {
 		layer, found := l.settingsIn(file)
 		layers, some = append(layers, layer), some || found
 	}
 	if !some {
-		l.warn(fault.Place{File: l.node.Dir}, "add common/project.env or project.env", "the node has no project settings")
+		l.warn(fault.Place{File: l.node.Home}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
 	l.repository.derived = l.derive(l.project)
-	for _, name := range l.names {
+	for _, name := range l.names[l.node.Dir] {
 		if l.repository.derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
 				"the agent generates the file %s from the project settings", name)

@@ -21,6 +21,7 @@ import (
 // Options say which node is meant, and what this machine adds to the files.
 type Options struct {
 	Environment, Node string
+	Stack             string // of the node; "": its only one (manifests.LoadStack)
 
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
@@ -50,9 +51,9 @@ func Load(ctx context.Context, fsys fs.FS, options Options) (*State, error) {
 	}
 	node, err := apart.Do(ctx, func() (*manifests.Node, error) {
 		if judges := options.Judges; judges != nil {
-			return judges.Load(fsys, options.Environment)
+			return judges.LoadStack(fsys, options.Environment, options.Stack)
 		}
-		return manifests.Load(fsys, options.Environment, options.Node)
+		return manifests.LoadStack(fsys, options.Environment, options.Node, options.Stack)
 	}, nil)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,152 @@
+package manifests
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// StackConfig is one entry of `nodes[].stacks`.
+type StackConfig struct {
+	Name     string   `yaml:"name" required:"true" format:"stack" example:"platform" doc:"The name of the Swarm stack. It is a stack of its own, with its own history and status."`
+	Path     string   `yaml:"path" format:"folder" example:"platform" doc:"The stack's folder, below the node's folder. A dot is the node's folder itself. Default: the stack's name."`
+	Files    []string `yaml:"files" format:"file" example:"[docker-compose.yml]" doc:"The stack's compose files in merge order, relative to its folder. Default: docker-compose.yml, custom.secrets.yml, then docker-compose-*.y(a)ml sorted."`
+	WaitsFor []string `yaml:"waits_for" example:"[system]" doc:"The earlier stacks of the list that this one waits for. Default: the stack before it. An empty list means none."`
+	Prune    bool     `yaml:"prune" doc:"Whether the stack may be removed from the engine once a commit takes it off the list. Otherwise it stays as it is, and is no longer kept in sync."`
+}
+
+// secretsFolder is the folder of a node, or of a stack, whose files are all SOPS files.
+const secretsFolder = "secrets"
+
+// StacksOf lists the stacks of a node in the order of config.yml. A node that lists none
+// has the one of its key `stack`, in its own folder.
+func (c *Config) StacksOf(node string) []StackConfig {
+	entry, known := c.Node(node)
+	if !known {
+		return nil
+	}
+	if !c.Layered(node) {
+		return []StackConfig{{Name: entry.Stack, Path: ".", Files: entry.ComposeFiles}}
+	}
+	return slices.DeleteFunc(slices.Clone(entry.Stacks), func(one StackConfig) bool { return one.Name == "" })
+}
+
+// Layered reports whether config.yml lists the stacks of a node. The only stack of another
+// node has no name of its own: whatever is said of it is said of the node.
+func (c *Config) Layered(node string) bool {
+	index := slices.Index(c.nodeNames(), node)
+	return index >= 0 && c.set(fmt.Sprintf("nodes[%d].stacks", index))
+}
+
+// stackNames lists the stacks of a node by name.
+func (c *Config) stackNames(node string) []string {
+	var names []string
+	for _, stack := range c.StacksOf(node) {
+		names = append(names, stack.Name)
+	}
+	return names
+}
+
+// selection names what is loaded.
+type selection struct{ environment, node, stack string }
+
+// selected is a stack with its node, and the keys of both in config.yml.
+type selected struct {
+	entry           NodeConfig
+	stack           StackConfig
+	key, stackKey   string // nodes[0], nodes[0].stacks[1]
+	files, nameOfIt string // the keys of its compose files and of its name
+	layered         bool
+}
+
+// choose finds a stack of a node, and adds a fault if there is none. The empty name is that
+// of a node's only stack.
+func (l *loader) choose(config *Config, of selection) (selected, bool) {
+	entry, _ := config.Node(of.node)
+	stacks := config.StacksOf(of.node)
+	key := fmt.Sprintf("nodes[%d]", slices.Index(config.nodeNames(), of.node))
+	chosen := selected{entry: entry, key: key, stackKey: key, layered: config.Layered(of.node), files: key + ".compose_files", nameOfIt: key + ".stack"}
+	if !chosen.layered && of.stack == "" {
+		chosen.stack = stacks[0]
+		return chosen, true
+	}
+	names := config.stackNames(of.node)
+	index := slices.Index(names, of.stack)
+	if of.stack == "" && len(names) == 1 {
+		index = 0
+	}
+	switch {
+	case index >= 0:
+		chosen.stack = stacks[index]
+	case len(l.faults) > 0: // an unreadable entry may be the stack
+		return chosen, false
+	case of.stack == "":
+		l.faults.add(config.Place(key+".stacks"), "name one of them: "+strings.Join(names, ", "), "node %s has several stacks, and none is named", of.node)
+		return chosen, false
+	default:
+		l.faults.add(config.Place(key+".stacks"), oneOf(of.stack, names), "node %s has no stack %q", of.node, of.stack)
+		return chosen, false
+	}
+	if chosen.layered {
+		at := slices.IndexFunc(entry.Stacks, func(one StackConfig) bool { return one.Name == chosen.stack.Name })
+		chosen.stackKey = fmt.Sprintf("%s.stacks[%d]", key, at)
+		chosen.files, chosen.nameOfIt = chosen.stackKey+".files", chosen.stackKey+".name"
+	}
+	return chosen, true
+}
+
+// validateStacks finds contradictions in the stacks of a node, and fills in their defaults.
+func (v *validator) validateStacks(key string, node *NodeConfig) {
+	if !v.config.set(key + ".stacks") {
+		return
+	}
+	for _, one := range []string{"stack", "compose_files"} {
+		if v.config.set(key + "." + one) {
+			v.add(key+"."+one, "move it into an entry of stacks", "%s has both stacks and %s", key, one)
+		}
+	}
+	if len(node.Stacks) == 0 {
+		v.add(key+".stacks", "list at least one stack with its name, or remove the key", "%s.stacks is empty", key)
+	}
+	first := map[string]string{}
+	for i := range node.Stacks {
+		stack, at := &node.Stacks[i], fmt.Sprintf("%s.stacks[%d]", key, i)
+		v.once(first, key+".stacks", at+".name", stack.Name, "rename or remove one of the two")
+		v.unique(at+".files[]", stack.Files)
+		v.validateWaits(at, node.Stacks[:i], stack)
+		if stack.Path == "" && !v.config.set(at+".path") {
+			stack.Path = stack.Name
+		}
+		if folder, _, _ := strings.Cut(stack.Path, "/"); folder == secretsFolder {
+			v.add(at+".path", "give the stack another folder with path", "the folder %s of a node has its SOPS files, and is no folder of a stack", secretsFolder)
+		}
+	}
+}
+
+// validateWaits finds names that are not earlier stacks, and fills in the stack before.
+func (v *validator) validateWaits(key string, earlier []StackConfig, stack *StackConfig) {
+	var names []string
+	for _, one := range earlier {
+		names = append(names, one.Name)
+	}
+	if !v.config.set(key+".waits_for") && len(names) > 0 {
+		stack.WaitsFor = names[len(names)-1:]
+		return
+	}
+	for i, name := range stack.WaitsFor {
+		if name != "" && !slices.Contains(names, name) {
+			v.add(fmt.Sprintf("%s.waits_for[%d]", key, i), earlierHint(name, names), "stack %s waits for %q, which is not an earlier stack of the node", stack.Name, name)
+		}
+	}
+	v.unique(key+".waits_for[]", stack.WaitsFor)
+}
+
+func earlierHint(name string, earlier []string) string {
+	if len(earlier) == 0 {
+		return "remove waits_for, or move the stack below those that it waits for"
+	}
+	return oneOf(name, earlier) + "; or move the stack below those that it waits for"
+}
+
+func isFolder(text string) bool { return fs.ValidPath(text) && !strings.ContainsRune(text, 0) }
