@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
@@ -85,7 +86,7 @@ func TestTraceRotate(t *testing.T) {
 	l := newLab(t)
 	l.Git("config", "user.name", "Bob")
 	l.Git("config", "user.email", "bob@coin.example")
-	tree, err := rotate.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

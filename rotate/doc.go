@@ -6,7 +6,10 @@
 // creates the new version.
 package rotate
 
-import "coin.internal/coin-agent/secrets"
+import (
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/secrets"
+)
 
 // Request says what to rotate.
 type Request struct {
@@ -54,14 +57,8 @@ type Plan struct {
 	Secret      string // the secret's key in the compose files
 	Environment string
 	Nodes       []Node
-	Files       []File // sorted by path
+	Files       []proposal.File // sorted by path
 
 	// Notes say what the operator should know of the value and the nodes.
 	Notes []string
-}
-
-// File is a file of the repository before and after the rotation.
-type File struct {
-	Path          string
-	Before, After []byte // Before is nil for a new file
 }

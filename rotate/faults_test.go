@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/rotate"
 )
 
@@ -145,7 +146,7 @@ func (l *lab) state() string {
 }
 
 func TestRotateOutsideGit(t *testing.T) {
-	if _, err := rotate.OpenWorktree(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not in a git working copy") {
+	if _, err := proposal.OpenWorktree(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not in a git working copy") {
 		t.Errorf("got %v", err)
 	}
 	l := newLab(t, nil)
@@ -153,7 +154,7 @@ func TestRotateOutsideGit(t *testing.T) {
 	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "without a key") {
 		t.Errorf("got %v", err)
 	}
-	tree, err := rotate.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func TestRotateOutsideGit(t *testing.T) {
 // If the last file cannot be written, those before it are restored.
 func TestCommitIsAtomic(t *testing.T) {
 	l := newLab(t, nil)
-	tree, err := rotate.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +188,10 @@ func TestCommitIsAtomic(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(l.Dir, nodes, "node5")); err != nil {
 		t.Fatal(err)
 	}
+	l.write(nodes+"node5", "a file where the folder was\n")
 	before := l.state()
-	plan.Files = append(plan.Files, rotate.File{Path: nodes + "node5/secrets.override.env", After: []byte("SV_x=1\n")})
-	if _, err := tree.Commit(plan, generated("db_access")); err == nil || !strings.Contains(err.Error(), "node5/secrets.override.env") {
+	plan.Files = append(plan.Files, proposal.File{Path: nodes + "node5/secrets.override.env", After: []byte("SV_x=1\n")})
+	if _, err := tree.Commit(proposal.Draft{Files: plan.Files, Branch: "rotate/atomic", Message: "Rotate\n"}); err == nil || !strings.Contains(err.Error(), "node5/secrets.override.env") {
 		t.Fatalf("got %v", err)
 	}
 	tree.Close()
@@ -198,6 +200,9 @@ func TestCommitIsAtomic(t *testing.T) {
 	}
 	if value, name := l.sees("node3", "db_access"); value != "canary-old" || name != "db_access.3" {
 		t.Errorf("node3 has %q as %s", value, name)
+	}
+	if err := os.Remove(filepath.Join(l.Dir, nodes, "node5")); err != nil {
+		t.Fatal(err)
 	}
 	l.Git("checkout", "--", ".")
 	l.must(generated("db_access"))
@@ -247,7 +252,7 @@ func TestRotateTakesUpNothingChanged(t *testing.T) {
 	l.must(generated("db_access"))
 	l.Git("switch", "--quiet", "master")
 	l.append(nodes+"node3/secrets.enc", "# by hand\n")
-	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "has a rotation that was not finished") {
+	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "has a rotation of db_access that was not finished") {
 		t.Errorf("got %v", err)
 	}
 }

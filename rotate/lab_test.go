@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 	"coin.internal/coin-agent/sync/gittest"
@@ -96,7 +97,7 @@ func given(name, value string, only ...string) rotate.Request {
 
 func (l *lab) rotate(request rotate.Request) (*rotate.Result, error) {
 	l.t.Helper()
-	tree, err := rotate.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/provenance"
 	"coin.internal/coin-agent/secrets"
 )
@@ -28,9 +25,9 @@ type Overdue struct {
 
 // Batch is the rotation of several secrets: a commit each, on one branch, which is checked out.
 type Batch struct {
-	Secrets []string // that this run rotated
-	Skipped []string // secrets with the reason
-	Commit  *Commit  // the last one; nil if there is nothing to publish
+	Secrets []string         // that this run rotated
+	Skipped []string         // secrets with the reason
+	Commit  *proposal.Commit // the last one; nil if there is nothing to publish
 }
 
 // Branch gives the branch of an environment's overdue secrets. It is the same for each run, so
@@ -105,13 +102,12 @@ func (o Overdue) wanted(report *provenance.Report) (keys []string, err error) {
 
 // free checks that the batch's branch does not exist, or is checked out.
 func (o Overdue) free(dir string) error {
-	w, err := OpenWorktree(dir)
+	w, err := proposal.OpenWorktree(dir)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	name := plumbing.NewBranchReferenceName(o.Branch())
-	if _, err := w.git.Repo.Reference(name, false); err == nil && w.head.Name() != name {
+	if w.Has(o.Branch()) && w.Branch() != o.Branch() {
 		return fault.New(fault.Place{}, "publish it (git switch "+o.Branch()+", and run the command again), or delete it: git branch -D "+o.Branch(),
 			"the branch %s has an earlier rotation of overdue secrets", o.Branch())
 	}
@@ -124,7 +120,7 @@ var errWholeFile = errors.New("its value is a whole file, which is not generated
 
 // one rotates a secret by a commit on the branch of the last one.
 func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, name string) error {
-	w, err := OpenWorktree(dir)
+	w, err := proposal.OpenWorktree(dir)
 	if err != nil {
 		return err
 	}
@@ -133,7 +129,7 @@ func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, nam
 		Name: name, Environment: o.Environment, Generate: o.Generate, Author: o.Author,
 		past: pastOf(ctx, w.Dir(), o.Environment, keys),
 	}
-	fsys, err := w.files()
+	fsys, err := w.Files()
 	if err != nil {
 		return err
 	}
@@ -145,62 +141,41 @@ func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, nam
 		return errWholeFile
 	}
 	// A branch of that name may be left of another rotation.
-	request.Branch = fmt.Sprintf("%s-%s-%.8s", o.Branch(), strings.TrimPrefix(plan.branch(), "rotate/"+o.Environment+"/"), w.head.Hash())
-	_, err = w.Commit(plan, request)
+	request.Branch = fmt.Sprintf("%s-%s-%.8s", o.Branch(), strings.TrimPrefix(plan.branch(), "rotate/"+o.Environment+"/"), w.Head().Hash)
+	_, err = plan.commit(w, request)
 	return err
 }
 
 // gather gives the commits that the runs have made one branch. There is nothing to gather where
 // none has made one.
-func (o Overdue) gather(dir string, batch *Batch) (*Commit, error) {
-	w, err := OpenWorktree(dir)
+func (o Overdue) gather(dir string, batch *Batch) (*proposal.Commit, error) {
+	w, err := proposal.OpenWorktree(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer w.Close()
-	name := plumbing.NewBranchReferenceName(o.Branch())
-	head := w.head.Name()
-	step := strings.HasPrefix(head.Short(), o.Branch()+"-")
-	if !step && head != name {
+	head := w.Head()
+	step := strings.HasPrefix(head.Branch, o.Branch()+"-")
+	if !step && head.Branch != o.Branch() {
 		return nil, nil
 	}
 	if step {
-		if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, w.head.Hash())); err != nil {
-			return nil, fmt.Errorf("make the branch %s: %w", o.Branch(), err)
-		}
-		if err := w.checkout(nil, name); err != nil {
+		if err := w.Move(o.Branch()); err != nil {
 			return nil, err
 		}
-		if err := o.removeSteps(w); err != nil {
+		if err := w.Remove(o.Branch() + "-"); err != nil {
 			return nil, err
 		}
 	}
-	commit := w.describe(w.head.Hash(), o.Branch(), w.commit.Message, len(batch.Secrets) == 0, w.commit.PGPSignature)
-	commit.Message = "security: rotate overdue secrets of " + o.Environment
-	commit.body = "The values are generated. Other users of these secrets need the new values, too.\n\nEach commit rotates one secret."
+	commit := o.Pushed(head.Hash)
+	commit.Taken, commit.Unsigned = len(batch.Secrets) == 0, head.Unsigned
 	return commit, nil
 }
 
-// removeSteps removes the branches on which single secrets were rotated.
-func (o Overdue) removeSteps(w *Worktree) error {
-	refs, err := w.git.Repo.Branches()
-	if err != nil {
-		return fmt.Errorf("list the branches: %w", err)
+// Pushed gives the last commit of the batch that an earlier run has made.
+func (o Overdue) Pushed(hash string) *proposal.Commit {
+	return &proposal.Commit{
+		Hash: hash, Branch: o.Branch(), Message: "security: rotate overdue secrets of " + o.Environment, Taken: true,
+		Text: "The values are generated. Other users of these secrets need the new values, too.\n\nEach commit rotates one secret." + nextText,
 	}
-	defer refs.Close()
-	return refs.ForEach(func(ref *plumbing.Reference) error {
-		if !strings.HasPrefix(ref.Name().Short(), o.Branch()+"-") {
-			return nil
-		}
-		return w.git.Repo.Storer.RemoveReference(ref.Name())
-	})
-}
-
-// files gives the files of the working copy.
-func (w *Worktree) files() (fs.ReadLinkFS, error) {
-	fsys, ok := os.DirFS(w.Dir()).(fs.ReadLinkFS)
-	if !ok {
-		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the symbolic links of the folder cannot be read")
-	}
-	return fsys, nil
 }

@@ -10,7 +10,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/rotate"
+	"coin.internal/coin-agent/proposal"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
 )
@@ -45,14 +45,14 @@ func newHub(t *testing.T, l *lab) *hub {
 	return h
 }
 
-func (l *lab) publish(h *hub, commit *rotate.Commit, remote gitsync.Remote) (gitlab.OpenMergeRequest, error) {
+func (l *lab) publish(h *hub, commit *proposal.Commit, remote gitsync.Remote) (gitlab.OpenMergeRequest, error) {
 	l.t.Helper()
-	tree, err := rotate.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.Dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	tree.Close()
-	return rotate.Publisher{GitLab: h.client, Remote: remote}.Publish(l.t.Context(), tree, commit)
+	return proposal.Publisher{GitLab: h.client, Remote: remote}.Publish(l.t.Context(), tree, commit)
 }
 
 func TestPublish(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -22,7 +22,7 @@ func (p *planner) write() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
-	slices.SortFunc(p.plan.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(p.plan.Files, func(a, b proposal.File) int { return strings.Compare(a.Path, b.Path) })
 	return nil
 }
 
@@ -56,7 +56,7 @@ func (p *planner) writeNode(one *loaded) error {
 
 // edit adds an edited file to the plan. A file of settings may be new.
 func (p *planner) edit(name string, edits secrets.Edits) error {
-	before, err := p.read(name)
+	before, err := proposal.Read(p.fsys, name)
 	after, plain := before, len(edits.Versions) > 0 && path.Ext(name) == ".env"
 	if plain && errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -72,22 +72,6 @@ func (p *planner) edit(name string, edits secrets.Edits) error {
 	default:
 		after, err = p.keys.Edit(secrets.File{Path: name, Data: before}, edits)
 	}
-	p.plan.Files = append(p.plan.Files, File{name, before, after})
+	p.plan.Files = append(p.plan.Files, proposal.File{Path: name, Before: before, After: after})
 	return err
-}
-
-// read gives a file to change. Its path must not lead through a symbolic link.
-func (p *planner) read(name string) ([]byte, error) {
-	for dir := name; dir != "."; dir = path.Dir(dir) {
-		info, err := p.fsys.Lstat(dir)
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return nil, fault.New(fault.Place{File: dir}, "replace the link by a file, or rotate the secret by hand: nodes that share a file change together",
-				"%s is a symbolic link, and the rotation does not write through it", dir)
-		}
-	}
-	content, err := fs.ReadFile(p.fsys, name)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: name}, "", "read the file to change: %w", err)
-	}
-	return content, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/rotate"
 	"coin.internal/coin-agent/secrets"
 )
@@ -107,7 +108,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 	if err != nil {
 		return err
 	}
-	tree, err := rotate.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(root)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 }
 
 // readValue reads the new value; without a file it gives an empty value.
-func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Value, error) {
+func readValue(tree *proposal.Worktree, name string, stdin io.Reader) (secrets.Value, error) {
 	const limit = 1 << 20
 	switch name {
 	case "":
@@ -163,18 +164,18 @@ func readValue(tree *rotate.Worktree, name string, stdin io.Reader) (secrets.Val
 
 // rotated is the output of the command.
 type rotated struct {
-	Environment  string         `json:"environment"`
-	Secret       string         `json:"secret"`
-	Nodes        []rotate.Node  `json:"nodes,omitempty"`
-	Commit       *rotate.Commit `json:"commit"`
-	Notes        []string       `json:"notes,omitempty"`
-	MergeRequest string         `json:"merge_request,omitempty"`
-	Next         []string       `json:"next"`
+	Environment  string           `json:"environment"`
+	Secret       string           `json:"secret"`
+	Nodes        []rotate.Node    `json:"nodes,omitempty"`
+	Commit       *proposal.Commit `json:"commit"`
+	Notes        []string         `json:"notes,omitempty"`
+	MergeRequest string           `json:"merge_request,omitempty"`
+	Next         []string         `json:"next"`
 }
 
 // publishRotation opens the merge request if that is configured and requested, and sets the next
 // steps. The commit stays in any case.
-func publishRotation(ctx context.Context, a *app, tree *rotate.Worktree, f rotateFlags, shown *rotated) error {
+func publishRotation(ctx context.Context, a *app, tree *proposal.Worktree, f rotateFlags, shown *rotated) error {
 	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	again := "run the same command again to finish this rotation, with the same value"
 	switch {
@@ -201,9 +202,9 @@ func publishRotation(ctx context.Context, a *app, tree *rotate.Worktree, f rotat
 }
 
 // publisher gives what pushes a branch of a working copy and opens its merge request.
-func (a *app) publisher(tree *rotate.Worktree, f rotateFlags) (rotate.Publisher, error) {
+func (a *app) publisher(tree *proposal.Worktree, f rotateFlags) (proposal.Publisher, error) {
 	client, err := a.gitLab()
-	publisher := rotate.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
+	publisher := proposal.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
 	if publisher.Target == "" && a.settings.TagPattern == "" {
 		publisher.Target = a.settings.Branch
 	}

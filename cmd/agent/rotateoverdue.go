@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/rotate"
 )
 
 // rotatedBatch is the output of `agent secrets rotate --overdue`.
 type rotatedBatch struct {
-	Environment  string         `json:"environment"`
-	Secrets      []string       `json:"secrets"`           // that this run rotated
-	Skipped      []string       `json:"skipped,omitempty"` // overdue secrets with the reason
-	Commit       *rotate.Commit `json:"commit,omitempty"`
-	MergeRequest string         `json:"merge_request,omitempty"`
-	Next         []string       `json:"next"`
+	Environment  string           `json:"environment"`
+	Secrets      []string         `json:"secrets"`           // that this run rotated
+	Skipped      []string         `json:"skipped,omitempty"` // overdue secrets with the reason
+	Commit       *proposal.Commit `json:"commit,omitempty"`
+	MergeRequest string           `json:"merge_request,omitempty"`
+	Next         []string         `json:"next"`
 }
 
 // rotateOverdue rotates the overdue secrets of the environment. In a pipeline, GitLab's address
@@ -71,14 +72,14 @@ func (a *app) openBatch(ctx context.Context, root string, wanted rotate.Overdue,
 	if err != nil || tip == "" {
 		return shown, err
 	}
-	pushed := &rotate.Commit{Hash: tip, Branch: wanted.Branch(), Message: "security: rotate overdue secrets of " + wanted.Environment, Taken: true}
+	pushed := wanted.Pushed(tip)
 	shown.Commit, shown.Next = pushed, []string{"have it reviewed and merged, or delete its branch: until then no other secret is rotated"}
 	shown.MergeRequest, err = a.publishBatch(ctx, root, pushed, f)
 	return shown, err
 }
 
-func (a *app) publishBatch(ctx context.Context, root string, commit *rotate.Commit, f rotateFlags) (string, error) {
-	tree, err := rotate.OpenWorktree(root)
+func (a *app) publishBatch(ctx context.Context, root string, commit *proposal.Commit, f rotateFlags) (string, error) {
+	tree, err := proposal.OpenWorktree(root)
 	if err != nil {
 		return "", err
 	}

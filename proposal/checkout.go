@@ -1,4 +1,4 @@
-package rotate
+package proposal
 
 import (
 	"bytes"
@@ -78,6 +78,9 @@ func (w *Worktree) path(name string) string {
 // with the same mode, is renamed.
 func (w *Worktree) replace(name string, content []byte) error {
 	path, mode := w.path(name), fs.FileMode(0o644)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	if info, err := os.Lstat(path); err == nil {
 		mode = info.Mode().Perm()
 	}

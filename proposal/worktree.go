@@ -1,11 +1,14 @@
-package rotate
+package proposal
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
@@ -24,6 +27,7 @@ type Worktree struct {
 	head   *plumbing.Reference // HEAD, followed to a commit
 	commit *object.Commit      // of HEAD
 	index  *index.Index
+	files  *os.Root // nil until Files
 }
 
 // OpenWorktree opens the working copy that dir, the folder of environments/, is in, and
@@ -46,6 +50,10 @@ func OpenWorktree(dir string) (*Worktree, error) {
 
 // Close releases the lock.
 func (w *Worktree) Close() {
+	if w.files != nil {
+		_ = w.files.Close()
+		w.files = nil
+	}
 	if w.locked != nil {
 		_ = w.locked.Close()
 		_ = os.Remove(w.lock)
@@ -88,6 +96,38 @@ func (w *Worktree) read() error {
 // Dir is the folder that holds environments/.
 func (w *Worktree) Dir() string { return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix)) }
 
+// Files gives the files of the folder until Close. No link leads out of it.
+func (w *Worktree) Files() (fs.ReadLinkFS, error) {
+	if w.files == nil {
+		root, err := os.OpenRoot(w.Dir())
+		if err != nil {
+			return nil, fmt.Errorf("open the repository: %w", err)
+		}
+		w.files = root
+	}
+	files, ok := w.files.FS().(fs.ReadLinkFS)
+	if !ok {
+		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the symbolic links of the folder cannot be read")
+	}
+	return files, nil
+}
+
+// Read gives a file to change. Its path must not lead through a symbolic link.
+func Read(files fs.ReadLinkFS, name string) ([]byte, error) {
+	for dir := name; dir != "."; dir = path.Dir(dir) {
+		info, err := files.Lstat(dir)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, fault.New(fault.Place{File: dir}, "replace the link by a file, or make the change by hand: nodes that share a file change together",
+				"%s is a symbolic link, and the command does not write through it", dir)
+		}
+	}
+	content, err := fs.ReadFile(files, name)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: name}, "", "read the file to change: %w", err)
+	}
+	return content, nil
+}
+
 // Outside returns an error for a file of plaintext in the working copy.
 func (w *Worktree) Outside(name string) error {
 	absolute, err := filepath.Abs(name)
@@ -102,6 +142,44 @@ func (w *Worktree) Outside(name string) error {
 			"the file with the new value is in the working copy, where it could be committed")
 	}
 	return nil
+}
+
+// Has reports whether the branch exists.
+func (w *Worktree) Has(branch string) bool {
+	_, err := w.git.Repo.Reference(plumbing.NewBranchReferenceName(branch), false)
+	return err == nil
+}
+
+// Branch gives the name of the branch that is checked out; without one it gives "HEAD".
+func (w *Worktree) Branch() string { return w.head.Name().Short() }
+
+// Head gives the commit that is checked out.
+func (w *Worktree) Head() *Commit {
+	return w.describe(w.head.Hash(), w.Branch(), w.commit.Message, w.commit.PGPSignature)
+}
+
+// Move sets a branch to the commit that is checked out, and checks the branch out.
+func (w *Worktree) Move(branch string) error {
+	name := plumbing.NewBranchReferenceName(branch)
+	if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, w.head.Hash())); err != nil {
+		return fmt.Errorf("make the branch %s: %w", branch, err)
+	}
+	return w.checkout(nil, name)
+}
+
+// Remove removes the branches whose names begin with prefix.
+func (w *Worktree) Remove(prefix string) error {
+	refs, err := w.git.Repo.Branches()
+	if err != nil {
+		return fmt.Errorf("list the branches: %w", err)
+	}
+	defer refs.Close()
+	return refs.ForEach(func(ref *plumbing.Reference) error {
+		if !strings.HasPrefix(ref.Name().Short(), prefix) {
+			return nil
+		}
+		return w.git.Repo.Storer.RemoveReference(ref.Name())
+	})
 }
 
 // checkClean returns an error for files with changes that are not committed.

@@ -1,4 +1,4 @@
-package rotate
+package proposal
 
 import (
 	"cmp"
@@ -23,7 +23,7 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// Publisher pushes a rotation's branch and opens its merge request.
+// Publisher pushes the branch of a commit and opens its merge request.
 type Publisher struct {
 	GitLab *gitlab.Client
 	// Remote has the address to push to, and the files with its credentials. Without a
@@ -58,7 +58,7 @@ func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (op
 	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
 		Source: commit.Branch, Target: p.Target, Title: commit.Message,
-		Description: commit.body + "\n\nThe sync of this merge creates the new version in Swarm. The old version stays there for a rollback.",
+		Description: commit.Text,
 	})
 }
 
