@@ -13,9 +13,15 @@ import (
 // estate makes a repository with 200 nodes of 8 files each, 50 branches and 20 commits.
 func estate(tb testing.TB) *gittest.Repo {
 	tb.Helper()
+	return estateOf(tb, 200)
+}
+
+func estateOf(tb testing.TB, nodes int) *gittest.Repo {
+	tb.Helper()
 	made := gittest.New(tb)
+	made.Git("config", "gc.auto", "0")
 	files := map[string]string{"environments/production/config.yml": "environment: production\n"}
-	for node := range 200 {
+	for node := range nodes {
 		for file := range 8 {
 			name := fmt.Sprintf("environments/production/nodes/node%d/file%d.yml", node, file)
 			files[name] = fmt.Sprintf("# %d %d\n%s", node, file, strings.Repeat("services: {}\n", 60))
@@ -65,6 +71,41 @@ func BenchmarkFetch(b *testing.B) {
 		}
 		read(b, checkout, "environments/production/nodes/node7/file3.yml")
 	})
+}
+
+// BenchmarkOtherNode is what a commit costs that changes another node of 2,000.
+func BenchmarkOtherNode(b *testing.B) {
+	made := estateOf(b, 2000)
+	server := gittest.HTTP(b, made.Root(), gittest.Options{})
+	repo := open(b, gitsync.Remote{URL: server.URL + "/repo"})
+	const own = "environments/production/nodes/node7"
+	in, last := gitsync.Inputs{}, gitsync.Revision{}
+	look := func() {
+		rev := selectBranch(b, repo)
+		descends, err := true, error(nil)
+		if last.Commit != "" {
+			descends, err = repo.Descends(b.Context(), last.Commit, rev.Commit)
+		}
+		checkout, fetchErr := repo.Fetch(b.Context(), rev, nil)
+		if err != nil || fetchErr != nil || !descends || !checkout.Same(in) {
+			b.Fatal(descends, err, fetchErr, "or the node's files differ")
+		}
+		last = rev
+	}
+	first := fetch(b, repo, own)
+	read(b, first, own+"/file3.yml")
+	in = first.Inputs()
+	server.Sent()
+	sent, commits := 0, 0
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		made.Commit("Change", map[string]string{fmt.Sprintf("environments/production/nodes/node%d/file1.yml", 100+commits%1900): fmt.Sprint(b.N, commits)})
+		b.StartTimer()
+		look()
+		sent, commits = sent+server.Sent(), commits+1
+	}
+	b.ReportMetric(float64(sent)/float64(commits), "B-sent/op")
 }
 
 // TestMemoryStaysFlat fetches many times: no data of an earlier fetch may stay in memory.

@@ -31,7 +31,8 @@ func (w *wire) store(ctx context.Context, from io.Reader, into *memory.Storage) 
 		budget.bytes += limits.Bytes(object.Size())
 	}
 	// The new objects come into a store of their own, which is dropped if ctx ends before.
-	unpacked, err := apart.Do(ctx, func() (*memory.Storage, error) { return readPack(pack, budget) }, nil)
+	folders := storageOf(into.Trees)
+	unpacked, err := apart.Do(ctx, func() (*memory.Storage, error) { return readPack(pack, folders, budget) }, nil)
 	if err != nil {
 		return err
 	}
@@ -43,9 +44,9 @@ func (w *wire) store(ctx context.Context, from io.Reader, into *memory.Storage) 
 	return nil
 }
 
-// readPack builds the objects of a pack that stays within a budget.
-func readPack(pack []byte, budget packBudget) (*memory.Storage, error) {
-	store := memory.NewStorage()
+// readPack adds the objects of a pack that stays within a budget to a store, which may have the
+// objects that deltas of the pack build on.
+func readPack(pack []byte, store *memory.Storage, budget packBudget) (*memory.Storage, error) {
 	if len(pack) == 0 { // the store already has all objects
 		return store, nil
 	}

@@ -44,8 +44,8 @@ type Remote struct {
 	Timeout time.Duration
 }
 
-// Repository is an opened Remote. It keeps no connection and no content, only facts about
-// the server. It is safe for concurrent use.
+// Repository is an opened Remote. It keeps no connection and no file, only facts about the
+// server and the folders of the last commit. It is safe for concurrent use.
 type Repository struct {
 	name   string // the URL without credentials
 	limits limits.Limits
@@ -72,6 +72,7 @@ type need struct {
 	have   plumbing.Hash // excludes this commit and its ancestors; errUnknownHave if the remote does not have it
 	depth  int
 	filter packp.Filter
+	known  *known // what the store of the answer has already; nil for nothing
 }
 
 // Open checks the remote's address and files. It does not use the network.

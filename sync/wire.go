@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -46,6 +47,7 @@ type wire struct {
 
 	caps  atomic.Pointer[capability.List] // the last advertised ones
 	whole atomic.Bool                     // the remote refuses single blobs
+	known atomic.Pointer[known]           // of the last fetch; nil if the next one must be whole
 }
 
 // talk opens a session for an exchange, and explains its error.
@@ -57,7 +59,7 @@ func (w *wire) talk(ctx context.Context, doing string, exchange func(context.Con
 		defer with.close()
 		err = exchange(limited, with)
 	}
-	if err == nil || errors.Is(err, errUnknownHave) {
+	if err == nil || errors.Is(err, errUnknownHave) || errors.Is(err, errUnusable) {
 		return err
 	}
 	return w.explain(limited, doing, err)
@@ -90,18 +92,37 @@ func (w *wire) advertised(ctx context.Context, with session) (*packp.AdvRefs, er
 	if err != nil {
 		return nil, with.failed(err)
 	}
-	for _, unsupported := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
+	for _, unsupported := range []capability.Capability{capability.MultiACK, capability.MultiACKDetailed} {
 		refs.Capabilities.Delete(unsupported)
 	}
 	w.caps.Store(refs.Capabilities)
 	return refs, nil
 }
 
+// pull fetches a commit with its folders as what differs from the last one, and everything else
+// whole. It fetches the commit whole if the remote no longer has the last one.
 func (w *wire) pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error) {
-	store := memory.NewStorage()
-	if err := w.fetch(ctx, store, need); err != nil {
+	if !need.knowable() {
+		store := memory.NewStorage()
+		return store, w.fetch(ctx, store, need)
+	}
+	before := w.known.Load()
+	need.known = before
+	store := before.storage()
+	if before != nil && before.commit.Hash() == need.wants[0] {
+		_, err := store.SetEncodedObject(before.commit)
+		return store, err
+	}
+	err := w.fetch(ctx, store, need)
+	if before != nil && (errors.Is(err, errUnknownHave) || errors.Is(err, errUnusable)) {
+		before, need.known = nil, nil
+		store = memory.NewStorage()
+		err = w.fetch(ctx, store, need)
+	}
+	if err != nil {
 		return nil, err
 	}
+	w.known.Store(learn(store, need.wants[0], before))
 	return store, nil
 }
 
@@ -137,7 +158,11 @@ func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error
 			// A strict server offers the tag's object in the ref, not the commit behind it.
 			req.Wants = []plumbing.Hash{refs.References[need.ref]}
 		}
-		return w.unpack(ctx, with, req, into)
+		err = w.unpack(ctx, with, req, into)
+		if len(req.Shallows) > 0 && errors.Is(err, packfile.ErrReferenceDeltaNotFound) {
+			return errUnusable
+		}
+		return err
 	})
 }
 
@@ -145,6 +170,7 @@ func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error
 func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequest {
 	req := packp.NewUploadPackRequestFromCapabilities(caps)
 	req.Wants = append(req.Wants, need.wants...)
+	req.Capabilities.Delete(capability.ThinPack)
 	if !need.have.IsZero() {
 		req.Haves = []plumbing.Hash{need.have}
 	}
@@ -160,6 +186,11 @@ func request(caps *capability.List, need need, whole bool) *packp.UploadPackRequ
 	if caps.Supports(capability.Filter) && (lazy || need.filter != packp.FilterBlobNone()) && need.filter != "" {
 		req.Filter = need.filter
 		_ = req.Capabilities.Set(capability.Filter)
+	}
+	if need.known != nil && req.Filter != "" && req.Depth != packp.DepthCommits(0) && caps.Supports(capability.ThinPack) {
+		last := need.known.commit.Hash()
+		req.Haves, req.Shallows = []plumbing.Hash{last}, []plumbing.Hash{last}
+		_ = req.Capabilities.Set(capability.ThinPack)
 	}
 	return req
 }

@@ -65,6 +65,7 @@ type HTTPServer struct {
 
 	mu       sync.Mutex
 	requests []string
+	sent     int // bytes of answers
 	status   int
 	hang     func(*http.Request) bool
 	quit     chan struct{}
@@ -107,7 +108,7 @@ func newHTTP(tb testing.TB, root string, options Options) *HTTPServer {
 		case status != 0:
 			http.Error(w, "you said: "+r.Header.Get("Authorization"), status)
 		default:
-			handler.ServeHTTP(w, r)
+			handler.ServeHTTP(counted{w, s}, r)
 		}
 	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // errors of clients that do not trust it
@@ -125,6 +126,29 @@ func (s *HTTPServer) Requests() []string {
 	asked := s.requests
 	s.requests = nil
 	return asked
+}
+
+// Sent returns how many bytes the answers since the last call had, without their headers.
+func (s *HTTPServer) Sent() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent := s.sent
+	s.sent = 0
+	return sent
+}
+
+// counted counts what is written.
+type counted struct {
+	http.ResponseWriter
+	server *HTTPServer
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.server.sent += n
+	return n, err
 }
 
 // Fail answers every request with a status, and echoes the credentials of the request. 0
