@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // publisher takes events for their readers.
@@ -113,7 +114,7 @@ func LookEvent(stack string, v View) events.Event {
 		event.State, event.Text = "failed", "cannot look: "+v.LookError.Error()
 	case len(v.Drift) > 0:
 		event.State = "drifted"
-		event.Text += fmt.Sprintf("; %d live services differ", len(v.Drift))
+		event.Text += "; drifted: " + plural.Count(len(v.Drift), "live service")
 	case !v.InSync():
 		event.State = "out_of_sync"
 	default:

@@ -29,6 +29,7 @@ type view struct {
 	Next             []piece
 	Facts            []fact
 	Errors, Warnings []trouble
+	Past             []trouble // why the last sync was rolled back
 	Gates            []gate
 	Sync             *row
 	Waiting          bool     // the sync waits at a gate
@@ -91,6 +92,7 @@ func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
 	v := view{Tone: tone(report.StateOf(&status)), Next: pieces(status.Next), Facts: factsOf(&status)}
 	v.Done, v.Acts = p.sent.text(r.URL.Query().Get("done")), at.offered(&status)
 	v.Errors = troubles(report.Wrong(&status), at.room)
+	v.Past = troubles(report.WasWrong(&status), at.room)
 	v.Warnings = troubles(report.Warnings(&status), at.room)
 	word, sync := report.Verdict(&status)
 	v.Word, v.Rest = say(joined(word, sync), midText), say(report.Counts(&status), midText)

@@ -42,7 +42,8 @@ func TestRolloutThatIsOver(t *testing.T) {
 	w.status.Sync.State = record.Running
 	wantText(t, text(t, w, "/"), []string{"0 of 1 services ready"}, "were not ready in sync")
 	w.status.Sync.State = record.RolledBack
-	wantText(t, text(t, w, "/"), []string{"Services that were not ready in sync #1"}, "services ready")
+	w.status.Sync.Error, w.status.Sync.Faults = "web crashed", nil
+	wantText(t, text(t, w, "/"), []string{"Services that were not ready in sync #1", "Why sync #1 was rolled back ! web crashed"}, "services ready", "✕ web crashed")
 	w.syncs[0].State = record.Superseded
 	wantText(t, text(t, w, "/syncs/1"), []string{"– approval waited: web"}, "for 1", "! approval")
 	w.syncs[0].State = record.Waiting

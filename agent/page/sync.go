@@ -197,7 +197,7 @@ func releasedOf(one report.Service) released {
 
 // reportOf gives the lines of a report, as far as there is room.
 func reportOf(text string, space *room) (list []string, cut int) {
-	all := strings.Split(strings.TrimSpace(text), "\n")
+	all := strings.Split(strings.TrimSpace(report.Unescaped(text)), "\n")
 	left := space.take(reportRoom)
 	defer space.back(&left)
 	for i, one := range all {

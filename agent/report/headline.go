@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // Headline gives the first line of a node's status, after its name: a word for its state,
@@ -67,7 +68,7 @@ func headlineSync(s *Status) string {
 	case sync == nil && s.PollError == "":
 		return "starting"
 	case sync == nil:
-		return "last look failed"
+		return lookFailed(s)
 	case sync.State == record.Failed && sync.Dirty() == 0 && s.Applied != nil:
 		return "still " + applied
 	case sync.State == record.Failed:
@@ -83,11 +84,19 @@ func headlineSync(s *Status) string {
 	case len(s.Drift) > 0:
 		return "drifted from " + applied
 	case s.PollError != "":
-		return "last look failed, still " + applied
+		return lookFailed(s) + ", still " + applied
 	case s.LastLook.IsZero():
 		return "starting"
 	}
 	return "out of sync, still " + applied
+}
+
+// lookFailed says that the last look failed, and names the engine unless the headline does.
+func lookFailed(s *Status) string {
+	if s.PollCode == fault.CodeEngine && s.Unknown == nil {
+		return "last look failed: the engine does not answer"
+	}
+	return "last look failed"
 }
 
 // HeadlineState is what a headline stands for.

@@ -63,6 +63,12 @@ func escape(text any) string {
 	return opening.ReplaceAllString(line, `$2\$1$3`)
 }
 
+// escaped is what escape makes of a character.
+var escaped = regexp.MustCompile(`\\([\\<\[|&*~#!%$^>+=.)\-\] ])`)
+
+// Unescaped gives a text in Markdown as a reader sees it who does not have it rendered.
+func Unescaped(text string) string { return escaped.ReplaceAllString(text, "$1") }
+
 // cell is escape for a cell of a table. A code span in it cannot escape a border.
 func cell(text any) string {
 	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {

@@ -45,6 +45,13 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+// A reader who does not have Markdown rendered sees no escapes.
+func TestUnescaped(t *testing.T) {
+	if got := report.Unescaped(`sync \#5 put \<b>\|x\~ back\`); got != `sync #5 put <b>|x~ back\` {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestMarkdownCode(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{"```", "````\n```\n````\n"},

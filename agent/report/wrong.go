@@ -10,7 +10,7 @@ import (
 )
 
 // Wrong lists what is wrong with a node beside its services, with the remedies: errors of the
-// look and of the last sync, and those of GitLab, the receivers of notices and the places of
+// look and of the last sync, unless that was rolled back, and those of GitLab, the receivers of notices and the places of
 // anchors.
 func Wrong(s *Status) []record.Fault {
 	var list []record.Fault
@@ -77,10 +77,17 @@ func Warnings(s *Status) []record.Fault {
 	return list
 }
 
-// wrongWithSync lists the errors of the last sync, unless it has succeeded, and why it was not
-// rolled back.
+// WasWrong lists why the last sync was rolled back: nothing of it is wrong with the node now.
+func WasWrong(s *Status) []record.Fault {
+	if s.Sync == nil || s.Sync.State != record.RolledBack {
+		return nil
+	}
+	return s.Sync.All()
+}
+
+// wrongWithSync lists the errors of the last sync that failed, and why it was not rolled back.
 func wrongWithSync(sync *record.Sync) (list []record.Fault) {
-	if sync.State != record.Succeeded {
+	if sync.State != record.Succeeded && sync.State != record.RolledBack {
 		list = append(list, sync.All()...)
 	}
 	if back := sync.Rollback; back != nil && !sync.Unchanged && sync.State != record.RolledBack && back.Refused != "" {
