@@ -84,7 +84,7 @@ func Check(fsys fs.FS, environment, name string, rules *policy.Policy, obeys ...
 	})
 	files, err := ReadSecretFiles(node)
 	add(err)
-	set, err := secrets.Inspect(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	set, err := secrets.Inspect(files, secretOptions(node))
 	add(err)
 	defer set.Wipe()
 	add(checkSecrets(node, set))
@@ -109,7 +109,7 @@ func Check(fsys fs.FS, environment, name string, rules *policy.Policy, obeys ...
 		}
 	}
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
-	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
+	if !node.Alone() { // else the stack's warnings have them
 		for _, warning := range node.Config.Idle(stack.Short()) {
 			checked.idle = append(checked.idle, problem(warning))
 		}

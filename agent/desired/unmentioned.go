@@ -84,8 +84,10 @@ func settings(node *manifests.Node) string {
 	environment := path.Join("environments", node.Environment)
 	files := []string{path.Join(environment, "config.yml"), path.Join(environment, "common", "project.env"), "templates/project.env.template"}
 	files = append(files, node.VariableFiles...)
-	for _, name := range slices.Concat([]string{overrideFile, "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
-		files = append(files, path.Join(node.Dir, name))
+	for _, folder := range node.Folders() {
+		for _, name := range slices.Concat([]string{overrideFile, "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
+			files = append(files, path.Join(folder, name))
+		}
 	}
 	var all strings.Builder
 	for _, file := range files {
