@@ -239,7 +239,7 @@ func (c *converter) setRules(stack *Stack) {
 			stack.Ignored[name] = append(stack.Ignored[name], Ignored{Field: field, Until: entry.Until, Reason: entry.Reason})
 		}
 	}
-	if len(config.Nodes) == 1 {
+	if c.files.node.Alone() {
 		*c.warnings = append(*c.warnings, config.Idle(stack.Short())...)
 	}
 	if len(config.Deployment.Waves) == 0 {

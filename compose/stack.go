@@ -82,6 +82,10 @@ type Stack struct {
 	ExternalSecrets  []string
 	ExternalConfigs  []string
 
+	// Given has external objects that a plan takes to be there: an earlier stack of the node
+	// makes them before this one is applied. Empty for a stack that is applied now.
+	Given Given `json:"-"`
+
 	// Warnings describe settings that have no effect, and what happens instead.
 	Warnings []*fault.Error `json:"-"`
 

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -73,7 +74,7 @@ func AgentsOf(live LiveServices, stackName string) []string {
 	return keys(owners)
 }
 
-// missingExternals refuses a stack whose external objects do not exist.
+// missingExternals refuses a stack whose external objects do not exist, and are not given.
 func missingExternals(live *Live, want *compose.Stack) []error {
 	var missing []error
 	add := func(kind Kind, name, what string) {
@@ -85,6 +86,7 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 		}
 		existing, ok := live.Networks[name]
 		switch {
+		case !ok && slices.Contains(want.Given.Networks, name):
 		case !ok:
 			add(Network, name, "does not exist")
 		case existing.Scope != "swarm":
@@ -92,12 +94,12 @@ func missingExternals(live *Live, want *compose.Stack) []error {
 		}
 	}
 	for _, name := range want.ExternalSecrets {
-		if _, ok := live.Secrets[name]; !ok {
+		if _, ok := live.Secrets[name]; !ok && !slices.Contains(want.Given.Secrets, name) {
 			add(Secret, name, "does not exist")
 		}
 	}
 	for _, name := range want.ExternalConfigs {
-		if _, ok := live.Configs[name]; !ok {
+		if _, ok := live.Configs[name]; !ok && !slices.Contains(want.Given.Configs, name) {
 			add(Config, name, "does not exist")
 		}
 	}

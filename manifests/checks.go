@@ -15,6 +15,7 @@ import (
 type Check struct {
 	Name     string        `yaml:"name" required:"true" format:"name" example:"health" doc:"The name of the check in reports and in time comparisons."`
 	Nodes    []string      `yaml:"nodes" example:"[node3, node4]" doc:"The nodes that it runs on. Default: all."`
+	Stacks   []string      `yaml:"stacks" json:",omitempty" example:"[system, business]" doc:"On a node with several stacks, those whose rollouts it follows. Default: the last of the list."`
 	Retries  int           `yaml:"retries" min:"0" max:"1000" default:"3" doc:"How many times it is retried before it counts as failed."`
 	Interval time.Duration `yaml:"interval" default:"5s" doc:"The time between two attempts."`
 	Timeout  time.Duration `yaml:"timeout" default:"10s" doc:"How long one attempt may take."`
@@ -88,10 +89,11 @@ const (
 
 func factNames() []string { return []string{"environment", "node", "stack", "release", "public_ip"} }
 
-// Checks lists the checks of a node in order, and their keys in config.yml.
-func (c *Config) Checks(node string) (checks []Check, keys []string) {
-	for i, check := range c.Deployment.Checks {
-		if len(check.Nodes) == 0 || slices.Contains(check.Nodes, node) {
+// Checks lists the checks that follow a rollout of the node's stack, in order, and their keys in
+// config.yml.
+func (n *Node) Checks() (checks []Check, keys []string) {
+	for i, check := range n.Config.Deployment.Checks {
+		if (len(check.Nodes) == 0 || slices.Contains(check.Nodes, n.Name)) && n.follows(check.Stacks) {
 			checks, keys = append(checks, check), append(keys, fmt.Sprintf("deployment.checks[%d]", i))
 		}
 	}
@@ -165,7 +167,7 @@ func (n *Node) Facts() map[string]string {
 // checks finds names in the node's checks for which the node does not have a fact.
 func (l *loader) checks() {
 	facts := l.node.Facts()
-	checks, keys := l.node.Config.Checks(l.node.Name)
+	checks, keys := l.node.Checks()
 	for i, check := range checks {
 		for _, text := range check.texts() {
 			names, _ := slots.Names(text.text) // validated
@@ -199,6 +201,7 @@ func (v *validator) validateChecks() {
 		key := fmt.Sprintf("deployment.checks[%d]", i)
 		names = append(names, check.Name)
 		v.listsNodes(key+".nodes", check.Nodes)
+		v.listsStacks(key+".stacks", check.Stacks, check.Nodes)
 		checks.validateKind(key, check)
 		checks.validateTexts(key, check, v.config.Deployment.Checks[:i])
 	}
@@ -298,7 +301,7 @@ func (v *validator) either(key, a, b string) {
 func (c checkValidator) validateTexts(key string, check Check, earlier []Check) {
 	var saved []string
 	for _, one := range earlier {
-		if one.HTTP.SaveAs != "" && covers(one.Nodes, check.Nodes) {
+		if one.HTTP.SaveAs != "" && covers(one.Nodes, check.Nodes) && sharesStacks(one.Stacks, check.Stacks) {
 			saved = append(saved, one.HTTP.SaveAs)
 		}
 		if one.HTTP.SaveAs != "" && one.HTTP.SaveAs == check.HTTP.SaveAs {
@@ -332,6 +335,15 @@ func (c checkValidator) validateName(key, name string, text checkText, saved []s
 	default:
 		c.v.add(key, oneOf(name, known), "{{%s}} is not defined", name)
 	}
+}
+
+// sharesStacks reports whether a check of the stacks some follows each rollout that one of the
+// stacks others does. An empty list means the last stack.
+func sharesStacks(some, others []string) bool {
+	if len(others) == 0 {
+		return len(some) == 0
+	}
+	return !slices.ContainsFunc(others, func(stack string) bool { return !slices.Contains(some, stack) })
 }
 
 // covers reports whether a check on the nodes some runs on each of the nodes others.

@@ -28,7 +28,7 @@ func TestChecks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks, keys := config.Checks("node3")
+	checks, keys := (&manifests.Node{Name: "node3", Config: config}).Checks()
 	want := manifests.Check{
 		Name: "health", Retries: 3, Interval: 5 * time.Second, Timeout: 10 * time.Second,
 		HTTP: manifests.HTTPCheck{URL: "https://{{public_ip}}:5443/health", Method: "GET", Status: []int{200}, JSONPath: "a.b[0]", JSONEquals: []string{"ok"}},
@@ -40,7 +40,7 @@ func TestChecks(t *testing.T) {
 	if keys[3] != "deployment.checks[3]" || len(checks) != 4 {
 		t.Errorf("keys %v", keys)
 	}
-	if others, _ := config.Checks("node4"); len(others) != 2 {
+	if others, _ := (&manifests.Node{Name: "node4", Config: config}).Checks(); len(others) != 2 {
 		t.Errorf("node4 has %d checks, want 2", len(others))
 	}
 	var secrets []string

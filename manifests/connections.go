@@ -73,7 +73,7 @@ func (c Connection) HostPort() string {
 // connect this node to, in their order.
 func (n *Node) Connections() []Connection {
 	facts := n.Facts()
-	entries, keys := n.Config.Checks(n.Name)
+	entries, keys := n.Checks()
 	var all []Connection
 	saved := map[string]string{} // the address that each value comes from
 	for i, entry := range entries {

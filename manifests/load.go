@@ -75,6 +75,7 @@ func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, err
 	if judged != nil {
 		config = judged(config)
 	}
+	config = config.of(l.chosen)
 	home := path.Join("environments", of.environment, "nodes", of.node)
 	l.node = &Node{
 		Environment: of.environment, Name: of.node, Stack: l.chosen.stack.Name, Config: config,

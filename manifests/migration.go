@@ -8,6 +8,7 @@ import (
 // MigrationCheck is the section `deployment.migration_check`.
 type MigrationCheck struct {
 	Enabled          bool     `yaml:"enabled" required:"true" doc:"Whether the agent checks migrations, and asks before a rollback crosses one."`
+	Stacks           []string `yaml:"stacks" json:",omitempty" example:"[business]" doc:"On a node with several stacks, those whose rollouts migrate the database. Default: the last of the list."`
 	Table            string   `yaml:"table" default:"schema_migrations" format:"table" doc:"The table with the migration IDs, spelled as in the database."`
 	Column           string   `yaml:"column" default:"id" format:"column" doc:"The column with the migration IDs: whole numbers, or texts of digits."`
 	ExpectedVariable string   `yaml:"expected_variable" default:"EXPECTED_MIGRATION_ID" format:"variable" doc:"The variable in node.env or the project settings that holds the highest migration ID that a release expects."`

@@ -3,8 +3,11 @@ package manifests
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
+
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // StackConfig is one entry of `nodes[].stacks`.
@@ -96,6 +99,76 @@ func (l *loader) choose(config *Config, of selection) (selected, bool) {
 	return chosen, true
 }
 
+// Alone reports whether the environment has no other stack: what config.yml says of services is
+// then said of this one's.
+func (n *Node) Alone() bool {
+	return len(n.Config.Nodes) == 1 && len(n.Config.StacksOf(n.Name)) == 1
+}
+
+// StackPlace returns where config.yml names the node's stack.
+func (n *Node) StackPlace() fault.Place {
+	key := fmt.Sprintf("nodes[%d]", slices.Index(n.Config.nodeNames(), n.Name))
+	for i, one := range n.Config.StacksOf(n.Name) {
+		if n.Config.Layered(n.Name) && one.Name == n.Stack {
+			return n.Config.Place(fmt.Sprintf("%s.stacks[%d].name", key, i))
+		}
+	}
+	return n.Config.Place(key + ".stack")
+}
+
+// of gives the config.yml for a stack. One that does not migrate the database has the migration
+// check off.
+func (c *Config) of(stack selected) *Config {
+	if !c.Deployment.MigrationCheck.Enabled || c.follows(stack.entry.Name, stack.stack.Name, c.Deployment.MigrationCheck.Stacks) {
+		return c
+	}
+	own := *c
+	own.Deployment.MigrationCheck.Enabled = false
+	return &own
+}
+
+// follows reports whether a list of stacks in config.yml has a node's stack. An empty list has
+// the last one.
+func (c *Config) follows(node, stack string, listed []string) bool {
+	names := c.stackNames(node)
+	last := !c.Layered(node) || len(names) > 0 && names[len(names)-1] == stack
+	return slices.Contains(listed, stack) || len(listed) == 0 && last
+}
+
+func (n *Node) follows(listed []string) bool { return n.Config.follows(n.Name, n.Stack, listed) }
+
+// SecretsElsewhere lists the SOPS files of the node's other stacks, as SecretFiles does, and
+// their folders. What cannot be read is left out: it is a fault of those stacks.
+func (n *Node) SecretsElsewhere() (folders, files []string) {
+	l := &loader{repository: &repository{under: n.FS}, names: map[string][]string{}}
+	for _, stack := range n.Config.StacksOf(n.Name) {
+		dir := path.Join(n.Home, stack.Path)
+		if slices.Contains(n.Folders(), dir) || slices.Contains(folders, dir) {
+			continue
+		}
+		l.names[dir] = l.regularFiles(dir)
+		folders, files = append(folders, dir), append(files, l.secretsIn(dir)...)
+	}
+	return folders, files
+}
+
+// listsStacks finds entries of the list at key that are not stacks of the nodes, or are listed
+// twice. No nodes are all of them.
+func (v *validator) listsStacks(key string, names, nodes []string) {
+	var known []string
+	for _, node := range v.config.nodeNames() {
+		if len(nodes) == 0 || slices.Contains(nodes, node) {
+			known = append(known, v.config.stackNames(node)...)
+		}
+	}
+	for i, name := range names {
+		if name != "" && !slices.Contains(known, name) {
+			v.add(fmt.Sprintf("%s[%d]", key, i), oneOf(name, known), "%s lists %q, which is not a stack of these nodes", key, name)
+		}
+	}
+	v.unique(key+"[]", names)
+}
+
 // validateStacks finds contradictions in the stacks of a node, and fills in their defaults.
 func (v *validator) validateStacks(key string, node *NodeConfig) {
 	if !v.config.set(key + ".stacks") {
@@ -118,8 +191,8 @@ func (v *validator) validateStacks(key string, node *NodeConfig) {
 		if stack.Path == "" && !v.config.set(at+".path") {
 			stack.Path = stack.Name
 		}
-		if folder, _, _ := strings.Cut(stack.Path, "/"); folder == secretsFolder {
-			v.add(at+".path", "give the stack another folder with path", "the folder %s of a node has its SOPS files, and is no folder of a stack", secretsFolder)
+		if slices.Contains(strings.Split(stack.Path, "/"), secretsFolder) {
+			v.add(at+".path", "give the stack another folder with path", "a folder %s has SOPS files, so it cannot be the folder of a stack", secretsFolder)
 		}
 	}
 }

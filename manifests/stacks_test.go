@@ -70,7 +70,7 @@ func TestStackFaults(t *testing.T) {
 		"waits twice":      {"    stacks: [{name: system}, {name: business, waits_for: [system, system]}]\n", `config.yml:5:67: nodes[0].stacks[1].waits_for lists "system" twice`},
 		"outside":          {"    stacks: [{name: system, path: ../node4}]\n", "config.yml:5:35: nodes[0].stacks[0].path: want a folder below the node's folder"},
 		"not a plain path": {"    stacks: [{name: system, path: system/}]\n", "config.yml:5:35: nodes[0].stacks[0].path: want a folder below the node's folder"},
-		"SOPS files":       {"    stacks: [{name: secrets}]\n", "config.yml:5:14: the folder secrets of a node has its SOPS files"},
+		"SOPS files":       {"    stacks: [{name: secrets}]\n", "config.yml:5:14: a folder secrets has SOPS files"},
 		"on another node":  {"    stacks: [{name: system}]\n  - {name: node4, context: c, stack: system}\n", `config.yml:6:38: nodes node3 and node4 both have the stack "system" on the context c`},
 		"on a later node":  {"    stack: system\n  - {name: node4, context: c, stacks: [{name: system}]}\n", `config.yml:6:47: nodes node3 and node4 both have the stack "system" on the context c`},
 		"no folder":        {"    stacks: [{name: sstem}]\n", "environments/sandbox/nodes/node3/sstem: the stack's folder is missing"},
@@ -118,6 +118,77 @@ func TestStackNames(t *testing.T) {
 			if set := node.Variables["STACK_NAME"]; set.Value != node.Stack || set.Place.Line == 0 {
 				t.Errorf("STACK_NAME is %+v, the stack is %s", set, node.Stack)
 			}
+		})
+	}
+}
+
+// TestChecksOfStacks gives each stack its checks. Without a list they follow the last stack, as
+// the migration check does.
+func TestChecksOfStacks(t *testing.T) {
+	files := repository(layeredRepository(layered(`    stacks: [{name: system}, {name: platform, path: layers/db, files: [docker-compose.yaml]}, {name: business}]
+database: {host: db, name: n, user: u}
+deployment:
+  migration_check: {enabled: true}
+  checks:
+    - {name: last, tcp: {address: "a:1"}}
+    - {name: router, stacks: [system, business], tcp: {address: "a:2"}}
+    - {name: postgres, stacks: [platform], sql: {query: SELECT 1}}
+`)))
+	for stack, want := range map[string][]string{"system": {"router"}, "platform": {"postgres"}, "business": {"last", "router"}} {
+		node, err := manifests.LoadStack(files, "sandbox", "node3", stack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		checks, _ := node.Checks()
+		for _, check := range checks {
+			got = append(got, check.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("checks of %s (-want +got):\n%s", stack, diff)
+		}
+		if migrates := node.Config.Deployment.MigrationCheck.Enabled; migrates != (stack == "business") {
+			t.Errorf("%s migrates: %t", stack, migrates)
+		}
+		if connections := len(node.Connections()); connections != len(want)+map[string]int{"business": 1}[stack] {
+			t.Errorf("%s has %d connections", stack, connections)
+		}
+	}
+}
+
+// TestSecretsElsewhere lists the SOPS files of the other stacks of a node.
+func TestSecretsElsewhere(t *testing.T) {
+	files := layeredRepository(layered("    stacks: [{name: system}, {name: platform, path: layers/db, files: [docker-compose.yaml]}, {name: root, path: .}, {name: business}]\n"))
+	for _, name := range []string{"secrets.enc", "business/secrets/x", "business/secrets/.gitkeep", "layers/db/secrets.enc", "system/secrets.enc"} {
+		files[nodeDir+name] = "x"
+	}
+	node, err := manifests.LoadStack(repository(files), "sandbox", "node3", "system")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, secrets := node.SecretsElsewhere()
+	if diff := cmp.Diff([]string{nodeDir + "layers/db", nodeDir + "business"}, folders); diff != "" {
+		t.Errorf("folders elsewhere (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{nodeDir + "layers/db/secrets.enc", nodeDir + "business/secrets/x"}, secrets); diff != "" {
+		t.Errorf("secrets elsewhere (-want +got):\n%s", diff)
+	}
+}
+
+// TestStackLists gives lists of stacks in config.yml, and the fault that is found in them.
+func TestStackLists(t *testing.T) {
+	stacks := "    stacks: [{name: system}, {name: business}]\n  - {name: node4, context: c, stack: app}\n"
+	for name, test := range map[string]struct{ lines, want string }{
+		"unknown":       {"deployment: {checks: [{name: a, stacks: [sstem], tcp: {address: 'a:1'}}]}\n", `config.yml:7:42: deployment.checks[0].stacks lists "sstem", which is not a stack of these nodes`},
+		"of other node": {"deployment: {checks: [{name: a, nodes: [node3], stacks: [app], tcp: {address: 'a:1'}}]}\n", `lists "app", which is not a stack of these nodes`},
+		"twice":         {"deployment: {checks: [{name: a, stacks: [app, app], tcp: {address: 'a:1'}}]}\n", `deployment.checks[0].stacks lists "app" twice`},
+		"migrations":    {"deployment: {migration_check: {enabled: false, stacks: [x]}}\n", `deployment.migration_check.stacks lists "x", which is not a stack`},
+		"value of another stack's check": {"deployment:\n  checks:\n    - {name: a, stacks: [system], http: {url: 'http://a', json_path: x, save_as: t}}\n" +
+			"    - {name: b, stacks: [system, business], http: {url: 'http://a/{{t}}'}}\n", "{{t}} is not defined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := manifests.LoadConfig(repository(layeredRepository(layered(stacks+test.lines))), "sandbox")
+			wantFault(t, err, test.want)
 		})
 	}
 }

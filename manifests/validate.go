@@ -37,6 +37,7 @@ func validate(config *Config, environment string) faults {
 	v.validateChecks()
 	v.validateApproval()
 	v.validateFreezes()
+	v.listsStacks(migrationKey+".stacks", config.Deployment.MigrationCheck.Stacks, nil)
 	v.validateLogin(migrationKey, config.Deployment.MigrationCheck.SSLMode)
 	v.validateGates()
 	v.validateFeatures()

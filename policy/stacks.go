@@ -1,9 +1,6 @@
 package policy
 
 import (
-	"fmt"
-	"slices"
-
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -38,8 +35,7 @@ func judgeStack(j *judgement) {
 	}
 	var at fault.Place
 	if j.Node != nil {
-		i := slices.IndexFunc(j.Node.Config.Nodes, func(n manifests.NodeConfig) bool { return n.Name == j.Node.Name })
-		at = j.Node.Config.Place(fmt.Sprintf("nodes[%d].stack", i))
+		at = j.Node.StackPlace()
 	}
 	j.refuse("stacks", "", at, allow("change it back", "stacks", j.Stack.Name), "the stack's name is %s", j.Stack.Name)
 }

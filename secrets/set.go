@@ -25,6 +25,7 @@
 package secrets
 
 import (
+	"cmp"
 	"errors"
 	"path"
 	"slices"
@@ -52,10 +53,14 @@ type File struct {
 type Options struct {
 	// AllowPlaintext accepts unencrypted secrets in git.
 	AllowPlaintext bool
+	// Folders are those of the files, if there are several: what a later one has takes
+	// precedence over the same in an earlier one.
+	Folders []string
 }
 
 // Set has the secrets and versions in the files of one node. The zero Set is empty.
 type Set struct {
+	folders  []string // Options.Folders
 	keyed    []string // files of keys; the first takes precedence
 	opaque   []string // those that are encrypted as a whole, and were read without a key
 	values   map[Location]Value
@@ -104,7 +109,7 @@ func build(ring *Keyring, files []File, o Options) (*Set, error) {
 }
 
 func read(ring *Keyring, files []File, o Options) (*Set, []error) {
-	set := &Set{values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
+	set := &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
 	var faults []error
 	for _, file := range files {
 		file.Path = path.Clean(file.Path)
@@ -116,7 +121,9 @@ func read(ring *Keyring, files []File, o Options) (*Set, []error) {
 			set.addUnknown(file)
 		}
 	}
-	slices.SortFunc(set.keyed, func(a, b string) int { return strings.Compare(path.Base(b), path.Base(a)) }) // override first
+	slices.SortStableFunc(set.keyed, func(a, b string) int { // override first, then the later folder
+		return cmp.Or(strings.Compare(path.Base(b), path.Base(a)), slices.Index(o.Folders, path.Dir(b))-slices.Index(o.Folders, path.Dir(a)))
+	})
 	return set, faults
 }
 
@@ -236,8 +243,9 @@ func (s *Set) addKeys(file File, entries []entry, o Options) error {
 
 // Lookup returns the value of a secret. name is its key in the compose file, file the
 // repository path of its `file:`, or "". Lookup uses the first of: the whole file
-// <file>.enc, the whole file <file>, the key name in secrets.override.enc or
-// secrets.enc, the base name of file as a key in these. The Value may be unknown.
+// <file>.enc, the whole file <file>, both in the same place of an earlier folder, the key
+// name in secrets.override.enc or secrets.enc, the base name of file as a key in these.
+// The Value may be unknown.
 func (s *Set) Lookup(name, file string) (Value, bool) {
 	for _, at := range s.places(name, file) {
 		if value, ok := s.values[at]; ok {
@@ -250,13 +258,32 @@ func (s *Set) Lookup(name, file string) (Value, bool) {
 // places lists where Lookup looks for a value.
 func (s *Set) places(name, file string) []Location {
 	var all []Location
-	if file != "" {
-		file = path.Clean(file)
-		all = append(all, Location{File: file + ".enc"}, Location{File: file})
+	for _, whole := range s.wholes(file) {
+		all = append(all, Location{File: whole})
 	}
 	for _, key := range lookupKeys(name, file) {
 		for _, keys := range s.keyed {
 			all = append(all, Location{keys, key})
+		}
+	}
+	return all
+}
+
+// wholes lists the whole files that can have the value of a secret's `file:`: of a file in the
+// last folder also those in the same place of the earlier ones.
+func (s *Set) wholes(file string) []string {
+	if file == "" {
+		return nil
+	}
+	file = path.Clean(file)
+	all := []string{file + ".enc", file}
+	if len(s.folders) < 2 {
+		return all
+	}
+	earlier, last := s.folders[:len(s.folders)-1], s.folders[len(s.folders)-1]
+	if below, inside := strings.CutPrefix(file, last+"/"); inside {
+		for _, folder := range slices.Backward(earlier) {
+			all = append(all, path.Join(folder, below+".enc"), path.Join(folder, below))
 		}
 	}
 	return all
@@ -281,8 +308,8 @@ func (s *Set) Missing(name, file string) *fault.Error {
 	var places []string
 	if file != "" {
 		file = path.Clean(file)
-		places = append(places, file+".enc", file)
 	}
+	places = append(places, s.wholes(file)...)
 	for _, key := range lookupKeys(name, file) {
 		places = append(places, "the key "+key+" in "+baseOverride+" and "+baseSecrets)
 	}

@@ -213,3 +213,45 @@ func TestWipe(t *testing.T) {
 		t.Error("a wiped value is known")
 	}
 }
+
+// TestFolders has the same secret and version in two folders: of files with the same name the
+// one in the later folder counts, and the override file before both.
+func TestFolders(t *testing.T) {
+	const stack = node + "business/"
+	folders := secrets.Options{AllowPlaintext: true, Folders: []string{strings.TrimSuffix(node, "/"), strings.TrimSuffix(stack, "/")}}
+	plain := func(name, text string) secrets.File { return secrets.File{Path: name, Data: []byte(text)} }
+	sources := []struct {
+		file   secrets.File
+		secret string // the value of the secret db
+		whole  string // and that of the one whose file is secrets/whole
+		SV     string
+	}{ // the first takes precedence
+		{plain(stack+"secrets/whole", "of the stack"), "stack override", "of the stack", "4"},
+		{plain(node+"secrets/whole.enc", "of the node"), "stack override", "of the node", "4"},
+		{plain(stack+"secrets.override.enc", "db: stack override\nSV_db: 4\n"), "stack override", "(none)", "4"},
+		{plain(node+"secrets.override.enc", "db: node override\nSV_db: 3\n"), "node override", "(none)", "3"},
+		{plain(stack+"secrets.enc", "db: of the stack\nSV_db: 2\n"), "of the stack", "(none)", "2"},
+		{plain(node+"secrets.enc", "db: of the node\nSV_db: 1\n"), "of the node", "(none)", "1"},
+	}
+	for first, want := range sources {
+		var files []secrets.File
+		for _, source := range sources[first:] {
+			files = append(files, source.file)
+		}
+		set, err := secrets.Seal(files, folders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := value(set, "whole", stack+"secrets/whole")
+		if got := value(set, "db", stack+"secrets/db"); got != want.secret || whole != want.whole || set.Versions()["SV_db"] != want.SV {
+			t.Errorf("from %s on: got %q, %q and version %q", want.file.Path, got, whole, set.Versions()["SV_db"])
+		}
+	}
+	set, err := secrets.Seal(nil, folders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := set.Missing("db", stack+"secrets/db"); !strings.Contains(missing.Error(), stack+"secrets/db, "+node+"secrets/db.enc, "+node+"secrets/db, the key db") {
+		t.Errorf("the places are not listed in: %v", missing)
+	}
+}

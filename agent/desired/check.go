@@ -21,6 +21,7 @@ import (
 type Checked struct {
 	Environment string    `json:"environment"`
 	Node        string    `json:"node"`
+	Stack       string    `json:"stack,omitempty"` // of a node with several
 	Services    int       `json:"services"`
 	Secrets     int       `json:"secrets"`
 	Files       int       `json:"files,omitempty"` // searched for secrets in the clear
@@ -31,6 +32,7 @@ type Checked struct {
 
 	idle    []Problem // entries of config.yml that name no service of this node, or are over
 	partial bool      // its services are not all known
+	claims  compose.Claimant
 }
 
 // Problem is one fault or warning of a check.
@@ -59,57 +61,111 @@ func CheckConfig(fsys fs.FS, environment string) (Checked, []string) {
 	return checked, names
 }
 
-// Check validates one node without an engine and without keys. It finds the problems and
-// warnings of all stages and files: what a stage cannot know because of an earlier
-// problem, it leaves out. rules say where the node's credentials may go; obeys looks at what
-// a node without problems renders to.
-func Check(fsys fs.FS, environment, name string, rules *policy.Policy, obeys ...func(*manifests.Node, *compose.Stack) error) Checked {
-	checked := Checked{Environment: environment, Node: name}
-	node, err := manifests.Inspect(fsys, environment, name)
-	if node == nil {
-		checked.Problems = problems(err)
-		return checked
+// Judged says how a node is judged beside its files.
+type Judged struct {
+	Rules *policy.Policy                              // where the node's credentials may go
+	Obeys func(*manifests.Node, *compose.Stack) error // looks at what a stack without problems renders to; nil for nothing
+}
+
+// Check validates the stacks of one node without an engine and without keys. It finds the
+// problems and warnings of all stages and files: what a stage cannot know because of an earlier
+// problem, it leaves out. There is one result for each stack.
+func Check(fsys fs.FS, environment, name string, by Judged) []Checked {
+	stacks := []string{""}
+	if config, _ := manifests.InspectConfig(fsys, environment); config != nil && config.Layered(name) {
+		stacks = nil
+		for _, one := range config.StacksOf(name) {
+			stacks = append(stacks, one.Name)
+		}
 	}
-	stages := [][]Problem{problems(err), problems(node.Config.Review())}
-	add := func(err error) { stages = append(stages, problems(err)) }
-	known := !slices.ContainsFunc(stages[0], func(p Problem) bool {
+	if len(stacks) == 0 { // its list has faults
+		stacks = []string{""}
+	}
+	looks := make([]*look, len(stacks))
+	for i, stack := range stacks {
+		looks[i] = lookAt(fsys, Checked{Environment: environment, Node: name, Stack: stack}, by.Rules)
+	}
+	settle(looks)
+	var results []Checked
+	for _, one := range looks {
+		results = append(results, one.finish(by).Without(results).withoutWarnings(results))
+	}
+	return results
+}
+
+// look is what a check finds about one stack.
+type look struct {
+	checked   Checked
+	node      *manifests.Node // nil if it cannot be read
+	stack     *compose.Stack
+	stages    [][]Problem
+	loose     []loose
+	mentioned func(variable string) bool // by its files; nil if not all of them are known
+}
+
+func (l *look) add(err error) { l.stages = append(l.stages, problems(err)) }
+
+func lookAt(fsys fs.FS, checked Checked, rules *policy.Policy) *look {
+	l := &look{checked: checked}
+	node, err := manifests.InspectStack(fsys, checked.Environment, checked.Node, checked.Stack)
+	l.node = node
+	l.add(err)
+	if node == nil {
+		return l
+	}
+	l.add(node.Config.Review())
+	known := !slices.ContainsFunc(l.stages[0], func(p Problem) bool {
 		return path.Base(p.Place.File) == overrideFile || slices.Contains(node.VariableFiles, p.Place.File)
 	})
 	wrong := map[fault.Place]bool{}
-	for _, one := range stages[0] {
+	for _, one := range l.stages[0] {
 		wrong[fault.Place{File: one.Place.File, Line: one.Place.Line}] = true
 	}
 	maps.DeleteFunc(node.Variables, func(_ string, v manifests.Variable) bool { // their values are not known
 		return wrong[fault.Place{File: v.Place.File, Line: v.Place.Line}]
 	})
 	files, err := ReadSecretFiles(node)
-	add(err)
-	set, err := secrets.Inspect(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
-	add(err)
+	l.add(err)
+	set, err := secrets.Inspect(files, secretOptions(node))
+	l.add(err)
 	defer set.Wipe()
-	add(checkSecrets(node, set))
-	add(Bounds{Policy: rules}.judge(node, true))
+	l.add(checkSecrets(node, set))
+	l.add(Bounds{Policy: rules}.judge(node, true))
 	node.Stack = cmp.Or(node.Stack, "stack") // without it, each service's name would be a problem
-	stack, err := compose.Inspect(node, set, known)
-	add(err)
+	l.stack, err = compose.Inspect(node, set, known)
+	l.add(err)
 	if err := node.CheckTag(node.Variables["TAG"].Value); err != nil && known {
-		add(err)
+		l.add(err)
 	}
-	checked.Warnings = problems(joined(stack.Warnings))
-	if checked.partial = stack.Mentioned == nil; !checked.partial {
-		add(CheckServices(node, stack))
-		likely, unlikely := unmentioned(node, set, stack)
-		add(joined(likely))
-		checked.Warnings = append(checked.Warnings, problems(joined(unlikely))...)
+	l.checked.Warnings = problems(joined(l.stack.Warnings))
+	if l.checked.partial = l.stack.Mentioned == nil; !l.checked.partial {
+		l.add(CheckServices(node, l.stack))
+		l.loose, l.mentioned = unmentioned(node, set, l.stack)
 	}
-	checked.Problems = merged(stages)
-	for _, judge := range obeys {
-		if len(checked.Problems) == 0 {
-			checked.Problems = problems(judge(node, stack))
+	l.checked.claims = compose.Claimant{Stack: named(node), Claims: l.stack.Claims()}
+	return l
+}
+
+// finish gives the result.
+func (l *look) finish(by Judged) Checked {
+	checked, node, stack := l.checked, l.node, l.stack
+	if node == nil {
+		checked.Problems = merged(l.stages)
+		return checked
+	}
+	for _, one := range l.loose {
+		if one.typo {
+			l.add(one.fault)
+		} else {
+			checked.Warnings = append(checked.Warnings, problem(one.fault))
 		}
 	}
+	checked.Problems = merged(l.stages)
+	if by.Obeys != nil && len(checked.Problems) == 0 {
+		checked.Problems = problems(by.Obeys(node, stack))
+	}
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
-	if len(node.Config.Nodes) > 1 { // else the stack's warnings have them
+	if !node.Alone() { // else the stack's warnings have them
 		for _, warning := range node.Config.Idle(stack.Short()) {
 			checked.idle = append(checked.idle, problem(warning))
 		}
@@ -147,6 +203,17 @@ func joined(all []*fault.Error) error {
 		errs = append(errs, one)
 	}
 	return errors.Join(errs...)
+}
+
+// Name names the result: its environment, with its node and stack if it has them.
+func (c Checked) Name() string {
+	name := c.Environment
+	for _, part := range []string{c.Node, c.Stack} {
+		if part != "" {
+			name += "/" + part
+		}
+	}
+	return name
 }
 
 // Sorted gives the result with its problems and warnings sorted by place.

@@ -65,7 +65,7 @@ secrets:
 		nodeDir + "secrets/plain": file("hunter2"),
 		nodeDir + "secrets.enc":   file(sopstest.YAML(t, key, map[string]string{"db": "x"})),
 	}
-	checked := desired.Check(fsys, "sandbox", "node3", nil).Sorted()
+	checked := desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0].Sorted()
 	expect(t, all(checked),
 		`config.yml:3:22: a required secret is missing: secrets/absent: the secret "absent" has no value`,
 		`config.yml:4:40: "Tech Lead" is neither a role in approval.roles nor a username | add approval.roles`,
@@ -101,7 +101,7 @@ func TestCheckWithoutVariables(t *testing.T) {
 		nodeDir + "project.env":           file("A=1\n"),
 		nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    unknown: x\n"),
 	}
-	checked := desired.Check(fsys, "sandbox", "node3", nil).Sorted()
+	checked := desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0].Sorted()
 	expect(t, all(checked), "docker-compose.yml:4: services.web.unknown is not a key of Compose", "node.env:1:5: ")
 }
 
@@ -124,7 +124,7 @@ func TestCheckUnmentioned(t *testing.T) {
 			nodeDir + "project.env":           file("A=1\n"),
 			nodeDir + "docker-compose.yml":    file("services:\n  web:\n    image: app:$TAG\n    labels: [x=$" + want.mentioned + "]\n"),
 		}
-		expect(t, all(desired.Check(fsys, "sandbox", "node3", nil)), want.finding)
+		expect(t, all(desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0]), want.finding)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestCheckIsLinear(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		checked := desired.Check(fsys, "sandbox", "node3", nil)
+		checked := desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0]
 		runtime.ReadMemStats(&after)
 		if len(checked.Warnings) < 2*names || len(checked.Problems) < names {
 			t.Errorf("%d names: %d warnings, %d problems", names, len(checked.Warnings), len(checked.Problems))

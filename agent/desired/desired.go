@@ -116,7 +116,7 @@ func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
 	if keys != nil {
 		open = keys.Open
 	}
-	set, err := open(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	set, err := open(files, secretOptions(node))
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +125,11 @@ func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
 		return nil, err
 	}
 	return set, nil
+}
+
+// secretOptions say how the SOPS files of a node are read.
+func secretOptions(node *manifests.Node) secrets.Options {
+	return secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets, Folders: node.Folders()}
 }
 
 // Render gives the stack of engine specs. Its secrets are readable until Wipe.
@@ -184,9 +189,13 @@ func (r *readers) last(then func()) {
 // ReadSecretFiles reads the node's SOPS files as git has them. Beside an error it gives
 // those that it could read.
 func ReadSecretFiles(node *manifests.Node) ([]secrets.File, error) {
-	files := make([]secrets.File, 0, len(node.SecretFiles))
+	return readSecretFiles(node, node.SecretFiles)
+}
+
+func readSecretFiles(node *manifests.Node, paths []string) ([]secrets.File, error) {
+	files := make([]secrets.File, 0, len(paths))
 	var faults []error
-	for _, path := range node.SecretFiles {
+	for _, path := range paths {
 		data, err := fs.ReadFile(node.FS, path)
 		if err != nil {
 			faults = append(faults, fault.New(fault.Place{File: path}, "", "read secret file: %w", err))

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"sync"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
@@ -18,13 +19,14 @@ import (
 // key. What cannot be seen without keys counts as there.
 func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 	var faults []error
+	elsewhere := elsewhere(node)
 	for _, name := range node.Config.RequiredSecrets(node.Name) {
-		if missing := lacks(node, set, name); missing != nil {
+		if missing := lacks(node, set, name); missing != nil && !elsewhere(name) {
 			missing.Place.Line = 0 // a fingerprint of the message must not depend on it
 			faults = append(faults, fault.New(requiredPlace(node, name), missing.Hint, "a required secret is missing: %s", missing))
 		}
 	}
-	entries, keys := node.Config.Checks(node.Name)
+	entries, keys := node.Checks()
 	for i, entry := range entries {
 		for _, name := range entry.Secrets() {
 			if missing := lacks(node, set, name); missing != nil {
@@ -39,6 +41,35 @@ func checkSecrets(node *manifests.Node, set *secrets.Set) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// named names what is checked in messages: the node, or the stack of one that has several.
+func named(node *manifests.Node) string {
+	if node.Config.Layered(node.Name) {
+		return "stack " + node.Stack + " of node " + node.Name
+	}
+	return "node " + node.Name
+}
+
+// elsewhere reports whether another stack of the node has a secret: one that the node requires may
+// be there. What is wrong with the SOPS files of those stacks, these say.
+func elsewhere(node *manifests.Node) func(name string) bool {
+	read := sync.OnceValues(func() (*secrets.Set, string) {
+		folders, paths := node.SecretsElsewhere()
+		if len(folders) == 0 {
+			return &secrets.Set{}, ""
+		}
+		files, _ := readSecretFiles(node, paths)
+		options := secretOptions(node)
+		options.Folders = folders
+		set, _ := secrets.Inspect(files, options)
+		return set, folders[len(folders)-1]
+	})
+	return func(name string) bool {
+		set, folder := read()
+		_, found := set.Lookup(name, path.Join(folder, "secrets", name))
+		return found
+	}
 }
 
 // lacks says why the node has no value for a secret, as a whole file or as a key;
@@ -66,13 +97,13 @@ func requiredPlace(node *manifests.Node, name string) fault.Place {
 
 // CheckServices looks for the services that checks run commands in.
 func CheckServices(node *manifests.Node, stack *compose.Stack) error {
-	entries, keys := node.Config.Checks(node.Name)
+	entries, keys := node.Checks()
 	var faults []error
 	for i, entry := range entries {
 		service := entry.Exec.Service
 		if _, there := stack.Services[stack.Name+"_"+service]; service != "" && !there {
 			faults = append(faults, fault.New(node.Config.Place(keys[i]+".exec.service"), "name a service of the compose files",
-				"check %s: node %s has no service %q", entry.Name, node.Name, service))
+				"check %s: %s has no service %q", entry.Name, named(node), service))
 		}
 	}
 	return errors.Join(faults...)

@@ -79,7 +79,7 @@ func TestRequiredSecrets(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", how, diff)
 		}
 	}
-	checked := desired.Check(fsys, "sandbox", "node3", nil)
+	checked := desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0]
 	if len(checked.Problems) != 2 || checked.Problems[0].Place.Line != 11 || !strings.Contains(checked.Problems[0].Hint, "add it with sops") {
 		t.Errorf("check: %+v", checked.Problems)
 	}
@@ -91,7 +91,7 @@ func TestRequiredSecretsUnseen(t *testing.T) {
 	const sealed = "ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]"
 	fsys := requiredRepo(t, sopstest.NewKey(t))
 	fsys[nodeDir+"secrets.override.enc"] = file(`{"data": "` + sealed + `", "sops": {"lastmodified": "2026-01-01T00:00:00Z", "mac": "` + sealed + `", "version": "3.9.0", "age": [{"recipient": "age1", "enc": "x"}]}}`)
-	if checked := desired.Check(fsys, "sandbox", "node3", nil); len(checked.Problems) != 0 {
+	if checked := desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0]; len(checked.Problems) != 0 {
 		t.Errorf("check: %+v", checked.Problems)
 	}
 }

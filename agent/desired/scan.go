@@ -46,6 +46,15 @@ func (c Checked) Without(others []Checked) Checked {
 	return c
 }
 
+// withoutWarnings leaves out the warnings that another result has already: of files that several
+// stacks read.
+func (c Checked) withoutWarnings(others []Checked) Checked {
+	c.Warnings = slices.DeleteFunc(c.Warnings, func(p Problem) bool {
+		return slices.ContainsFunc(others, func(other Checked) bool { return slices.Contains(other.Warnings, p) })
+	})
+	return c
+}
+
 // plaintextAllowed knows the environments whose config.yml admits plaintext.
 func plaintextAllowed(fsys fs.FS) func(string) bool {
 	allowed := map[string]bool{}

@@ -17,10 +17,16 @@ import (
 // maxCompared limits the names that are compared with each other, and their length.
 const maxCompared = 500
 
-// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions.
-// Those that are likely typos are problems. Others are likely left over from a removed
-// service.
-func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (likely, unlikely []*fault.Error) {
+// loose is a variable that a stack sets and does not mention.
+type loose struct {
+	name  string
+	fault *fault.Error
+	typo  bool // likely; otherwise it is likely left over from a removed service
+}
+
+// unmentioned finds the SV_ and TAG_ variables that the node sets and nothing mentions, and gives
+// what its files mention.
+func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (found []loose, mentioned func(string) bool) {
 	places := map[string]fault.Place{}
 	for name, variable := range node.Variables {
 		places[name] = variable.Place
@@ -38,26 +44,53 @@ func unmentioned(node *manifests.Node, set *secrets.Set, stack *compose.Stack) (
 		}
 	}
 	settings := mentions(settings(node))
+	mentioned = func(name string) bool { return stack.Mentioned[name] || settings[name] }
 	for _, name := range slices.Sorted(maps.Keys(places)) {
 		prefix, rest := prefixed(name)
-		if prefix == "" || stack.Mentioned[name] || settings[name] {
+		if prefix == "" || mentioned(name) {
 			continue
 		}
 		near := ""
-		if len(likely)+len(unlikely) < maxCompared {
+		if len(found) < maxCompared {
 			near = fault.Nearest(rest, open[prefix])
 		}
 		if prefix == "SV_" && isTypo(rest, near) {
-			likely = append(likely, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name))
+			found = append(found, loose{name, fault.New(places[name], "did you mean "+prefix+near+"?", "nothing mentions %s", name), true})
 			continue
 		}
 		hint := "remove it"
 		if near != "" {
 			hint = "remove it; or did you mean " + prefix + near + "?"
 		}
-		unlikely = append(unlikely, fault.New(places[name], hint, "nothing mentions %s", name))
+		found = append(found, loose{name, fault.New(places[name], hint, "nothing mentions %s", name), false})
 	}
-	return likely, unlikely
+	return found, mentioned
+}
+
+// settle leaves out what the other stacks of a node know better: a variable of a file that they
+// read too is not loose if one of them mentions it, or may. Of several findings at one place the
+// one about a typo stays, or else the first.
+func settle(looks []*look) {
+	for i, one := range looks {
+		one.loose = slices.DeleteFunc(one.loose, func(l loose) bool {
+			return slices.ContainsFunc(looks, func(other *look) bool {
+				if other == one || other.node == nil || !reads(other.node, l.fault.Place.File) {
+					return false
+				}
+				if other.mentioned == nil || other.mentioned(l.name) {
+					return true
+				}
+				return slices.ContainsFunc(other.loose, func(o loose) bool {
+					return o.fault.Place == l.fault.Place && (o.typo && !l.typo || o.typo == l.typo && slices.Index(looks, other) < i)
+				})
+			})
+		})
+	}
+}
+
+// reads reports whether a stack reads the settings or secrets in a file.
+func reads(node *manifests.Node, file string) bool {
+	return slices.Contains(node.VariableFiles, file) || slices.Contains(node.Folders(), path.Dir(file))
 }
 
 // prefixed splits the name of a version or tag after its prefix. Other names have none.
@@ -84,8 +117,10 @@ func settings(node *manifests.Node) string {
 	environment := path.Join("environments", node.Environment)
 	files := []string{path.Join(environment, "config.yml"), path.Join(environment, "common", "project.env"), "templates/project.env.template"}
 	files = append(files, node.VariableFiles...)
-	for _, name := range slices.Concat([]string{overrideFile, "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
-		files = append(files, path.Join(node.Dir, name))
+	for _, folder := range node.Folders() {
+		for _, name := range slices.Concat([]string{overrideFile, "project.env", "project_" + node.Name + ".env"}, entry.ProjectFiles) {
+			files = append(files, path.Join(folder, name))
+		}
 	}
 	var all strings.Builder
 	for _, file := range files {

@@ -105,7 +105,7 @@ func logins(d *doctor) []checks.Database {
 		return nil
 	}
 	var list []checks.Check
-	entries, _ := d.node.Config.Checks(d.node.Name)
+	entries, _ := d.node.Checks()
 	for _, entry := range entries {
 		if check, err := d.opened.Check(entry); err == nil {
 			list = append(list, check)

@@ -36,7 +36,7 @@ func readyChecks(a *attempt) error {
 	if err := desired.CheckServices(node, a.stack); err != nil {
 		return err
 	}
-	entries, keys := node.Config.Checks(node.Name)
+	entries, keys := node.Checks()
 	digest, err := questionsDigest(node, entries)
 	if err != nil {
 		return err

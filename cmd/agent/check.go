@@ -147,7 +147,9 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	var results []desired.Checked
 	for _, environment := range environments {
 		if within.node != "" {
-			results = append(results, desired.Check(fsys, environment, within.node, a.rulesOf(environment, within.node), a.obeys))
+			one := desired.Check(fsys, environment, within.node, a.judged(environment, within.node))
+			desired.Dispute(fsys, environment, one)
+			results = append(results, one...)
 			continue
 		}
 		config, names := desired.CheckConfig(fsys, environment)
@@ -156,8 +158,11 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		}
 		before := len(results)
 		for _, name := range names {
-			results = append(results, desired.Check(fsys, environment, name, a.rulesOf(environment, name), a.obeys).Without([]desired.Checked{config}))
+			for _, one := range desired.Check(fsys, environment, name, a.judged(environment, name)) {
+				results = append(results, one.Without([]desired.Checked{config}))
+			}
 		}
+		desired.Dispute(fsys, environment, results[before:])
 		desired.WarnIdle(results[before:])
 	}
 	return results, nil
@@ -171,11 +176,11 @@ func (a *app) obeys(node *manifests.Node, stack *compose.Stack) error {
 	return policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: node, Engine: a.settings.Engine}))
 }
 
-// rulesOf gives the policy for a node, if it is known: settings that name another node have
+// judged gives the policy for a node, if it is known: settings that name another node have
 // that node's.
-func (a *app) rulesOf(environment, node string) *policy.Policy {
+func (a *app) judged(environment, node string) desired.Judged {
 	if a.settings.Node != "" && (node != a.settings.Node || environment != a.settings.Environment) {
-		return nil
+		return desired.Judged{Obeys: a.obeys}
 	}
-	return a.settings.Policy
+	return desired.Judged{Rules: a.settings.Policy, Obeys: a.obeys}
 }

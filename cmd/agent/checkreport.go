@@ -102,7 +102,7 @@ func printJUnit(w io.Writer, results []desired.Checked) error {
 		Suites  []testSuite `xml:"testsuite"`
 	}{}
 	for _, result := range results {
-		name := printable(result.Environment + strings.TrimSuffix("/"+result.Node, "/"))
+		name := printable(result.Name())
 		if result.Files > 0 {
 			name = strings.TrimSuffix("no plaintext secrets: "+name, ": ")
 		}

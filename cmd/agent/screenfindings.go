@@ -39,16 +39,19 @@ type checkedNodes struct {
 
 // checkScreen shows what is wrong with nodes.
 func checkScreen(s *page, checked checkedNodes) {
-	bad, nodes := 0, 0
+	bad, results := 0, 0
+	nodes, several := map[string]bool{}, false
 	for _, one := range checked.nodes {
 		clean := len(one.Problems) == 0
 		if !clean {
 			bad++
 		}
 		if one.Node != "" || clean {
-			nodes++
+			results++
 		}
-		s.line(fmt.Sprintf("%-24s", one.Environment+after("/", one.Node)), " ", s.checked(one))
+		nodes[one.Environment+"/"+one.Node] = true
+		several = several || one.Stack != ""
+		s.line(fmt.Sprintf("%-24s", one.Name()), " ", s.checked(one))
 		if one.Node != "" && clean && one.Elsewhere == 0 {
 			s.put("  ", counted(one.Services, "service", "services"), ", ", counted(one.Secrets, "secret", "secrets"))
 		}
@@ -60,7 +63,11 @@ func checkScreen(s *page, checked checkedNodes) {
 		s.put("  ", counted(scan.Files, "file", "files"))
 	}
 	s.problems(scan)
-	s.line(counted(nodes, "node", "nodes"), " checked, ", bad, " with problems")
+	what := counted(results, "node", "nodes")
+	if several {
+		what = counted(results, "stack", "stacks") + " of " + counted(len(nodes), "node", "nodes")
+	}
+	s.line(what, " checked, ", bad, " with problems")
 }
 
 // checked gives the verdict of a check.
