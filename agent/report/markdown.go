@@ -63,6 +63,10 @@ func escape(text any) string {
 	return opening.ReplaceAllString(line, `$2\$1$3`)
 }
 
+// Escape makes one line of a text for Markdown of others, a cell of a table included: nothing in
+// it is live.
+func Escape(text any) string { return cell(text) }
+
 // cell is escape for a cell of a table. A code span in it cannot escape a border.
 func cell(text any) string {
 	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {
