@@ -29,7 +29,7 @@ type Resource struct {
 }
 
 // compare notes what a node lacks after the promotion, and what differs between the two sides.
-func (p *Plan) compare(from, before, after *side) {
+func (p *PromotionPlan) compare(from, before, after *side) {
 	has := map[string]bool{}
 	for _, secret := range from.stack.Secrets {
 		has[secret.Key] = secret.Missing == nil

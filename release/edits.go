@@ -82,26 +82,26 @@ func (e *edits) over(fsys fs.FS) fs.FS {
 	for name, content := range e.after {
 		changed[name] = &fstest.MapFile{Data: []byte(content), Mode: 0o644}
 	}
-	return overlay{fsys, changed}
+	return edited{fsys, changed}
 }
 
-// overlay is a file system with some files replaced or added.
-type overlay struct {
+// edited is a file system with some files replaced or added.
+type edited struct {
 	fs.FS
 	files fstest.MapFS
 }
 
 // Open opens a file. A folder lists what is added to it by ReadDir.
-func (o overlay) Open(name string) (fs.File, error) { return o.of(name).Open(name) }
+func (o edited) Open(name string) (fs.File, error) { return o.of(name).Open(name) }
 
 // Lstat describes a file without following a link.
-func (o overlay) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(o.of(name), name) }
+func (o edited) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(o.of(name), name) }
 
 // ReadLink gives the target of a link.
-func (o overlay) ReadLink(name string) (string, error) { return fs.ReadLink(o.FS, name) }
+func (o edited) ReadLink(name string) (string, error) { return fs.ReadLink(o.FS, name) }
 
 // of gives the file system that has a file or folder.
-func (o overlay) of(name string) fs.FS {
+func (o edited) of(name string) fs.FS {
 	if _, changed := o.files[name]; changed {
 		return o.files
 	}
@@ -112,7 +112,7 @@ func (o overlay) of(name string) fs.FS {
 }
 
 // ReadDir lists a folder with the files and folders that are added to it.
-func (o overlay) ReadDir(name string) ([]fs.DirEntry, error) {
+func (o edited) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(o.FS, name)
 	added, addedErr := o.files.ReadDir(name)
 	if err != nil && addedErr != nil {

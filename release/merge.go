@@ -20,11 +20,11 @@ type hunk struct {
 	lines      []string
 }
 
-// merge applies to ours what changed between base and theirs, line by line. Where both sides
+// mergeLines applies to ours what changed between base and theirs, line by line. Where both sides
 // changed the same lines in different ways, or one added lines next to what the other changed,
 // it keeps ours and gives a conflict.
-func merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
-	old := lines(base)
+func mergeLines(base, ours, theirs string) (merged string, conflicts []Conflict) {
+	old := linesOf(base)
 	mine, others := hunks(base, ours), hunks(base, theirs)
 	var out []string
 	at := 0
@@ -82,7 +82,7 @@ func replaced(base []string, side []hunk, start, end int) (out []string) {
 func hunks(base, other string) (all []hunk) {
 	at, open := 0, false
 	for _, piece := range diff.Do(base, other) {
-		text := lines(piece.Text)
+		text := linesOf(piece.Text)
 		if piece.Type == equal {
 			at, open = at+len(text), false
 			continue
@@ -107,8 +107,8 @@ const (
 	equal   = 0
 )
 
-// lines splits a text behind each line break.
-func lines(text string) []string {
+// linesOf splits a text behind each line break.
+func linesOf(text string) []string {
 	all := strings.SplitAfter(text, "\n")
 	if all[len(all)-1] == "" {
 		all = all[:len(all)-1]

@@ -24,7 +24,7 @@ func TestMerge(t *testing.T) {
 		"theirs removes":          {"a b c", "x b c", "a b", "x b"},
 		"of nothing":              {"", "", "a", "a"},
 	} {
-		merged, conflicts := merge(text(test.base), text(test.ours), text(test.theirs))
+		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
 		if merged != text(test.want) || len(conflicts) > 0 {
 			t.Errorf("%s: got %q, %v, want %q", name, merged, conflicts, test.want)
 		}
@@ -42,7 +42,7 @@ func TestMergeConflicts(t *testing.T) {
 		"removed, changed":   {"a b c", "a c", "a y c", 2},
 		"longer on one side": {"a b c d", "a x y d", "a b z d", 2},
 	} {
-		merged, conflicts := merge(text(test.base), text(test.ours), text(test.theirs))
+		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
 		if merged != text(test.ours) || len(conflicts) != 1 || conflicts[0].Line != test.line {
 			t.Errorf("%s: got %q, %v", name, merged, conflicts)
 		}
@@ -52,10 +52,10 @@ func TestMergeConflicts(t *testing.T) {
 // A text without a line break at its end keeps none.
 func TestMergeWithoutALastLineBreak(t *testing.T) {
 	t.Parallel()
-	if merged, conflicts := merge("a\nb", "x\nb", "a\nb"); merged != "x\nb" || len(conflicts) > 0 {
+	if merged, conflicts := mergeLines("a\nb", "x\nb", "a\nb"); merged != "x\nb" || len(conflicts) > 0 {
 		t.Errorf("got %q, %v", merged, conflicts)
 	}
-	if merged, conflicts := merge("a\nb", "a\nb", "a\nb\nc"); merged != "a\nb\nc" || len(conflicts) > 0 {
+	if merged, conflicts := mergeLines("a\nb", "a\nb", "a\nb\nc"); merged != "a\nb\nc" || len(conflicts) > 0 {
 		t.Errorf("got %q, %v", merged, conflicts)
 	}
 }
@@ -66,15 +66,15 @@ func FuzzMerge(f *testing.F) {
 		if len(base)+len(ours)+len(theirs) > 1<<12 {
 			return
 		}
-		if got, conflicts := merge(base, ours, base); got != ours || len(conflicts) > 0 {
+		if got, conflicts := mergeLines(base, ours, base); got != ours || len(conflicts) > 0 {
 			t.Errorf("without their changes: %q, %v", got, conflicts)
 		}
-		if got, conflicts := merge(base, base, theirs); got != theirs || len(conflicts) > 0 {
+		if got, conflicts := mergeLines(base, base, theirs); got != theirs || len(conflicts) > 0 {
 			t.Errorf("without our changes: %q, %v", got, conflicts)
 		}
-		if got, conflicts := merge(base, ours, ours); got != ours || len(conflicts) > 0 {
+		if got, conflicts := mergeLines(base, ours, ours); got != ours || len(conflicts) > 0 {
 			t.Errorf("the same changes: %q, %v", got, conflicts)
 		}
-		merge(base, ours, theirs)
+		mergeLines(base, ours, theirs)
 	})
 }

@@ -17,7 +17,7 @@ const mostCommits = 5000
 // past gives the files as they were when a node of From got a release: at the first commit of the
 // branch that has it; nil where that is not in the history. The node can still have it: then
 // From has changed other files since.
-func (p *planner) past(ctx context.Context, from *side, release string) (*side, error) {
+func (p *promoter) past(ctx context.Context, from *side, release string) (*side, error) {
 	if release == "" {
 		return nil, nil
 	}

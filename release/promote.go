@@ -30,8 +30,8 @@ type Answer struct {
 	Name, Value string
 }
 
-// Plan is what a promotion changes, and what people should know of it.
-type Plan struct {
+// PromotionPlan is what a promotion changes, and what people should know of it.
+type PromotionPlan struct {
 	From    string `json:"from"`
 	To      string `json:"to"`
 	Commit  string `json:"commit"` // whose files it moves
@@ -94,23 +94,24 @@ func (p Promotion) CheckOrder() error {
 	return fault.New(fault.Place{}, "the promotions are: "+strings.Join(all, "; "), "a release does not move from %s to %s", p.From, p.To)
 }
 
-// planner makes one plan.
-type planner struct {
+// promoter makes one plan.
+type promoter struct {
 	Promotion
 	tree  *worktree.Worktree
+	from  *manifests.Config // of From
 	at    snapshot
 	edits *edits
-	plan  *Plan
+	plan  *PromotionPlan
 }
 
 // Plan compares the two environments as a commit has them, given by its full hash. It writes
 // nothing.
-func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit string) (*Plan, error) {
+func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit string) (*PromotionPlan, error) {
 	if err := p.CheckOrder(); err != nil {
 		return nil, err
 	}
-	made := &planner{Promotion: p, tree: tree, at: snapshotOf(tree, commit)}
-	made.plan = &Plan{From: p.From, To: p.To, Commit: made.at.commit}
+	made := &promoter{Promotion: p, tree: tree, at: snapshotOf(tree, commit)}
+	made.plan = &PromotionPlan{From: p.From, To: p.To, Commit: made.at.commit}
 	fsys, _, err := made.at.open()
 	if err != nil {
 		return nil, err
@@ -126,21 +127,53 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 	if made.plan.Nodes, err = pairs(from, made.plan.config); err != nil {
 		return nil, err
 	}
+	made.from = from
 	for _, pair := range made.plan.Nodes {
-		if err := made.node(ctx, pair); err != nil {
+		stacks, err := made.stacks(pair)
+		if err != nil {
 			return nil, err
+		}
+		for _, stack := range stacks {
+			if err := made.node(ctx, pair, stack); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return made.plan, made.finish(fsys)
 }
 
-// node moves what one node gets.
-func (p *planner) node(ctx context.Context, pair Pair) error {
-	from, err := p.at.openSide(p.From, pair.From, true)
+// stacks lists the stacks of a node that move, and notes those that do not: only one of the two
+// nodes lists them.
+func (p *promoter) stacks(pair Pair) ([]string, error) {
+	layered := p.from.Layered(pair.From)
+	if layered != p.plan.config.Layered(pair.To) {
+		return nil, fault.New(p.plan.config.Place("nodes"), "list stacks for both or for none", "only one of %s of %s and %s of %s lists stacks", pair.From, p.From, pair.To, p.To)
+	}
+	if !layered {
+		return []string{""}, nil
+	}
+	theirs := p.from.StacksOf(pair.From)
+	var names []string
+	for _, stack := range p.plan.config.StacksOf(pair.To) {
+		if slices.ContainsFunc(theirs, func(one manifests.StackConfig) bool { return one.Name == stack.Name }) {
+			names = append(names, stack.Name)
+		}
+	}
+	for _, stack := range theirs {
+		if !slices.Contains(names, stack.Name) {
+			p.plan.LeftOut = append(p.plan.LeftOut, "the stack "+stack.Name+" of "+pair.From)
+		}
+	}
+	return names, nil
+}
+
+// node moves what one stack of a node gets.
+func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
+	from, err := p.at.openSide(stackOf{p.From, pair.From, stack}, true)
 	if err != nil {
 		return err
 	}
-	to, err := p.at.openSide(p.To, pair.To, false)
+	to, err := p.at.openSide(stackOf{p.To, pair.To, stack}, false)
 	if err != nil {
 		return err
 	}
@@ -162,7 +195,7 @@ func (p *planner) node(ctx context.Context, pair Pair) error {
 }
 
 // finish makes the list of files, and looks at what they give.
-func (p *planner) finish(fsys fs.FS) error {
+func (p *promoter) finish(fsys fs.FS) error {
 	files, err := p.edits.files()
 	if err != nil {
 		return err
@@ -173,38 +206,64 @@ func (p *planner) finish(fsys fs.FS) error {
 	}
 	slices.SortFunc(p.plan.Lacking, func(a, b Lacking) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Name, b.Name)) })
 	p.plan.Lacking = slices.Compact(p.plan.Lacking)
-	slices.Sort(p.plan.LeftOut)
-	p.plan.LeftOut = slices.Compact(p.plan.LeftOut)
 	after := p.edits.over(fsys)
 	for _, pair := range p.plan.Nodes {
-		from, err := p.at.openSide(p.From, pair.From, true)
-		if err != nil {
+		if err := p.look(after, pair); err != nil {
 			return err
-		}
-		before, err := p.at.openSide(p.To, pair.To, false)
-		if err != nil {
-			return err
-		}
-		then, err := inspect(after, p.To, pair.To, nil)
-		if then == nil {
-			return err
-		}
-		p.plan.compare(from, before, then)
-		for _, problem := range desired.Check(after, p.To, pair.To, nil).Sorted().Problems {
-			text := problem.Message
-			if place := problem.Place.String(); place != "" {
-				text = place + ": " + text
-			}
-			p.plan.Problems = append(p.plan.Problems, text)
 		}
 	}
+	slices.Sort(p.plan.LeftOut)
+	p.plan.LeftOut = slices.Compact(p.plan.LeftOut)
+	p.plan.Dropped = compact(p.plan.Dropped)
+	p.plan.Flags, p.plan.Secrets = compact(p.plan.Flags), compact(p.plan.Secrets)
 	slices.Sort(p.plan.Problems)
 	p.plan.Problems = slices.Compact(p.plan.Problems)
 	return p.unused()
 }
 
+// look finds out what a node has after the promotion.
+func (p *promoter) look(after fs.FS, pair Pair) error {
+	stacks, err := p.stacks(pair)
+	if err != nil {
+		return err
+	}
+	for _, stack := range stacks {
+		from, err := p.at.openSide(stackOf{p.From, pair.From, stack}, true)
+		if err != nil {
+			return err
+		}
+		before, err := p.at.openSide(stackOf{p.To, pair.To, stack}, false)
+		if err != nil {
+			return err
+		}
+		then, err := inspectSide(after, stackOf{p.To, pair.To, stack}, nil)
+		if then == nil {
+			return err
+		}
+		p.plan.compare(from, before, then)
+	}
+	for _, problem := range desired.Check(after, p.To, pair.To, nil).Sorted().Problems {
+		text := problem.Message
+		if place := problem.Place.String(); place != "" {
+			text = place + ": " + text
+		}
+		p.plan.Problems = append(p.plan.Problems, text)
+	}
+	return nil
+}
+
+// compact removes what is listed again, as stacks of a node share files.
+func compact[T comparable](all []T) []T {
+	seen := map[T]bool{}
+	return slices.DeleteFunc(all, func(one T) bool {
+		again := seen[one]
+		seen[one] = true
+		return again
+	})
+}
+
 // unused refuses answers to what is not asked.
-func (p *planner) unused() error {
+func (p *promoter) unused() error {
 	for _, answer := range p.Answers {
 		if !p.edits.answered[answer] {
 			return fault.New(fault.Place{}, "leave it out: --set answers settings that "+p.From+" has and "+p.To+" lacks", "%s does not lack the setting %s", cmp.Or(answer.Node, p.To), answer.Name)

@@ -38,7 +38,7 @@ func (s *side) released() map[string]string {
 
 // variables moves the release, its version, task and migration. A service's own release that
 // From does not have ends.
-func (p *planner) variables(from, to *side) error {
+func (p *promoter) variables(from, to *side) error {
 	fresh, present := from.released(), to.released()
 	for _, name := range sorted(fresh) {
 		target := name
@@ -87,7 +87,7 @@ func (s *side) setBy(name string) string {
 
 // composeFiles moves the compose files, and what they name. The lines that the node alone has
 // stay: the changes are those that From had since it had To's release.
-func (p *planner) composeFiles(ctx context.Context, from, to *side) error {
+func (p *promoter) composeFiles(ctx context.Context, from, to *side) error {
 	base, err := p.past(ctx, from, to.node.Variables[tagVariable].Value)
 	if err != nil {
 		return err
@@ -109,13 +109,13 @@ func (p *planner) composeFiles(ctx context.Context, from, to *side) error {
 
 // takes reports whether the node gets a compose file, or a file that one names. A further compose
 // file that it lacks may be one that only From needs, such as a test shop.
-func (p *planner) takes(from, to *side, file string) bool {
+func (p *promoter) takes(from, to *side, file string) bool {
 	further := slices.Contains(from.files.compose, file) && path.Base(file) != "docker-compose.yml"
 	return !further || to.has(to.mine(from, file)) || slices.Contains(p.Files, path.Base(file))
 }
 
 // composeFile moves one file.
-func (p *planner) composeFile(base *side, of [2]*side, file, target string) error {
+func (p *promoter) composeFile(base *side, of [2]*side, file, target string) error {
 	from, to := of[0], of[1]
 	before, after := to.content(target), from.content(file)
 	switch {
@@ -126,7 +126,7 @@ func (p *planner) composeFile(base *side, of [2]*side, file, target string) erro
 		return fault.New(fault.Place{File: target}, fmt.Sprintf("--replace %s takes the file of %s; or move the changes by hand, and promote again", path.Base(target), from.node.Environment),
 			"the file differs from %s, and the history has no release that both had", file)
 	default:
-		merged, conflicts := merge(base.content(file), before, after)
+		merged, conflicts := mergeLines(base.content(file), before, after)
 		if len(conflicts) > 0 {
 			first := conflicts[0]
 			return fault.New(fault.Place{File: target, Line: first.Line},
@@ -140,7 +140,7 @@ func (p *planner) composeFile(base *side, of [2]*side, file, target string) erro
 }
 
 // settings finds what the node lacks, and sets what has an answer.
-func (p *planner) settings(from, to *side) error {
+func (p *promoter) settings(from, to *side) error {
 	have := settingsOf(to)
 	given := func(name string) bool {
 		v, set := to.node.Variables[name]
@@ -190,7 +190,7 @@ func settingsOf(s *side) map[string]bool {
 }
 
 // answer sets a setting that is lacking, or adds it to the list.
-func (p *planner) answer(lacks Lacking) error {
+func (p *promoter) answer(lacks Lacking) error {
 	fits := func(a Answer) bool { return a.Name == lacks.Name && (a.Node == "" || a.Node == lacks.Node) }
 	at := slices.IndexFunc(p.Answers, func(a Answer) bool { return fits(a) && a.Node != "" })
 	if at < 0 {
@@ -224,7 +224,7 @@ func (p *planner) answer(lacks Lacking) error {
 
 // setLine sets a setting of an env file: in the last line that has it, or in a new one.
 func setLine(content, name, value string) string {
-	all := lines(content)
+	all := linesOf(content)
 	for i, line := range slices.Backward(all) {
 		if before, _, assigned := strings.Cut(line, "="); assigned && strings.TrimSpace(before) == name {
 			ending := strings.TrimPrefix(line, strings.TrimRight(line, "\r\n"))
@@ -240,7 +240,7 @@ func setLine(content, name, value string) string {
 
 // commentOut makes comments of the lines that set a variable.
 func commentOut(content, name string) string {
-	all := lines(content)
+	all := linesOf(content)
 	for i, line := range all {
 		before, _, assigned := strings.Cut(strings.TrimSpace(line), "=")
 		if assigned && cmp.Or(strings.TrimSpace(strings.TrimPrefix(before, "export ")), before) == name {

@@ -107,7 +107,7 @@ func newPromotions(t *testing.T, change func(files map[string]string)) *promotio
 	return p
 }
 
-func (p *promotions) plan(of release.Promotion) (*release.Plan, error) {
+func (p *promotions) plan(of release.Promotion) (*release.PromotionPlan, error) {
 	p.t.Helper()
 	if of.From == "" {
 		of.From, of.To = "sandbox", "testing"
@@ -119,7 +119,7 @@ func (p *promotions) plan(of release.Promotion) (*release.Plan, error) {
 	return of.Plan(p.t.Context(), tree, p.Head())
 }
 
-func (p *promotions) must(of release.Promotion) *release.Plan {
+func (p *promotions) must(of release.Promotion) *release.PromotionPlan {
 	p.t.Helper()
 	plan, err := p.plan(of)
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *promotions) must(of release.Promotion) *release.Plan {
 }
 
 // after gives the files that a plan changes, without the folder of the environment.
-func after(plan *release.Plan) map[string]string {
+func after(plan *release.PromotionPlan) map[string]string {
 	all := map[string]string{}
 	for _, file := range plan.Files {
 		all[strings.TrimPrefix(file.Path, "environments/"+plan.To+"/")] = string(file.After)

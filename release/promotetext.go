@@ -16,16 +16,18 @@ const (
 )
 
 // Branch gives the branch of the promotion. The same files have the same one.
-func (p *Plan) Branch() string { return promotionBranches(p.From, p.To) + record.Short(p.Commit) }
+func (p *PromotionPlan) Branch() string {
+	return promotionBranches(p.From, p.To) + record.Short(p.Commit)
+}
 
 // promotionBranches begins the names of the branches between two environments.
 func promotionBranches(from, to string) string { return "promote/" + from + "-to-" + to + "-" }
 
 // Title is that of the merge request.
-func (p *Plan) Title() string { return "Promote configuration: " + p.From + " → " + p.To }
+func (p *PromotionPlan) Title() string { return "Promote configuration: " + p.From + " → " + p.To }
 
 // Message is the message of the commit.
-func (p *Plan) Message(reason string) string {
+func (p *PromotionPlan) Message(reason string) string {
 	text := fmt.Sprintf("config: promote %s → %s\n\nPromoted release %s from %s to %s\n\n", p.From, p.To, p.Release, p.From, p.To)
 	for _, pair := range p.Nodes {
 		text += fmt.Sprintf("- %s gets the release of %s\n", pair.To, pair.From)
@@ -37,7 +39,7 @@ func (p *Plan) Message(reason string) string {
 }
 
 // Text describes the promotion in its merge request.
-func (p *Plan) Text(proofs []Proof, reason string) string {
+func (p *PromotionPlan) Text(proofs []Proof, reason string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("Automated configuration promotion from %s to %s, of commit %s.\n", p.From, p.To, p.Commit)
@@ -77,7 +79,7 @@ func (p *Plan) Text(proofs []Proof, reason string) string {
 }
 
 // reviewed lists what a reviewer looks at.
-func (p *Plan) reviewed(line func(format string, args ...any)) {
+func (p *PromotionPlan) reviewed(line func(format string, args ...any)) {
 	line("- Check resource allocations%s", none(len(p.Resources)))
 	if len(p.Resources) > 0 {
 		line("\n| node | service | | %s | %s now | %s then |\n| --- | --- | --- | --- | --- | --- |", p.From, p.To, p.To)

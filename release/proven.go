@@ -28,7 +28,7 @@ type fleetReader interface {
 
 // Prove compares what each node of From has last succeeded with, by its commit status in GitLab,
 // with the files that the promotion moves. A node that succeeded with other files is no proof.
-func (p *Plan) Prove(ctx context.Context, tree *worktree.Worktree, from fleetReader) ([]Proof, error) {
+func (p *PromotionPlan) Prove(ctx context.Context, tree *worktree.Worktree, from fleetReader) ([]Proof, error) {
 	members, err := from.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -70,18 +70,44 @@ func (s snapshot) proves(tree *worktree.Worktree, environment string, member fle
 	if _, err := tree.Repo.CommitObject(plumbing.NewHash(member.Commit)); err != nil {
 		return fmt.Sprintf("it succeeded with commit %s, which this clone does not have: git fetch", record.Short(member.Commit)), nil
 	}
-	own, err := s.openSide(environment, member.Name, true)
+	same, err := s.same(environment, member)
 	if err != nil {
 		return "", err
 	}
-	there, err := gitsync.Read(s.store, gitsync.Revision{Commit: member.Commit})
-	if err != nil {
-		return "", err
-	}
-	if !there.Same(own.read) {
+	if !same {
 		return fmt.Sprintf("it succeeded with commit %s, in which its files differ from those of %s", record.Short(member.Commit), record.Short(s.commit)), nil
 	}
 	return "", nil
+}
+
+// same reports whether a node reads the same in the commit of a member.
+func (s snapshot) same(environment string, member fleet.Member) (bool, error) {
+	there, err := gitsync.Read(s.store, gitsync.Revision{Commit: member.Commit})
+	if err != nil {
+		return false, err
+	}
+	top, _, err := s.open()
+	if err != nil {
+		return false, err
+	}
+	config, err := manifests.LoadConfig(top, environment)
+	if err != nil {
+		return false, err
+	}
+	stacks := []string{""}
+	if config.Layered(member.Name) {
+		stacks = nil
+		for _, stack := range config.StacksOf(member.Name) {
+			stacks = append(stacks, stack.Name)
+		}
+	}
+	for _, stack := range stacks {
+		own, err := s.openSide(stackOf{environment, member.Name, stack}, true)
+		if err != nil || !there.Same(own.read) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // Unproven gives an error where a node is no proof.

@@ -57,8 +57,11 @@ type fileList struct {
 	variables []string // as Node.VariableFiles
 }
 
-// openSide reads a node of a commit. What is wrong with its files is an error only if strict.
-func (s snapshot) openSide(environment, name string, strict bool) (*side, error) {
+// stackOf names a stack of a node; "" for the only one of a node that lists none.
+type stackOf struct{ environment, node, stack string }
+
+// openSide reads a stack of a node of a commit. What is wrong with its files is an error only if strict.
+func (s snapshot) openSide(of stackOf, strict bool) (*side, error) {
 	top, checkout, err := s.open()
 	if err != nil {
 		return nil, err
@@ -71,18 +74,18 @@ func (s snapshot) openSide(environment, name string, strict bool) (*side, error)
 		}
 		return names
 	}
-	opened, err := inspect(top, environment, name, read)
+	opened, err := inspectSide(top, of, read)
 	if opened == nil || strict && err != nil {
-		return nil, fmt.Errorf("read node %s of %s: %w", name, environment, err)
+		return nil, fmt.Errorf("read node %s of %s: %w", of.node, of.environment, err)
 	}
 	opened.read = checkout.Inputs()
 	return opened, nil
 }
 
-// inspect reads a node, and gives it beside what is wrong with its files. read lists the files
+// inspectSide reads a stack of a node, and gives it beside what is wrong with its files. read lists the files
 // that were read; nil: they are not known.
-func inspect(fsys fs.FS, environment, name string, read func() []string) (*side, error) {
-	node, err := manifests.Inspect(fsys, environment, name)
+func inspectSide(fsys fs.FS, of stackOf, read func() []string) (*side, error) {
+	node, err := manifests.InspectStack(fsys, of.environment, of.node, of.stack)
 	if node == nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func inspect(fsys fs.FS, environment, name string, read func() []string) (*side,
 	defer set.Wipe()
 	stack, invalid := compose.Inspect(node, set, true)
 	opened := &side{node: node, stack: stack, fsys: fsys}
-	opened.entry, _ = node.Config.Node(name)
+	opened.entry, _ = node.Config.Node(of.node)
 	opened.list(read)
 	return opened, errors.Join(err, unread, wrong, invalid)
 }
@@ -106,7 +109,10 @@ func (s *side) list(read func() []string) {
 		own = []string{"project.env", "project_" + node.Name + ".env"}
 	}
 	for _, name := range own {
-		s.files.settings = append(s.files.settings, path.Join(node.Dir, name))
+		s.files.settings = append(s.files.settings, path.Join(node.Home, name))
+	}
+	if node.Dir != node.Home {
+		s.files.settings = append(s.files.settings, path.Join(node.Dir, "project.env"), path.Join(node.Dir, "project_"+node.Name+".env"))
 	}
 	if read == nil {
 		return
@@ -144,6 +150,9 @@ func (s *side) mine(other *side, name string) string {
 	if within, ok := strings.CutPrefix(name, other.node.Dir+"/"); ok {
 		return path.Join(s.node.Dir, within)
 	}
+	if within, ok := strings.CutPrefix(name, other.node.Home+"/"); ok {
+		return path.Join(s.node.Home, within)
+	}
 	if within, ok := strings.CutPrefix(name, path.Join("environments", other.node.Environment)+"/"); ok {
 		return path.Join("environments", s.node.Environment, within)
 	}
@@ -159,7 +168,7 @@ func (s *side) merged() map[string]string {
 // settingsIn gives the settings of an env file, by name. The last one of a name counts.
 func settingsIn(content string) map[string]string {
 	all := map[string]string{}
-	for _, line := range lines(content) {
+	for _, line := range linesOf(content) {
 		line = strings.TrimSpace(line)
 		name, value, assigned := strings.Cut(line, "=")
 		if assigned && name != "" && !strings.HasPrefix(line, "#") {

@@ -22,7 +22,7 @@ func unified(path, before, after string) string {
 		case equal:
 			sign = " "
 		}
-		for _, text := range lines(piece.Text) {
+		for _, text := range linesOf(piece.Text) {
 			all = append(all, line{sign, strings.TrimSuffix(text, "\n")})
 		}
 	}
