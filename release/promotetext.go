@@ -7,12 +7,15 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 )
 
 // The last lines of a promotion's commit, by which a later run finds it.
 const (
 	trailerPromoted = "Promoted" // "<from> <to> <release>"
 	trailerBranch   = "Promotion-Branch"
+	trailerOf       = "Refs"
+	trailerUnproven = "Unproven" // why it was moved all the same
 )
 
 // Branch gives the branch of the promotion. The same files have the same one.
@@ -22,6 +25,13 @@ func (p *PromotionPlan) Branch() string {
 
 // promotionBranches begins the names of the branches between two environments.
 func promotionBranches(from, to string) string { return "promote/" + from + "-to-" + to + "-" }
+
+// Taken gives what the commit of an earlier run was made of: the commit whose files it moves,
+// and why they are moved though the release is not proven.
+func Taken(commit *proposal.Commit) (of, reason string) {
+	trailers := commit.Trailers()
+	return trailers[trailerOf], trailers[trailerUnproven]
+}
 
 // Title is that of the merge request.
 func (p *PromotionPlan) Title() string { return "Promote configuration: " + p.From + " → " + p.To }
@@ -33,9 +43,9 @@ func (p *PromotionPlan) Message(reason string) string {
 		text += fmt.Sprintf("- %s gets the release of %s\n", pair.To, pair.From)
 	}
 	if reason != "" {
-		text += "\nNot proven in " + p.From + ": " + reason + "\n"
+		reason = trailerUnproven + ": " + reason + "\n"
 	}
-	return text + fmt.Sprintf("\nRefs: %s\n%s: %s %s %s\n%s: %s\n", p.Commit, trailerPromoted, p.From, p.To, p.Release, trailerBranch, p.Branch())
+	return text + fmt.Sprintf("\n%s: %s\n%s%s: %s %s %s\n%s: %s\n", trailerOf, p.Commit, reason, trailerPromoted, p.From, p.To, p.Release, trailerBranch, p.Branch())
 }
 
 // Text describes the promotion in its merge request.
