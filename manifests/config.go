@@ -23,20 +23,21 @@ import (
 
 // Config is an environment's config.yml, with defaults filled in.
 type Config struct {
-	Environment           Environment   `yaml:"environment" required:"true" doc:"The environment's name and type."`
-	Base                  Base          `yaml:"base" doc:"Settings that all nodes of the environment share."`
-	Nodes                 []NodeConfig  `yaml:"nodes" required:"true" doc:"The nodes of the environment. Each is a Swarm manager with its own stack, or with several."`
-	Database              Database      `yaml:"database" doc:"The database that the application uses."`
-	Deployment            Deployment    `yaml:"deployment" doc:"How a release is rolled out."`
-	Approval              Approval      `yaml:"approval" doc:"Who must approve a rollout."`
-	Freeze                []Freeze      `yaml:"freeze" doc:"Times in which rollouts do not start."`
-	Notifications         Notifications `yaml:"notifications" doc:"Who is notified of rollouts, and of which events."`
-	Interpolation         Interpolation `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"How an unset variable without a default is treated: as an error (strict), or as a warning and an empty string as in docker stack deploy (lenient)."`
-	Images                Images        `yaml:"images" doc:"How image tags are resolved."`
-	Secrets               Secrets       `yaml:"secrets" doc:"Rules for secrets: which must exist, when they must be rotated, how long old versions are kept."`
-	AllowPlaintextSecrets bool          `yaml:"allow_plaintext_secrets" doc:"Accept unencrypted secrets in the repository. Refused in production."`
-	Drift                 Drift         `yaml:"drift" enum:"report|correct" default:"report" doc:"What happens when the live stack has drifted: report only reports it, correct applies the last state again."`
-	DriftIgnore           []DriftIgnore `yaml:"drift_ignore" doc:"Fields of services that another process manages, such as an autoscaler. A difference in them is not drift. A sync keeps their live values, unless the commit changes them."`
+	Environment           Environment       `yaml:"environment" required:"true" doc:"The environment's name and type."`
+	Base                  Base              `yaml:"base" doc:"Settings that all nodes of the environment share."`
+	Nodes                 []NodeConfig      `yaml:"nodes" required:"true" doc:"The nodes of the environment. Each is a Swarm manager with its own stack, or with several."`
+	Database              Database          `yaml:"database" doc:"The database that the application uses."`
+	Deployment            Deployment        `yaml:"deployment" doc:"How a release is rolled out."`
+	Approval              Approval          `yaml:"approval" doc:"Who must approve a rollout."`
+	Freeze                []Freeze          `yaml:"freeze" doc:"Times in which rollouts do not start."`
+	Notifications         Notifications     `yaml:"notifications" doc:"Who is notified of rollouts, and of which events."`
+	Interpolation         Interpolation     `yaml:"interpolation" enum:"strict|lenient" default:"strict" doc:"How an unset variable without a default is treated: as an error (strict), or as a warning and an empty string as in docker stack deploy (lenient)."`
+	Images                Images            `yaml:"images" doc:"How image tags are resolved."`
+	Secrets               Secrets           `yaml:"secrets" doc:"Rules for secrets: which must exist, when they must be rotated, how long old versions are kept."`
+	AllowPlaintextSecrets bool              `yaml:"allow_plaintext_secrets" doc:"Accept unencrypted secrets in the repository. Refused in production."`
+	Drift                 Drift             `yaml:"drift" enum:"report|correct" default:"report" doc:"What happens when the live stack has drifted: report only reports it, correct applies the last state again."`
+	DriftIgnore           []DriftIgnore     `yaml:"drift_ignore" doc:"Fields of services that another process manages, such as an autoscaler. A difference in them is not drift. A sync keeps their live values, unless the commit changes them."`
+	Promote               map[string]string `yaml:"promote" example:"{node4: node2}" doc:"For agent release promote: the node of the environment before this one whose release a node gets. For a node without an entry, the role decides: the nodes of a role get their releases from the nodes of that role, in the order of nodes."`
 
 	// Of a config in force (Judges.InForce), and of no other.
 	Declared *Config  // the commit's own

@@ -42,6 +42,7 @@ func validate(config *Config, environment string) faults {
 	v.validateGates()
 	v.validateFeatures()
 	v.validateDriftIgnore()
+	v.validatePromote()
 	v.unique("secrets.required[]", config.Secrets.Required)
 	if config.AllowPlaintextSecrets && config.Environment.Type == Production {
 		v.add("allow_plaintext_secrets", "remove the key and encrypt the secrets with sops",
@@ -101,6 +102,16 @@ func (v *validator) nameStack(i int, key string) {
 		return
 	}
 	node.Stack = node.Name
+}
+
+// validatePromote finds entries for nodes that do not exist. The other environment's nodes are
+// not known here.
+func (v *validator) validatePromote() {
+	for _, name := range slices.Sorted(maps.Keys(v.config.Promote)) {
+		if _, ok := v.config.Node(name); !ok {
+			v.add("promote."+name, oneOf(name, v.config.nodeNames()), "promote has an entry for %q, which is not a node in config.yml", name)
+		}
+	}
 }
 
 func (v *validator) validateOrder() {

@@ -57,7 +57,7 @@ func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (op
 		return opened, err
 	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
-		Source: commit.Branch, Target: p.Target, Title: commit.Message,
+		Source: commit.Branch, Target: p.Target, Title: cmp.Or(commit.Title, commit.Message),
 		Description: commit.Text,
 	})
 }

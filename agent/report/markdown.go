@@ -69,6 +69,10 @@ var escaped = regexp.MustCompile(`\\([\\<\[|&*~#!%$^>+=.)\-\] ])`)
 // Unescaped gives a text in Markdown as a reader sees it who does not have it rendered.
 func Unescaped(text string) string { return escaped.ReplaceAllString(text, "$1") }
 
+// Escape makes one line of a text for Markdown of others, a cell of a table included: nothing in
+// it is live.
+func Escape(text any) string { return cell(text) }
+
 // cell is escape for a cell of a table. A code span in it cannot escape a border.
 func cell(text any) string {
 	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {

@@ -12,7 +12,7 @@ var groups = []struct {
 	commands  []string
 }{
 	{"look", "Look:", []string{"status", "history", "show", "logs", "events", "diff", "fleet", "wait", "report", "explain"}},
-	{"act", "Act:", []string{"sync", "rollback", "retry", "approve", "adopt", "pause", "resume"}},
+	{"act", "Act:", []string{"sync", "release", "rollback", "retry", "approve", "adopt", "pause", "resume"}},
 	{"secrets", "Secrets:", []string{"secrets"}},
 	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
 	{"daemon", "Daemon:", []string{"init", "run", "version"}},

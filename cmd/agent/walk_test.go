@@ -25,7 +25,7 @@ type walk struct {
 	path   string // of the agent's settings
 
 	head       string // the newest commit
-	releases   map[string]release
+	releases   map[string]walked
 	excused    map[string]bool // commits that the surroundings may have failed
 	paused     bool
 	tampered   bool              // by hand, since the stack was right last
@@ -58,7 +58,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	t.Helper()
 	w := &walk{
 		application: newApplication(t, swarmtest.Own(t)), random: rand.New(rand.NewPCG(seed, 0)),
-		releases: map[string]release{}, excused: map[string]bool{}, migrations: map[string]string{}, uncounted: map[string]bool{}, proven: map[uint64]proven{},
+		releases: map[string]walked{}, excused: map[string]bool{}, migrations: map[string]string{}, uncounted: map[string]bool{}, proven: map[uint64]proven{},
 	}
 	w.settings["engine"], w.settings["log_level"] = w.swarm.Host, "info"
 	w.path = w.config()
@@ -75,7 +75,7 @@ func (w *walk) cli(args ...string) (code int, stdout, stderr string) {
 }
 
 // push commits a release.
-func (w *walk) push(message string, r release) {
+func (w *walk) push(message string, r walked) {
 	w.t.Helper()
 	w.head = w.release(message, r)
 	w.releases[w.head] = r

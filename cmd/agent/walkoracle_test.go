@@ -90,7 +90,7 @@ func (a *application) live() (map[string]liveService, error) {
 }
 
 // unlike says in what a live service differs from what a release asks for.
-func (a *application) unlike(live map[string]liveService, name string, want release) []string {
+func (a *application) unlike(live map[string]liveService, name string, want walked) []string {
 	service, there := live[name]
 	if !there {
 		return []string{name + " is not there"}
@@ -150,9 +150,9 @@ func notRunning(name string, service liveService, want int) []string {
 }
 
 // proven is a state that the history calls good: the release that each service is of.
-type proven map[string]release
+type proven map[string]walked
 
-func whole(r release) proven {
+func whole(r walked) proven {
 	all := proven{}
 	for _, name := range walkServices {
 		all[name] = r

@@ -45,7 +45,7 @@ func newApplication(t *testing.T, s *swarmtest.Swarm) *application {
 }
 
 // release commits a release.
-func (a *application) release(message string, r release) string {
+func (a *application) release(message string, r walked) string {
 	a.t.Helper()
 	a.answers.refuse(fmt.Sprintf("/%d", r.number), r.trouble == badAnswer)
 	return a.commit(message, a.files(r))
@@ -79,9 +79,9 @@ func (s *answers) refuse(path string, refused bool) {
 	s.refused[path] = refused
 }
 
-// release is what one commit of the walk asks for. All that the oracle knows of what
+// walked is what one commit of the walk asks for. All that the oracle knows of what
 // should run comes from here.
-type release struct {
+type walked struct {
 	number    int
 	tags      map[string]int // 1 or 2, by service
 	versions  map[string]int // of what each service runs
@@ -96,8 +96,8 @@ type release struct {
 
 var walkServices = []string{"cron_service", "migrate", "web", "worker"}
 
-func firstRelease(automatic, correct bool) release {
-	r := release{number: 1, secret: 1, replicas: 2, label: 1, automatic: automatic, correct: correct, tags: map[string]int{}, versions: map[string]int{}}
+func firstRelease(automatic, correct bool) walked {
+	r := walked{number: 1, secret: 1, replicas: 2, label: 1, automatic: automatic, correct: correct, tags: map[string]int{}, versions: map[string]int{}}
 	for _, name := range walkServices {
 		r.tags[name], r.versions[name] = 1, 1
 	}
@@ -105,7 +105,7 @@ func firstRelease(automatic, correct bool) release {
 }
 
 // next is a copy with a number of its own and nothing wrong.
-func (r release) next() release {
+func (r walked) next() walked {
 	r.number++
 	r.trouble = sound
 	r.tags, r.versions = maps.Clone(r.tags), maps.Clone(r.versions)
@@ -113,7 +113,7 @@ func (r release) next() release {
 }
 
 // changed is the next release, which differs in something that matters.
-func (r release) changed(random *rand.Rand) release {
+func (r walked) changed(random *rand.Rand) walked {
 	n := r.next()
 	for done := false; !done; {
 		for _, name := range walkServices {
@@ -137,7 +137,7 @@ func (r release) changed(random *rand.Rand) release {
 }
 
 // spoilt is the next release with something wrong, in what differs.
-func (r release) spoilt(random *rand.Rand, with trouble) release {
+func (r walked) spoilt(random *rand.Rand, with trouble) walked {
 	n := r.changed(random)
 	n.trouble = with
 	switch with {
@@ -153,7 +153,7 @@ func (r release) spoilt(random *rand.Rand, with trouble) release {
 }
 
 // env gives text where the release has that trouble.
-func (r release) env(trouble trouble, text string) string {
+func (r walked) env(trouble trouble, text string) string {
 	if r.trouble == trouble {
 		return text
 	}
@@ -161,7 +161,7 @@ func (r release) env(trouble trouble, text string) string {
 }
 
 // environment is what a service's tasks have to have.
-func (r release) environment(service string) map[string]string {
+func (r walked) environment(service string) map[string]string {
 	env := map[string]string{"SERVICE_NAME": service, "APP_RELEASE": fmt.Sprint(r.versions[service])}
 	switch service {
 	case "web":
@@ -175,7 +175,7 @@ func (r release) environment(service string) map[string]string {
 }
 
 // image is what a service's tasks have to run.
-func (r release) image(service string) string {
+func (r walked) image(service string) string {
 	if service == "web" && r.trouble == badImage {
 		return missing
 	}
@@ -183,7 +183,7 @@ func (r release) image(service string) string {
 }
 
 // tasks is how many tasks of a service have to run.
-func (r release) tasks(service string) int {
+func (r walked) tasks(service string) int {
 	switch service {
 	case "web":
 		return r.replicas
@@ -194,7 +194,7 @@ func (r release) tasks(service string) int {
 }
 
 // secretsOf names the secrets that a service has, without the stack's name.
-func (r release) secretsOf(service string) []string {
+func (r walked) secretsOf(service string) []string {
 	if service == "web" || service == "cron_service" {
 		return []string{fmt.Sprintf("key.%d", r.secret)}
 	}
@@ -246,7 +246,7 @@ secrets:
 `
 
 // files are the repository's files that the release differs in.
-func (a *application) files(r release) map[string]string {
+func (a *application) files(r walked) map[string]string {
 	env := fmt.Sprintf("STACK=%s\nTAG=1\nREPLICAS=%d\nLABEL=%d\nANSWER=%d\n", a.stack, r.replicas, r.label, r.number)
 	if r.trouble != badSettings {
 		env += "FAILURE_ACTION=pause\n"

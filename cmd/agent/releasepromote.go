@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/agent/setup"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/worktree"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/release"
+)
+
+// promoteFlags are the flags of the command.
+type promoteFlags struct {
+	common    proposalFlags
+	promotion release.Promotion
+	set       []string
+	reason    string
+	unproven  bool
+	noInput   bool
+}
+
+func promoteCommand(a *app) *cobra.Command {
+	var f promoteFlags
+	cmd := &cobra.Command{
+		Use:   "promote FROM TO",
+		Short: "Open the merge request that gives an environment the release of the one before it",
+		Long: `Open the merge request that gives an environment the release of the one before it:
+development to sandbox, sandbox to testing, or testing to production.
+
+The release moves: TAG, TAG_<service>, the migration ID, version and task, and what
+changed in the compose files, and in files that they name, since FROM had the release
+of TO. Secrets, their versions and the settings of an environment stay. The release must
+have succeeded on every node of FROM, by the commit statuses in GitLab.
+
+A setting that FROM has and TO lacks needs an answer: --set, --leave, or on a terminal
+the answer to a question. If an earlier run was interrupted, the command finishes it.`,
+		Example: `  agent release promote sandbox testing --dry-run
+  agent release promote sandbox testing --set DB_TIMEOUT=60 --set test1:PUBLIC_URL=https://test1.example.com
+  agent release promote testing production --unproven --reason "node3 is in repair"`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError{fault.New(fault.Place{}, "agent release promote "+strings.Join(release.Steps(), "; agent release promote "), "name the two environments")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.promotion.From, f.promotion.To = args[0], args[1]
+			if err := f.check(); err != nil {
+				return usageError{err}
+			}
+			return f.run(cmd.Context(), a)
+		},
+	}
+	f.common.add(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.set, "set", nil, "a setting that TO lacks: NAME=VALUE, or NODE:NAME=VALUE; may be given several times")
+	flags.StringSliceVar(&f.promotion.Leave, "leave", nil, "a setting that TO does not need; may be given several times")
+	flags.StringSliceVar(&f.promotion.Files, "file", nil, "move this compose file, too, which TO lacks; may be given several times")
+	flags.StringSliceVar(&f.promotion.Replace, "replace", nil, "take this file as FROM has it, without TO's own lines; may be given several times")
+	flags.BoolVar(&f.unproven, "unproven", false, "move a release that has not succeeded on every node of FROM; needs --reason")
+	flags.StringVar(&f.reason, "reason", "", "why an unproven release moves; the commit and the merge request show it")
+	flags.BoolVar(&f.noInput, "no-input", false, "do not ask questions")
+	return cmd
+}
+
+// check refuses a command line that does not say what to promote.
+func (f *promoteFlags) check() (err error) {
+	if err := f.promotion.CheckOrder(); err != nil {
+		return err
+	}
+	if f.unproven != (f.reason != "") {
+		return errors.New("use --unproven and --reason together")
+	}
+	if f.reason, err = request.Reason(f.reason, f.unproven); err != nil {
+		return err
+	}
+	for _, one := range f.set {
+		name, value, assigned := strings.Cut(one, "=")
+		if !assigned || name == "" {
+			return fault.New(fault.Place{}, "write NAME=VALUE, or NODE:NAME=VALUE", "--set %q has no value", one)
+		}
+		answer := release.Answer{Name: name, Value: value}
+		if node, of, named := strings.Cut(name, ":"); named {
+			answer.Node, answer.Name = node, of
+		}
+		f.promotion.Answers = append(f.promotion.Answers, answer)
+	}
+	return nil
+}
+
+// promoted is the output of the command.
+type promoted struct {
+	Plan   *release.PromotionPlan `json:"plan,omitempty"`
+	Proofs []release.Proof        `json:"proofs,omitempty"`
+	Reason string                 `json:"unproven_reason,omitempty"`
+	Result proposed               `json:"result"`
+}
+
+func (f *promoteFlags) run(ctx context.Context, a *app) error {
+	root, _, err := findRepository(f.common.repo)
+	if err != nil {
+		return err
+	}
+	tree, err := proposal.OpenWorktree(root)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	git, err := worktree.Open(root)
+	if err != nil {
+		return err
+	}
+	if !f.common.dryRun {
+		commit, err := f.promotion.TakeUp(tree)
+		if err != nil {
+			return err
+		}
+		if commit != nil {
+			tree.Close()
+			return f.finish(ctx, a, git, commit)
+		}
+	}
+	shown := promoted{Reason: f.reason}
+	if done, err := f.earlier(ctx, a, &shown); err != nil || done {
+		return errors.Join(err, f.show(a, shown, err))
+	}
+	if err := f.common.atTip(ctx, a, tree); err != nil {
+		return err
+	}
+	if shown.Plan, err = f.plan(ctx, a, git, tree.Head().Hash); err != nil {
+		return err
+	}
+	if len(shown.Plan.Files) == 0 {
+		shown.Result.Next = []string{"nothing to promote: " + f.promotion.To + " has release " + shown.Plan.Release}
+		return f.show(a, shown, nil)
+	}
+	if err := f.prove(ctx, a, git, &shown); err != nil {
+		return errors.Join(f.show(a, shown, nil), err)
+	}
+	if f.common.dryRun {
+		shown.Result.Next = []string{"nothing was changed: --dry-run"}
+		return f.show(a, shown, nil)
+	}
+	if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
+		return err
+	}
+	tree.Close()
+	shown.Result.Commit.Title, shown.Result.Commit.Text = shown.Plan.Title(), shown.Plan.Text(shown.Proofs, f.reason)
+	err = f.common.publish(ctx, a, tree, &shown.Result)
+	return errors.Join(f.show(a, shown, nil), err)
+}
+
+// finish opens the merge request of the commit that an earlier run has made.
+func (f *promoteFlags) finish(ctx context.Context, a *app, git *worktree.Worktree, commit *proposal.Commit) error {
+	tree, err := proposal.OpenWorktree(git.Root)
+	if err != nil {
+		return err
+	}
+	tree.Close() // pushing needs no lock
+	of, reason := release.Taken(commit)
+	plan, err := f.promotion.Plan(ctx, git, of)
+	if err != nil {
+		return err
+	}
+	shown := promoted{Plan: plan, Reason: reason}
+	if f.unproven = f.unproven || reason != ""; f.common.proposes(a) {
+		if err := f.prove(ctx, a, git, &shown); err != nil {
+			return err
+		}
+	}
+	commit.Title, commit.Text = plan.Title(), plan.Text(shown.Proofs, reason)
+	shown.Plan, shown.Result.Commit = nil, commit
+	err = f.common.publish(ctx, a, tree, &shown.Result)
+	return errors.Join(f.show(a, shown, nil), err)
+}
+
+// earlier stops at an open merge request of an earlier promotion.
+func (f *promoteFlags) earlier(ctx context.Context, a *app, shown *promoted) (bool, error) {
+	open, err := f.common.open(ctx, a, f.promotion.Branches())
+	if err != nil || open.Number == 0 {
+		return false, err
+	}
+	shown.Result.MergeRequest = open.URL
+	shown.Result.Next = []string{fmt.Sprintf("merge or close !%d of branch %s: it is an earlier promotion from %s to %s", open.Number, open.Source, f.promotion.From, f.promotion.To)}
+	return true, nil
+}
+
+// plan makes the plan, and asks for the settings that are lacking.
+func (f *promoteFlags) plan(ctx context.Context, a *app, git *worktree.Worktree, commit string) (*release.PromotionPlan, error) {
+	plan, err := f.promotion.Plan(ctx, git, commit)
+	if err != nil || len(plan.Lacking) == 0 || f.common.dryRun {
+		return plan, err
+	}
+	person, asks := a.person(f.noInput).(*answerer)
+	if !asks {
+		return nil, usageError{lacking(f.promotion, plan.Lacking)}
+	}
+	for _, one := range plan.Lacking {
+		where := f.promotion.To
+		if one.Node != "" {
+			where = "node " + one.Node
+		}
+		answer, err := person.Ask(ctx, setup.Question{
+			Text: fmt.Sprintf("%s lacks %s, which is %q in %s; its value (empty: not needed)", where, one.Name, one.Value, f.promotion.From), Optional: true,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if answer == "" {
+			f.promotion.Leave = append(f.promotion.Leave, one.Name)
+		} else {
+			f.promotion.Answers = append(f.promotion.Answers, release.Answer{Node: one.Node, Name: one.Name, Value: answer})
+		}
+	}
+	return f.promotion.Plan(ctx, git, commit)
+}
+
+// lacking lists the settings without an answer.
+func lacking(of release.Promotion, all []release.Lacking) error {
+	text := ""
+	for _, one := range all {
+		name := one.Name
+		if one.Node != "" {
+			name = one.Node + ":" + name
+		}
+		text += fmt.Sprintf("\n%s, which is %q in %s", name, one.Value, of.From)
+	}
+	return fault.New(fault.Place{}, "answer each with --set "+all[0].Name+"=VALUE, or with --leave "+all[0].Name+" if "+of.To+" does not need it",
+		"%s lacks settings that %s has:%s", of.To, of.From, text)
+}
+
+// prove reads what the nodes of From say, and refuses an unproven release.
+func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree, shown *promoted) error {
+	if f.unproven && (a.settings.GitLabURL == "" || a.settings.GitLabTokenFile == "") {
+		return nil
+	}
+	client, err := a.pipelineGitLab()
+	if err != nil {
+		return err
+	}
+	branch, err := f.common.into(ctx, a, client)
+	if err != nil {
+		return err
+	}
+	list := fleet.List{GitLab: client, Branch: branch, Environment: fleet.Environment{Name: f.promotion.From}}
+	if len(a.settings.GitLabAgents) > 0 {
+		if list.Environment.Agents, err = client.Agents(ctx); err != nil {
+			return err
+		}
+	} else {
+		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
+	}
+	if shown.Proofs, err = shown.Plan.Prove(ctx, git, list); err != nil || f.unproven {
+		return err
+	}
+	return release.Unproven(f.promotion.From, shown.Proofs)
+}
+
+func (f *promoteFlags) show(a *app, shown promoted, failed error) error {
+	if failed != nil {
+		return nil
+	}
+	return printScreen(a.stdout, *f.common.output, promotedScreen, shown)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/agent/gitlab"
+)
+
+// A promotion needs a proof and answers. It makes one commit and one merge request, however
+// often it is called.
+func TestPromote(t *testing.T) {
+	r := newReleases(t)
+	const promote = "release promote sandbox testing --no-input"
+	r.agent(exitUsage, "release promote sandbox production", "a release does not move from sandbox to production", "agent release promote testing production")
+	r.agent(exitUsage, promote+" --unproven", "use --unproven and --reason together")
+	r.agent(exitUsage, promote, "testing lacks settings that sandbox has", `DB_TIMEOUT, which is "30" in sandbox`, "--set DB_TIMEOUT=VALUE")
+	const answered = promote + " --set DB_TIMEOUT=60"
+	r.agent(exitError, answered, "node3: no status", "--unproven")
+	r.post(gitlab.Failed, "rollout failed")
+	r.agent(exitError, answered, "node3: failed: rollout failed")
+	r.post(gitlab.Success, "done")
+	r.agent(exitDone, answered+" --dry-run", "+    command: serve --fast", "+DB_TIMEOUT=60", "nothing was changed")
+	if len(r.MergeRequests()) > 0 || r.repo.Git("status", "--porcelain") != "" {
+		t.Fatal("something was changed")
+	}
+	start := r.repo.Head()
+	r.agent(exitDone, answered, "proven node3", "/-/merge_requests/1")
+	branch := "promote/sandbox-to-testing-" + start[:10]
+	made := r.MergeRequests()
+	if len(made) != 1 || made[0].SourceBranch != branch || made[0].TargetBranch != "master" || made[0].Title != "Promote configuration: sandbox → testing" {
+		t.Fatalf("opened %+v", made)
+	}
+	for _, text := range []string{"## Changes\n", "## Review Required\n", "## Next Steps\n", "1. Approve the merge request: 1 of ada.", "change advisory board", "node3 succeeded with commit"} {
+		if !strings.Contains(*made[0].Description, text) {
+			t.Errorf("no %q in\n%s", text, *made[0].Description)
+		}
+	}
+	message := r.repo.Git("log", "-1", "--format=%B")
+	if !strings.HasPrefix(message, "config: promote sandbox → testing\n") || !strings.Contains(message, "Refs: "+start) {
+		t.Errorf("message %s", message)
+	}
+	if got := r.repo.Git("show", "HEAD:"+toNode+"docker-compose.yml"); !strings.Contains(got, "8080:80") || !strings.Contains(got, "--fast") {
+		t.Errorf("got %s", got)
+	}
+
+	r.agent(exitDone, answered, "finished the commit of an earlier run", "/-/merge_requests/1") // on its branch
+	r.repo.Git("switch", "--quiet", "master")
+	r.agent(exitDone, answered, "finished the commit of an earlier run", "/-/merge_requests/1")
+	r.repo.Git("switch", "--quiet", "master")
+	r.repo.Commit("Else", map[string]string{"README": "x"})
+	r.agent(exitDone, answered, "it is an earlier promotion from sandbox to testing")
+	if made := r.MergeRequests(); len(made) != 1 {
+		t.Errorf("opened %d merge requests", len(made))
+	}
+
+	r.repo.Git("merge", "--quiet", "--no-edit", branch)
+	r.pushed()
+	r.Merge(1, r.repo.Head())
+	r.agent(exitDone, promote, "nothing to promote: testing has release 2025-12-15-11eeef9e99")
+}
+
+// A node that succeeded with other files proves nothing; with the same ones in another commit it
+// does. A user may move what is not proven, with a reason.
+func TestPromoteProof(t *testing.T) {
+	r := newReleases(t)
+	r.post(gitlab.Success, "done")
+	const promote = "release promote sandbox testing --no-input --leave DB_TIMEOUT --dry-run"
+	r.repo.Commit("Unconcerned", map[string]string{"README": "x"})
+	r.pushed()
+	r.agent(exitDone, promote, "proven node3")
+	r.repo.Commit("Other files", map[string]string{fromNode + "node.env": "TAG=2025-12-16-aaaaaaaaaa\n"})
+	r.pushed()
+	r.agent(exitError, promote, "in which its files differ")
+	r.agent(exitDone, promote+" --unproven --reason repair", "not proven node3")
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/release"
+)
+
+// proposalFlags are the flags of commands that make a commit and a merge request.
+type proposalFlags struct {
+	repo, author, target   string
+	dryRun, noMergeRequest bool
+	output                 *string
+}
+
+func (f *proposalFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
+	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
+	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
+	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+	f.output = outputFlag(cmd, "text", "json")
+}
+
+// proposed is what became of a change.
+type proposed struct {
+	Commit       *proposal.Commit `json:"commit,omitempty"`
+	MergeRequest string           `json:"merge_request,omitempty"`
+	Next         []string         `json:"next"`
+}
+
+// proposes reports whether a merge request is opened: a project of GitLab is configured, and the
+// user wants one.
+func (f *proposalFlags) proposes(a *app) bool {
+	return !f.noMergeRequest && !f.dryRun && a.settings.GitLabURL != ""
+}
+
+// into gives the branch that merge requests go to.
+func (f *proposalFlags) into(ctx context.Context, a *app, client *gitlab.Client) (string, error) {
+	target := f.target
+	if a.settings.TagPattern == "" {
+		target = cmp.Or(target, a.settings.Branch)
+	}
+	if target != "" {
+		return target, nil
+	}
+	return client.DefaultBranch(ctx)
+}
+
+// open gives the open merge request whose branch begins with a prefix; one without a number if
+// there is none, or none is asked for.
+func (f *proposalFlags) open(ctx context.Context, a *app, prefix string) (gitlab.Request, error) {
+	if !f.proposes(a) {
+		return gitlab.Request{}, nil
+	}
+	client, err := a.gitLab()
+	if err != nil {
+		return gitlab.Request{}, err
+	}
+	target, err := f.into(ctx, a, client)
+	if err != nil {
+		return gitlab.Request{}, err
+	}
+	return release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
+}
+
+// atTip refuses a working copy that is not at the end of the target branch: the merge request
+// would have other commits, or lack some.
+func (f *proposalFlags) atTip(ctx context.Context, a *app, tree *proposal.Worktree) error {
+	if !f.proposes(a) {
+		return nil
+	}
+	client, err := a.gitLab()
+	if err != nil {
+		return err
+	}
+	target, err := f.into(ctx, a, client)
+	if err != nil {
+		return err
+	}
+	tip, err := client.Tip(ctx, target)
+	if err != nil || tip == tree.Head().Hash {
+		return err
+	}
+	return fault.New(fault.Place{}, "git switch "+target+" && git pull --ff-only; or make the commit only, with --no-merge-request",
+		"the working copy is at commit %s, and %s in GitLab at %s", short(tree.Head().Hash), target, short(tip))
+}
+
+// publish pushes the branch of a commit and opens its merge request. The commit stays in any
+// case.
+func (f *proposalFlags) publish(ctx context.Context, a *app, tree *proposal.Worktree, shown *proposed) error {
+	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes on the nodes until it is merged and synced"}
+	switch {
+	case shown.Commit.Unsigned:
+		shown.Next = append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...)
+		return nil
+	case !f.proposes(a):
+		shown.Next = byHand
+		return nil
+	}
+	publisher, err := a.publisher(tree, rotateFlags{target: f.target})
+	if err == nil {
+		var opened gitlab.OpenMergeRequest
+		if opened, err = publisher.Publish(ctx, tree, shown.Commit); err == nil {
+			shown.MergeRequest = opened.URL
+			shown.Next = []string{"have it reviewed and merged; `agent wait` or `agent fleet` shows when the nodes have it"}
+			return nil
+		}
+	}
+	shown.Next = append([]string{"run the same command again; or by hand:"}, byHand...)
+	return fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
+}
+
+// proposedScreen shows what became of a change.
+func proposedScreen(s *page, of proposed) {
+	if of.Commit != nil {
+		made := "commit "
+		if of.Commit.Taken {
+			made = "finished the commit of an earlier run: "
+		}
+		s.line(made, short(of.Commit.Hash), " on branch ", of.Commit.Branch)
+	}
+	if of.MergeRequest != "" {
+		s.line("merge request ", of.MergeRequest)
+	}
+	if len(of.Next) > 0 {
+		s.line("next:")
+	}
+	for _, one := range of.Next {
+		s.line("  ", one)
+	}
+}

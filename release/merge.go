@@ -1,0 +1,117 @@
+package release
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/utils/diff"
+)
+
+// Conflict is a place that two sides have changed in different ways.
+type Conflict struct {
+	File         string `json:"file"`
+	Line         int    `json:"line"` // in Ours
+	Ours, Theirs string
+}
+
+// hunk is a run of lines of the base that one side has replaced.
+type hunk struct {
+	start, end int // lines of the base
+	lines      []string
+}
+
+// mergeLines applies to ours what changed between base and theirs, line by line. Where both sides
+// changed the same lines in different ways, or one added lines next to what the other changed,
+// it keeps ours and gives a conflict.
+func mergeLines(base, ours, theirs string) (merged string, conflicts []Conflict) {
+	old := linesOf(base)
+	mine, others := hunks(base, ours), hunks(base, theirs)
+	var out []string
+	at := 0
+	for len(mine) > 0 || len(others) > 0 {
+		var mineHere, othersHere []hunk
+		start, end := next(mine, others)
+		for grown := true; grown; {
+			grown = false
+			for _, side := range []struct{ from, into *[]hunk }{{&mine, &mineHere}, {&others, &othersHere}} {
+				for len(*side.from) > 0 && (*side.from)[0].touches(start, end) {
+					first := (*side.from)[0]
+					*side.into, *side.from = append(*side.into, first), (*side.from)[1:]
+					end, grown = max(end, first.end), true
+				}
+			}
+		}
+		out = append(out, old[at:start]...)
+		a, b := replaced(old, mineHere, start, end), replaced(old, othersHere, start, end)
+		switch {
+		case len(othersHere) == 0 || slices.Equal(a, b):
+			out = append(out, a...)
+		case len(mineHere) == 0:
+			out = append(out, b...)
+		default:
+			conflicts = append(conflicts, Conflict{Line: len(out) + 1, Ours: strings.Join(a, ""), Theirs: strings.Join(b, "")})
+			out = append(out, a...)
+		}
+		at = end
+	}
+	return strings.Join(append(out, old[at:]...), ""), conflicts
+}
+
+// touches reports whether a hunk changes lines of a range, or adds lines at its borders.
+func (h hunk) touches(start, end int) bool {
+	return h.start < end || h.start == end && (h.start == h.end || start == end)
+}
+
+// next gives the range of the first hunk of either side.
+func next(a, b []hunk) (start, end int) {
+	first := slices.Concat(a[:min(1, len(a))], b[:min(1, len(b))])
+	least := slices.MinFunc(first, func(a, b hunk) int { return a.start - b.start })
+	return least.start, least.end
+}
+
+// replaced gives lines of the base with the hunks of one side.
+func replaced(base []string, side []hunk, start, end int) (out []string) {
+	for _, one := range side {
+		out = append(append(out, base[start:one.start]...), one.lines...)
+		start = one.end
+	}
+	return append(out, base[start:end]...)
+}
+
+// hunks lists what differs between two texts, in order.
+func hunks(base, other string) (all []hunk) {
+	at, open := 0, false
+	for _, piece := range diff.Do(base, other) {
+		text := linesOf(piece.Text)
+		if piece.Type == equal {
+			at, open = at+len(text), false
+			continue
+		}
+		if !open {
+			all, open = append(all, hunk{start: at, end: at}), true
+		}
+		last := &all[len(all)-1]
+		if piece.Type == deleted {
+			at += len(text)
+			last.end = at
+		} else {
+			last.lines = append(last.lines, text...)
+		}
+	}
+	return all
+}
+
+// The kinds of pieces of diff.Do.
+const (
+	deleted = -1
+	equal   = 0
+)
+
+// linesOf splits a text behind each line break.
+func linesOf(text string) []string {
+	all := strings.SplitAfter(text, "\n")
+	if all[len(all)-1] == "" {
+		all = all[:len(all)-1]
+	}
+	return all
+}

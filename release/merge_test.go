@@ -1,0 +1,80 @@
+package release
+
+import (
+	"strings"
+	"testing"
+)
+
+// text writes words as lines.
+func text(words string) string {
+	return strings.Join(append(strings.Fields(words), ""), "\n")
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ base, ours, theirs, want string }{
+		"nothing":                 {"a b c", "a b c", "a b c", "a b c"},
+		"ours":                    {"a b c", "a x c", "a b c", "a x c"},
+		"theirs":                  {"a b c", "a b c", "a b d", "a b d"},
+		"both, apart":             {"a b c d", "x b c d", "a b c y", "x b c y"},
+		"both, next to":           {"a b c d", "a x c d", "a b y d", "a x y d"},
+		"both the same":           {"a b c", "a x c", "a x c", "a x c"},
+		"theirs adds at the end":  {"a b", "x b", "a b c", "x b c"},
+		"theirs adds at the head": {"a b", "a x", "n a b", "n a x"},
+		"theirs removes":          {"a b c", "x b c", "a b", "x b"},
+		"of nothing":              {"", "", "a", "a"},
+	} {
+		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
+		if merged != text(test.want) || len(conflicts) > 0 {
+			t.Errorf("%s: got %q, %v, want %q", name, merged, conflicts, test.want)
+		}
+	}
+}
+
+func TestMergeConflicts(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		base, ours, theirs string
+		line               int
+	}{
+		"the same line":      {"a b c", "a x c", "a y c", 2},
+		"added at the same":  {"a b", "a x b", "a y b", 2},
+		"removed, changed":   {"a b c", "a c", "a y c", 2},
+		"longer on one side": {"a b c d", "a x y d", "a b z d", 2},
+	} {
+		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
+		if merged != text(test.ours) || len(conflicts) != 1 || conflicts[0].Line != test.line {
+			t.Errorf("%s: got %q, %v", name, merged, conflicts)
+		}
+	}
+}
+
+// A text without a line break at its end keeps none.
+func TestMergeWithoutALastLineBreak(t *testing.T) {
+	t.Parallel()
+	if merged, conflicts := mergeLines("a\nb", "x\nb", "a\nb"); merged != "x\nb" || len(conflicts) > 0 {
+		t.Errorf("got %q, %v", merged, conflicts)
+	}
+	if merged, conflicts := mergeLines("a\nb", "a\nb", "a\nb\nc"); merged != "a\nb\nc" || len(conflicts) > 0 {
+		t.Errorf("got %q, %v", merged, conflicts)
+	}
+}
+
+func FuzzMerge(f *testing.F) {
+	f.Add("a\nb\nc\n", "a\nx\nc\n", "a\nb\ny\n")
+	f.Fuzz(func(t *testing.T, base, ours, theirs string) {
+		if len(base)+len(ours)+len(theirs) > 1<<12 {
+			return
+		}
+		if got, conflicts := mergeLines(base, ours, base); got != ours || len(conflicts) > 0 {
+			t.Errorf("without their changes: %q, %v", got, conflicts)
+		}
+		if got, conflicts := mergeLines(base, base, theirs); got != theirs || len(conflicts) > 0 {
+			t.Errorf("without our changes: %q, %v", got, conflicts)
+		}
+		if got, conflicts := mergeLines(base, ours, ours); got != ours || len(conflicts) > 0 {
+			t.Errorf("the same changes: %q, %v", got, conflicts)
+		}
+		mergeLines(base, ours, theirs)
+	})
+}

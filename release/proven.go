@@ -1,0 +1,126 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/worktree"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// Proof is what a node of From says of the release.
+type Proof struct {
+	Node   string `json:"node"`
+	Commit string `json:"commit,omitempty"` // at which it succeeded
+	Lacks  string `json:"lacks,omitempty"`  // why it is no proof; "" for one
+}
+
+// fleetReader gives the nodes of an environment with the commits that they are at.
+type fleetReader interface {
+	Read(ctx context.Context) ([]fleet.Member, error)
+}
+
+// Prove compares what each node of From has last succeeded with, by its commit status in GitLab,
+// with the files that the promotion moves. A node that succeeded with other files is no proof.
+func (p *PromotionPlan) Prove(ctx context.Context, tree *worktree.Worktree, from fleetReader) ([]Proof, error) {
+	members, err := from.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := snapshotOf(tree, p.Commit)
+	top, _, err := at.open()
+	if err != nil {
+		return nil, err
+	}
+	names, err := manifests.Nodes(top, p.From)
+	if err != nil {
+		return nil, err
+	}
+	proofs := make([]Proof, 0, len(names))
+	for _, name := range names {
+		proof := Proof{Node: name, Lacks: "it has no commit status"}
+		for _, member := range members {
+			if member.Name == name {
+				proof.Commit = member.Commit
+				proof.Lacks, err = at.proves(tree, p.From, member)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		proofs = append(proofs, proof)
+	}
+	return proofs, nil
+}
+
+// proves gives why a member is no proof of the files of the commit; "" for one.
+func (s snapshot) proves(tree *worktree.Worktree, environment string, member fleet.Member) (string, error) {
+	if member.State != fleet.Done {
+		return member.Line(), nil
+	}
+	if member.Commit == s.commit {
+		return "", nil
+	}
+	if _, err := tree.Repo.CommitObject(plumbing.NewHash(member.Commit)); err != nil {
+		return fmt.Sprintf("it succeeded with commit %s, which this clone does not have: git fetch", record.Short(member.Commit)), nil
+	}
+	same, err := s.same(environment, member)
+	if err != nil {
+		return "", err
+	}
+	if !same {
+		return fmt.Sprintf("it succeeded with commit %s, in which its files differ from those of %s", record.Short(member.Commit), record.Short(s.commit)), nil
+	}
+	return "", nil
+}
+
+// same reports whether a node reads the same in the commit of a member.
+func (s snapshot) same(environment string, member fleet.Member) (bool, error) {
+	there, err := gitsync.Read(s.store, gitsync.Revision{Commit: member.Commit})
+	if err != nil {
+		return false, err
+	}
+	top, _, err := s.open()
+	if err != nil {
+		return false, err
+	}
+	config, err := manifests.LoadConfig(top, environment)
+	if err != nil {
+		return false, err
+	}
+	stacks := []string{""}
+	if config.Layered(member.Name) {
+		stacks = nil
+		for _, stack := range config.StacksOf(member.Name) {
+			stacks = append(stacks, stack.Name)
+		}
+	}
+	for _, stack := range stacks {
+		own, err := s.openSide(stackOf{environment, member.Name, stack}, true)
+		if err != nil || !there.Same(own.read) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Unproven gives an error where a node is no proof.
+func Unproven(environment string, proofs []Proof) error {
+	list := ""
+	for _, proof := range proofs {
+		if proof.Lacks != "" {
+			list += "\n" + proof.Node + ": " + proof.Lacks
+		}
+	}
+	if list == "" {
+		return nil
+	}
+	return fault.New(fault.Place{}, `wait until it has succeeded on every node of `+environment+`; or add --unproven --reason "why"`,
+		"the release is not proven in %s:%s", environment, list)
+}

@@ -1,0 +1,70 @@
+package release
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/utils/diff"
+)
+
+// around is how many lines a diff shows before and after a change.
+const around = 3
+
+// unified gives the diff of a file as `diff -u` does; "" without a difference.
+func unified(path, before, after string) string {
+	type line struct{ sign, text string }
+	var all []line
+	for _, piece := range diff.Do(before, after) {
+		sign := "+"
+		switch piece.Type {
+		case deleted:
+			sign = "-"
+		case equal:
+			sign = " "
+		}
+		for _, text := range linesOf(piece.Text) {
+			all = append(all, line{sign, strings.TrimSuffix(text, "\n")})
+		}
+	}
+	near := make([]bool, len(all))
+	for i := range all {
+		if all[i].sign != " " {
+			for j := max(0, i-around); j <= min(len(all)-1, i+around); j++ {
+				near[j] = true
+			}
+		}
+	}
+	var out strings.Builder
+	old, fresh := 1, 1
+	for i := 0; i < len(all); {
+		if !near[i] {
+			old, fresh, i = old+1, fresh+1, i+1
+			continue
+		}
+		var body strings.Builder
+		counts := map[string]int{}
+		for ; i < len(all) && near[i]; i++ {
+			counts[all[i].sign]++
+			body.WriteString(all[i].sign + all[i].text + "\n")
+		}
+		removed, added := counts[" "]+counts["-"], counts[" "]+counts["+"]
+		fmt.Fprintf(&out, "@@ -%s +%s @@\n%s", extent(old, removed), extent(fresh, added), body.String())
+		old, fresh = old+removed, fresh+added
+	}
+	if out.Len() == 0 {
+		return ""
+	}
+	from := "a/" + path
+	if before == "" {
+		from = "/dev/null"
+	}
+	return "--- " + from + "\n+++ b/" + path + "\n" + out.String()
+}
+
+// extent gives the lines of a hunk. An empty one is behind the line before it.
+func extent(start, count int) string {
+	if count == 0 {
+		start--
+	}
+	return fmt.Sprintf("%d,%d", start, count)
+}
