@@ -33,7 +33,7 @@ func TestMarkdown(t *testing.T) {
 		{"lines", "a\n\n# b\n| c |", `a # b \| c \|`, ""},
 		{"escapes", "a\x1b[2Ab\u202ec\u200b\xff", `a\\x1b\[2Ab\\u202ec\\u200b\\xff`, ""},
 	} {
-		if got := report.Escape(test.text); got != test.want {
+		if got := report.Plain(test.text); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 		if test.cell == "" {
