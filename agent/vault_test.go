@@ -4,18 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
@@ -157,7 +161,7 @@ func TestVaultVersions(t *testing.T) {
 // TestVaultReadsAreAudited wants each version that a sync reads in the audit log once, and the
 // value nowhere on disk.
 func TestVaultReadsAreAudited(t *testing.T) {
-	inVaultWorld(t, "vault:kv/data/coin/db#password@7", func(w *world, v *vaultOfTest) {
+	inVaultWorld(t, "vault:kv/data/coin/db#password@7", func(w *world, _ *vaultOfTest) {
 		w.set(func() { w.engineErr = errors.New("away") })
 		w.start()
 		w.poll()
@@ -212,6 +216,64 @@ func TestVaultIsAway(t *testing.T) {
 		w.poll()
 		if last := w.last(); last.State != record.RolledBack || w.live["s_web"].TaskTemplate.ContainerSpec.Image != "app:1" {
 			t.Errorf("%s: %s; %s", last.State, last.Error, w.live["s_web"].TaskTemplate.ContainerSpec.Image)
+		}
+	})
+}
+
+// TestVaultPlans wants the plans of merge requests to read no value: they ask for the newest
+// version of @auto only, and do without Vault while it is away.
+func TestVaultPlans(t *testing.T) {
+	inVaultWorld(t, "vault:kv/data/coin/db#password@auto", func(w *world, v *vaultOfTest) {
+		server := gitlabtest.NewServer(gitlabtest.Config{})
+		server.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
+		client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), Transport: double{server}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, heads, change := branches{w, map[string]fstest.MapFS{}}, uint64(1), w.change
+		w.change = func(parts *agent.Parts) {
+			change(parts)
+			requests := gitlab.NewRequests(client)
+			parts.Source = source
+			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Notes: requests}
+		}
+		w.start()
+		w.poll()
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		v.took()
+		plan := func(number, reference string) string {
+			files := maps.Clone(w.files)
+			files[nodeDir+"secrets.enc"] = file("db: " + reference + "\n")
+			source.files[strings.Repeat(number, 40)] = files
+			server.AddOpen(gitlabtest.Open{Source: "b" + number, Head: strings.Repeat(number, 40)})
+			w.set(func() { heads++ })
+			for range 5 {
+				w.poll()
+			}
+			all := server.RequestNotes(int64(number[0] - '0'))
+			if len(all) != 1 {
+				t.Fatalf("!%s: %+v", number, all)
+			}
+			return all[0].Body
+		}
+		for _, test := range []struct {
+			number, reference string
+			down              bool
+			want              string
+			reads             []string
+		}{
+			{"1", "vault:kv/data/coin/db#password@8", false, "version 8 of kv/data/coin/db is compared by its number only", nil},
+			{"2", "vault:kv/data/coin/db#other@auto", false, "version 7 of kv/data/coin/db is compared by its number only", []string{"kv/data/coin/db@0"}},
+			{"3", "vault:kv/data/coin/db#third@auto", true, "its newest version is not known", []string{"kv/data/coin/db@0"}},
+			{"4", "vault:kv/data/other#x@auto", false, "must not be read: it is not below vault_prefix", nil},
+		} {
+			v.set(func() { v.down = test.down })
+			if text := plan(test.number, test.reference); !strings.Contains(text, test.want) || strings.Contains(text, "canary") {
+				t.Errorf("!%s: %s", test.number, text)
+			}
+			if got := slices.Compact(v.took()); !slices.Equal(got, test.reads) {
+				t.Errorf("!%s reads %v", test.number, got)
+			}
 		}
 	})
 }

@@ -68,7 +68,7 @@ func readyChecks(a *attempt) error {
 		q.list = append(q.list, check)
 		for _, name := range entry.Secrets() {
 			value, err := a.desired.Known(name)
-			if err != nil && !(a.use.looks && errors.Is(err, desired.ErrUnread)) {
+			if err != nil && (!a.use.looks || !errors.Is(err, desired.ErrUnread)) {
 				faults = append(faults, fault.New(node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
 			}
 			q.options.Secrets[name] = value

@@ -24,7 +24,7 @@ func Contract(t *testing.T, server Server) {
 // lab is an engine with a secret of three versions.
 type lab struct {
 	*testing.T
-	*Admin
+	admin  *Admin
 	server Server
 	name   string
 }
@@ -36,12 +36,12 @@ const (
 
 func newLab(t *testing.T, server Server, name string) *lab {
 	t.Helper()
-	l := &lab{T: t, Admin: NewAdmin(t, server), server: server, name: name}
-	l.Mount(l.mount(), "2")
-	l.Allow(name, l.path("db"), l.path("app/*"))
-	l.Put(l.path("db"), map[string]any{"password": one})
-	l.Put(l.path("db"), map[string]any{"password": two, "port": 5432, "tls": true, "hosts": []string{"a"}})
-	l.Put(l.path("db"), map[string]any{"password": two + "3"})
+	l := &lab{T: t, admin: NewAdmin(t, server), server: server, name: name}
+	l.admin.Mount(l.mount(), "2")
+	l.admin.Allow(name, l.path("db"), l.path("app/*"))
+	l.admin.Put(l.path("db"), map[string]any{"password": one})
+	l.admin.Put(l.path("db"), map[string]any{"password": two, "port": 5432, "tls": true, "hosts": []string{"a"}})
+	l.admin.Put(l.path("db"), map[string]any{"password": two + "3"})
 	return l
 }
 
@@ -49,7 +49,7 @@ func (l *lab) mount() string           { return "kv-" + l.name }
 func (l *lab) path(name string) string { return l.mount() + "/data/" + name }
 
 func (l *lab) options() vault.Options {
-	return vault.Options{Address: l.server.Address, CAFile: l.server.CAFile, Mount: l.mount(), TokenFile: l.Admin.Token(l.name, nil)}
+	return vault.Options{Address: l.server.Address, CAFile: l.server.CAFile, Mount: l.mount(), TokenFile: l.admin.Token(l.name, nil)}
 }
 
 func (l *lab) client(change func(*vault.Options)) *vault.Client {
@@ -102,7 +102,7 @@ func versions(l *lab) {
 
 // logins reads with each way to log in, and refuses wrong logins.
 func logins(l *lab) {
-	role, secretID := l.AppRole("approle-"+l.name, l.name)
+	role, secretID := l.admin.AppRole("approle-"+l.name, l.name)
 	approle := func(o *vault.Options) {
 		o.TokenFile, o.RoleIDFile, o.SecretIDFile, o.AuthMount = "", role, secretID, "approle-"+l.name
 	}
@@ -118,11 +118,11 @@ func logins(l *lab) {
 		l.Errorf("got %q, %v", text, err)
 	}
 	for text, wrong := range map[string]func(*vault.Options){
-		"refuses the login by AppRole at auth/approle-" + l.name: func(o *vault.Options) { approle(o); o.SecretIDFile = l.File("secret_id", "wrong") },
+		"refuses the login by AppRole at auth/approle-" + l.name: func(o *vault.Options) { approle(o); o.SecretIDFile = l.admin.File("secret_id", "wrong") },
 		"refuses the login by JWT as agent":                      byJWT(key.token(l, "another")),
 		"refuses the login by JWT as agent ":                     byJWT(newSigner(l).token(l, "coin")),
 		"refuses the login by AppRole at auth/nowhere":           func(o *vault.Options) { approle(o); o.AuthMount = "nowhere" },
-		"accepts the token in vault_token_file neither":          func(o *vault.Options) { o.TokenFile = l.File("token", "hvs.wrong") },
+		"accepts the token in vault_token_file neither":          func(o *vault.Options) { o.TokenFile = l.admin.File("token", "hvs.wrong") },
 	} {
 		l.fails(l.client(wrong), l.path("db"), 1, true, text)
 	}
@@ -130,19 +130,19 @@ func logins(l *lab) {
 
 // ends wants the token of a login to end with the client, and that of a file to stay.
 func ends(l *lab) {
-	role, secretID := l.AppRole("approle-"+l.name, l.name)
+	role, secretID := l.admin.AppRole("approle-"+l.name, l.name)
 	kept := l.options()
-	before := l.Tokens()
+	before := l.admin.Tokens()
 	client := l.client(func(o *vault.Options) {
 		o.TokenFile, o.RoleIDFile, o.SecretIDFile, o.AuthMount = "", role, secretID, "approle-"+l.name
 	})
-	before += 1 // that of l.client's options
+	before++ // that of l.client's options
 	l.reads(client, 1, 1, one)
-	if during := l.Tokens(); during != before+1 {
+	if during := l.admin.Tokens(); during != before+1 {
 		l.Errorf("%d tokens before the login, %d after it", before, during)
 	}
 	client.Close(l.Context())
-	if after := l.Tokens(); after != before {
+	if after := l.admin.Tokens(); after != before {
 		l.Errorf("%d tokens before the login, %d after its end", before, after)
 	}
 	for range 2 {
@@ -158,9 +158,9 @@ func ownToken(l *lab) {
 	if err != nil || !strings.Contains(text, "valid for 1h0m0s") {
 		l.Errorf("got %q, %v", text, err)
 	}
-	bare := l.Admin.Token(l.name, map[string]any{"no_default_policy": true})
+	bare := l.admin.Token(l.name, map[string]any{"no_default_policy": true})
 	l.reads(l.client(func(o *vault.Options) { o.TokenFile = bare }), 1, 1, one)
-	root := l.File("token", l.server.Root)
+	root := l.admin.File("token", l.server.Root)
 	text, err = l.client(func(o *vault.Options) { o.TokenFile = root }).Check(l.Context())
 	if err != nil || !strings.Contains(text, "does not expire") {
 		l.Errorf("got %q, %v", text, err)
@@ -169,7 +169,7 @@ func ownToken(l *lab) {
 
 func refusals(l *lab) {
 	client := l.client(nil)
-	l.Put(l.path("other"), map[string]any{"password": one})
+	l.admin.Put(l.path("other"), map[string]any{"password": one})
 	l.fails(client, l.path("other"), 1, false, "Vault does not allow the agent to read "+l.path("other"))
 	l.fails(client, l.path("app/none"), 0, false, "Vault has no version at "+l.path("app/none"))
 	l.fails(client, l.path("db"), 4, false, "Vault has no version 4 at "+l.path("db"))
@@ -181,24 +181,24 @@ func refusals(l *lab) {
 // gone refuses deleted and destroyed versions, and reads one that was restored.
 func gone(l *lab) {
 	client := l.client(nil)
-	l.Versions("delete", l.path("db"), 1)
-	l.Versions("destroy", l.path("db"), 2)
+	l.admin.Versions("delete", l.path("db"), 1)
+	l.admin.Versions("destroy", l.path("db"), 2)
 	l.fails(client, l.path("db"), 1, false, "version 1 of "+l.path("db")+" in Vault was deleted")
 	l.fails(client, l.path("db"), 2, false, "version 2 of "+l.path("db")+" in Vault was destroyed")
-	l.Versions("undelete", l.path("db"), 1)
+	l.admin.Versions("undelete", l.path("db"), 1)
 	l.reads(client, 1, 1, one)
-	l.Versions("delete", l.path("db"), 3)
+	l.admin.Versions("delete", l.path("db"), 3)
 	l.fails(client, l.path("db"), 0, false, "the newest version of "+l.path("db")+" in Vault was deleted")
-	l.Do(http.MethodDelete, strings.Replace(l.path("db"), "/data/", "/metadata/", 1), nil)
+	l.admin.Do(http.MethodDelete, strings.Replace(l.path("db"), "/data/", "/metadata/", 1), nil)
 	l.fails(client, l.path("db"), 1, false, "Vault has no version 1 at")
 }
 
 // engine refuses an engine of another kind.
 func engine(l *lab) {
 	old := "old-" + l.name
-	l.Mount(old, "1")
-	l.Allow(l.name, old+"/*", "nowhere/*")
-	l.Do(http.MethodPost, old+"/data/db", map[string]any{"password": one})
+	l.admin.Mount(old, "1")
+	l.admin.Allow(l.name, old+"/*", "nowhere/*")
+	l.admin.Do(http.MethodPost, old+"/data/db", map[string]any{"password": one})
 	client := l.client(func(o *vault.Options) { o.Mount = old })
 	l.fails(client, old+"/data/db", 0, false, "does not answer like KV version 2")
 	l.fails(client, old+"/data/none", 0, false, "Vault has no version at")
@@ -208,8 +208,8 @@ func engine(l *lab) {
 // sealed waits for a sealed server.
 func sealed(l *lab) {
 	client := l.client(nil)
-	l.Do(http.MethodPut, "sys/seal", nil)
+	l.admin.Do(http.MethodPut, "sys/seal", nil)
 	l.fails(client, l.path("db"), 1, true, "is sealed or not available")
-	l.Do(http.MethodPut, "sys/unseal", map[string]any{"key": l.server.Unseal})
+	l.admin.Do(http.MethodPut, "sys/unseal", map[string]any{"key": l.server.Unseal})
 	l.reads(client, 1, 1, one)
 }

@@ -38,7 +38,7 @@ func (s signer) token(l *lab, audience string) string {
 	if err != nil {
 		l.Fatal(err)
 	}
-	return l.File("jwt", text)
+	return l.admin.File("jwt", text)
 }
 
 // trustJWT makes an auth method that trusts a signer, with the role agent.
@@ -48,9 +48,9 @@ func (l *lab) trustJWT(mount string, of signer) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.Do(http.MethodPost, "sys/auth/"+mount, map[string]any{"type": "jwt"})
-	l.Do(http.MethodPost, "auth/"+mount+"/config", map[string]any{"jwt_validation_pubkeys": []string{string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))}})
-	l.Do(http.MethodPost, "auth/"+mount+"/role/agent", map[string]any{
+	l.admin.Do(http.MethodPost, "sys/auth/"+mount, map[string]any{"type": "jwt"})
+	l.admin.Do(http.MethodPost, "auth/"+mount+"/config", map[string]any{"jwt_validation_pubkeys": []string{string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))}})
+	l.admin.Do(http.MethodPost, "auth/"+mount+"/role/agent", map[string]any{
 		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"coin"}, "token_policies": []string{l.name}, "token_ttl": "20m",
 	})
 }
