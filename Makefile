@@ -15,7 +15,7 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 RACE  = $(filter-out %/agent/page %/agent/metrics,$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines walk simulate lint check fuzz bench screenshots docs licences dist
+.PHONY: build demo test engines vault walk simulate lint check fuzz bench screenshots docs licences dist
 
 build: ## the static binary, bin/agent
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -50,6 +50,9 @@ engines: ## deploy, its engine contract, compose/paritytest and the demo on each
 		go test -count 1 -p 1 -timeout 30m ./deploy ./deploy/enginetest ./compose/paritytest && \
 		CGO_ENABLED=0 go run ./examples/demo || failed="$$failed $$engine"; \
 	done; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
+
+vault: ## the contract of Vault's double on a real Vault, which the first run builds
+	VAULT_TEST_BINARY=$$(scripts/vault) go test -count 1 -v -run 'TestContract$$' ./vault
 
 walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc

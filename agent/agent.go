@@ -88,6 +88,7 @@ type Parts struct {
 	Engine    engine
 	Tasks     tasks                            // nil: health is judged by the numbers of tasks
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
+	Vault     desired.Vault                    // where references to Vault are read; zero: nowhere
 	Store     *store.Store
 	Reports   reports               // nil: no statuses are sent to GitLab
 	Tokens    func() []tokens.State // gives the state of each GitLab token; nil: there are none

@@ -356,7 +356,7 @@ func (s *stack) share(last *record.Sync, checkout *gitsync.Checkout, signer stri
 			sync.Error = fmt.Sprintf("unchanged since %s, which failed here: %s", record.Short(last.Commit), last.Error)
 		}
 	}
-	sync.Degraded = last.Degraded
+	sync.Degraded, sync.Vault = last.Degraded, last.Vault
 	sync.Rollback, sync.Group, sync.DirtySince = last.Rollback.Shared(last.State), last.NextGroup(sync.Commit), last.Dirty()
 	if err := errors.Join(s.publish.Sync(sync), s.board.End(sync, nil)); err != nil {
 		return rollout.Outcome{Err: err}

@@ -66,7 +66,7 @@ func newStack(a *Agent, of Stack) *stack {
 	s := &stack{
 		parts: parts, key: of.Key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(of.Key), readings: a.readings,
-		node: desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Limits: settings.Limits, Render: parts.Render},
+		node: desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if len(parts.Stacks) > 1 {
 		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
@@ -186,7 +186,9 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	good, options := s.board.Snapshot().Deployed, s.node
 	options.Bounds.Policy = s.parts.Policy.Policy()
 	read := func() (fs.FS, error) { return recorded{s.parts.Store, s.parts.Settings.Limits}.Files(good) }
-	if good == nil {
+	if good != nil {
+		options.Vault.Settled = good.Vault
+	} else {
 		if revision.Commit == "" {
 			return
 		}

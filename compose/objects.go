@@ -102,6 +102,13 @@ func (c *converter) setValue(secret *Secret, one object) error {
 	file := strings.TrimPrefix(one.defined.File, "/")
 	value, ok := c.set.Lookup(one.key, file)
 	secret.Value, secret.File = value, file
+	if reference, place, isReference := c.set.Reference(one.key, file); isReference {
+		secret.VaultPath = reference.Path
+		if !value.Known() {
+			c.warnUnread(one, reference, place)
+		}
+		return nil
+	}
 	if ok {
 		return nil
 	}

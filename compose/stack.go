@@ -143,6 +143,8 @@ type Secret struct {
 	Derived  string `json:"-"` // the version in the name where Version is auto
 	File     string `json:"-"` // the path of its file, or ""
 
+	VaultPath string `json:"-"` // where the value is in Vault; "" for a value of the repository
+
 	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`
 }

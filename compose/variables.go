@@ -65,7 +65,8 @@ type versions struct {
 
 // decide replaces the versions that are sealed or `auto` in the variables of the files.
 func (d versions) decide(v *variables) error {
-	var faults []error
+	fromVault, err := d.vaultVersions(v)
+	faults := []error{err}
 	d.autoDefaults(v)
 	for _, path := range d.set.Opaque() {
 		if !d.allowSealed {
@@ -89,7 +90,7 @@ func (d versions) decide(v *variables) error {
 	for _, s := range d.files.all {
 		values := s.variables.values
 		for _, name := range slices.Sorted(maps.Keys(values)) {
-			if values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) {
+			if values[name] == autoVersion && strings.HasPrefix(name, versionPrefix) && fromVault[name] == "" {
 				version, err := d.autoVersion(name)
 				d.files.auto[name] = true
 				faults = append(faults, err)

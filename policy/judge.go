@@ -57,7 +57,7 @@ func (p *Policy) Judge(of Subject) []Refusal {
 	j := &judgement{policy: p, Subject: of, services: servicesOf(of.Stack)}
 	for _, rule := range []func(*judgement){
 		judgeStack, judgeEnvironment, judgeMounts, judgeCapabilities, judgePrivileges, judgeHostNetwork, judgeExternal,
-		judgeAliases, judgeDrivers, judgePorts, judgeChecks, judgeImages, judgeSignatures, judgePlacement, judgeLimits,
+		judgeAliases, judgeDrivers, judgePorts, judgeChecks, judgeImages, judgeSignatures, judgePlacement, judgeLimits, judgeVault,
 	} {
 		rule(j)
 	}

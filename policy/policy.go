@@ -43,6 +43,8 @@ type Policy struct {
 	Placement  PerService `json:"placement,omitzero" yaml:"placement,omitempty"`
 	Limits     *Limits    `json:"limits,omitempty" yaml:"limits,omitempty"`
 
+	// Vault are the paths that a commit may have the agent read; nil: those below vault_prefix.
+	Vault *Vault `json:"vault,omitempty" yaml:"vault,omitempty"`
 	// Notifications bind the webhook that a commit chooses; nil: it may be on any other machine.
 	Notifications *Notifications `json:"notifications,omitempty" yaml:"notifications,omitempty"`
 	// Signers may sign commits and tags; nil: no signature is demanded.
@@ -77,6 +79,7 @@ func sections() map[string]section {
 		"images":          readImages,
 		"placement":       perService("placement", func(p *Policy) *PerService { return &p.Placement }),
 		"limits":          readLimits,
+		"vault":           readVault,
 		"notifications":   readNotifications,
 		"signers":         readSigners,
 		"floor":           readFloor,

@@ -18,7 +18,7 @@ func Suggest(of Subject) *Policy {
 	}
 	for _, rule := range []func(*Policy, *judgement){
 		suggestMounts, suggestCapabilities, suggestPrivileges, suggestHostNetwork, suggestExternal, suggestDrivers, suggestPorts,
-		suggestChecks, suggestImages, suggestPlacement, suggestLimits,
+		suggestChecks, suggestImages, suggestPlacement, suggestLimits, suggestVault,
 	} {
 		rule(p, j)
 	}

@@ -25,14 +25,18 @@ type Report struct {
 
 // Secret is a secret of one node.
 type Secret struct {
-	Name     string   `json:"secret"` // its key in the compose files
-	Node     string   `json:"node"`
-	Variable string   `json:"variable,omitempty"` // the SV_ variable in its name
-	Version  string   `json:"version,omitempty"`  // the present one
-	Object   string   `json:"object,omitempty"`   // its name in Swarm; "" where the version is not known
-	External bool     `json:"external,omitempty"` // not created by the agent: its value is not in the repository
-	Removed  bool     `json:"removed,omitempty"`  // the node does not have it any more
-	Entries  []*Entry `json:"versions"`           // the oldest first
+	Name     string `json:"secret"` // its key in the compose files
+	Node     string `json:"node"`
+	Variable string `json:"variable,omitempty"` // the SV_ variable in its name
+	Version  string `json:"version,omitempty"`  // the present one
+	Object   string `json:"object,omitempty"`   // its name in Swarm; "" where the version is not known
+	// VaultPath is where the present value is in Vault; "" for a value in the repository.
+	VaultPath string `json:"vault_path,omitempty"`
+	// VaultNewest is the newest version there; 0 where Vault was not asked.
+	VaultNewest int      `json:"vault_newest,omitempty"`
+	External    bool     `json:"external,omitempty"` // not created by the agent: its value is not in the repository
+	Removed     bool     `json:"removed,omitempty"`  // the node does not have it any more
+	Entries     []*Entry `json:"versions"`           // the oldest first
 
 	Rotated      *Rotation `json:"rotated,omitempty"`       // nil where git does not show it
 	RotationDays int       `json:"rotation_days,omitempty"` // 0 for never

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"coin.internal/coin-agent/compose"
@@ -174,9 +175,10 @@ type reading struct {
 	object   string // the name in Swarm; "" where the version is not known
 	external bool
 
-	file  *secretFile // that holds the value; nil for none
-	key   string      // in the file; "" for the whole file
-	print string      // of the value; "" where it is not known
+	file  *secretFile        // that holds the value; nil for none
+	key   string             // in the file; "" for the whole file
+	vault *secrets.Reference // where the value is in Vault; nil for a value in the file
+	print string             // of the value; "" where it is not known
 }
 
 // reading reads the name, the version and the value of a secret. File is relative to dir.
@@ -193,6 +195,9 @@ func (n *node) reading(key string, from definition, dir string, run []byte) *rea
 	if !made.external {
 		value = n.locate(made, key, from.File, dir)
 		made.print = value.Fingerprint(run)
+		if made.vault != nil {
+			made.print = made.vault.String() // a reference is not a secret
+		}
 	}
 	if from.Name == "" {
 		made.object = n.stack + "_" + key
@@ -200,6 +205,10 @@ func (n *node) reading(key string, from definition, dir string, run []byte) *rea
 	}
 	made.object = n.replace(from.Name)
 	made.variable, made.version = compose.VersionIn(from.Name, n.lookup)
+	if made.vault != nil && made.variable != "" {
+		n.vaultVersion(made, from.Name)
+		return made
+	}
 	if made.variable == "" {
 		made.version = strings.TrimPrefix(strings.TrimPrefix(made.object, key), ".")
 		return made
@@ -220,6 +229,18 @@ func (n *node) reading(key string, from definition, dir string, run []byte) *rea
 	return made
 }
 
+// vaultVersion names a secret by its version in Vault. That of @auto is not in git.
+func (n *node) vaultVersion(made *reading, name string) {
+	made.version, made.object = autoVersion, ""
+	if made.vault.Auto {
+		return
+	}
+	made.version = strconv.Itoa(made.vault.Version)
+	with := &node{variables: maps.Clone(n.variables)}
+	with.variables[made.variable] = made.version
+	made.object = with.replace(name)
+}
+
 // locate finds the value of a secret, in the order of secrets.Set.
 func (n *node) locate(made *reading, key, file, dir string) secrets.Value {
 	if file != "" {
@@ -232,6 +253,9 @@ func (n *node) locate(made *reading, key, file, dir string) secrets.Value {
 		for _, one := range slices.Backward(try.in) {
 			if value, ok := one.set.Lookup(try.key, try.file); ok {
 				made.file, made.key = one, try.name
+				if reference, _, is := one.set.Reference(try.key, try.file); is {
+					made.vault = &reference
+				}
 				return value
 			}
 		}

@@ -103,6 +103,9 @@ func (t *track) secret(key string, period time.Duration, today time.Time) *Secre
 		return secret
 	}
 	secret.Variable, secret.Version, secret.Object, secret.External = now.variable, now.version, now.object, now.external
+	if now.vault != nil {
+		secret.VaultPath = now.vault.Path
+	}
 	for _, entry := range slices.Backward(secret.Entries) {
 		if entry.Current = entry.reading.same(now); entry.Current {
 			break

@@ -70,6 +70,10 @@ func (l *loaded) find(name string) (bool, error) {
 
 func (l *loaded) choose(name string, candidates []compose.Secret) error {
 	place := fault.Place{File: l.node.Dir}
+	if in := candidates[0].VaultPath; in != "" {
+		return fault.New(place, "write a new version there with vault kv put, then set the number after @ in the file to it, and have that merged",
+			"the value of the secret %q is in Vault, at %s: the agent does not write to Vault", candidates[0].Key, in)
+	}
 	at, ok := l.set.Locate(candidates[0].Value)
 	if !ok {
 		return fault.New(place, "rotate it in the system that it comes from", "the value of the secret %q is not in the repository", candidates[0].Key)

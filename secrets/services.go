@@ -30,6 +30,9 @@ var keyServices = []struct{ name, title string }{
 	{hcvault.KeyTypeIdentifier, "Vault transit"},
 }
 
+// KeyServiceVault is the name of Vault's transit engine in KeyFiles.Services.
+const KeyServiceVault = hcvault.KeyTypeIdentifier
+
 // absentServices are those that are not built in: the SDKs of the clouds would be most of the
 // binary. They are named where a file or the settings need one.
 var absentServices = []struct{ name, title string }{

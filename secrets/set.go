@@ -19,6 +19,9 @@
 //     byte of a whole file in the binary format, which sops uses for an unknown
 //     extension.
 //
+// A value can be a Reference to Vault instead, in ciphertext or in plaintext. Resolve reads
+// those, and they are unknown before.
+//
 // The package reads nothing but the given files, keys and services, with one exception:
 // SOPS reads /etc/sops/audit.yaml at the start of the program, and records decryptions
 // if an operator has enabled it there.
@@ -66,6 +69,8 @@ type Set struct {
 	values   map[Location]Value
 	versions map[Location]string  // by SV_ name; "" if encrypted and read without a key
 	refused  map[Location]refusal // the keys that Lookup does not return
+
+	references map[Location]held // the values that are in Vault, which are unknown before Resolve
 }
 
 // Location is the place of a value: a whole file, or a key in a file of keys.
@@ -109,7 +114,7 @@ func build(ring *Keyring, files []File, o Options) (*Set, error) {
 }
 
 func read(ring *Keyring, files []File, o Options) (*Set, []error) {
-	set := &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
+	set := &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}, references: map[Location]held{}}
 	var faults []error
 	for _, file := range files {
 		file.Path = path.Clean(file.Path)
@@ -224,6 +229,8 @@ func (s *Set) addKeys(file File, entries []entry, o Options) error {
 			faults = append(faults, fault.New(place(), "keep one of them", "the file has the key %q twice", oneline.Cut(one.key, 80)))
 		case isVersion:
 			faults = append(faults, s.addVersion(place, Location{file.Path, name}, one))
+		case (one.state == entryOpen || one.state == entryPlain) && isReference(one.content):
+			faults = append(faults, s.addReference(place(), at, one.content))
 		case one.state == entryNested:
 			s.refused[at] = refusal{place(), "has a mapping or a list as its value, not a text"}
 		case one.state != entrySealed && len(one.content) == 0: // SOPS does not encrypt empty values, so any committer can add one

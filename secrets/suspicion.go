@@ -154,5 +154,5 @@ func harmless(name, value string) bool {
 	if match := fallback.FindStringSubmatch(value); match != nil {
 		value = match[1] // the default of the variable
 	}
-	return value == "" || harmlessValue.MatchString(value) || shortNumber.MatchString(value) && !chosenName.MatchString(name)
+	return value == "" || harmlessValue.MatchString(value) || referenceForm.MatchString(value) || shortNumber.MatchString(value) && !chosenName.MatchString(name)
 }

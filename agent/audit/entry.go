@@ -24,7 +24,8 @@ const (
 	ScaleDown Action = "scale-down"
 	ScaleUp   Action = "scale-up" // a cron service is restored after an unfinished rollout
 	Remove    Action = "remove"
-	Use       Action = "use" // a service got a new secret version
+	Use       Action = "use"  // a service got a new secret version
+	ReadVault Action = "read" // a version of a secret, from Vault
 	Rollback  Action = "rollback"
 	Approve   Action = "approve"
 	Adopt     Action = "adopt" // of a stack or objects that this agent did not make
@@ -59,6 +60,7 @@ const (
 	Config  Kind = "config"
 	Network Kind = "network"
 	Policy  Kind = "policy" // the rules of the node
+	Vault   Kind = "vault"  // a path in Vault
 	Tokens  Kind = "tokens" // who may use the API
 	Journal Kind = "log"    // this log
 )

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/apart"
 	"coin.internal/coin-agent/internal/fault"
@@ -26,6 +27,7 @@ type Options struct {
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
 	CheckDir string                           // the folder of the files that config.yml's checks name
 	Bounds   Bounds                           // where these files and the secrets may be sent
+	Vault    Vault                            // where references to Vault are read; zero: nowhere
 
 	Sealed bool              // renders without keys, for looking only: encrypted versions count as 0
 	Judges *manifests.Judges // of the commit that is loaded; nil: its config.yml is not judged
@@ -38,6 +40,9 @@ type Options struct {
 type State struct {
 	Node    *manifests.Node
 	Secrets *secrets.Set // nil until Decrypt
+
+	// Readings are the versions that Decrypt read from Vault, by path.
+	Readings []record.VaultRead
 
 	options Options
 	bounded func() error // what Bounds refuses, judged once
@@ -94,6 +99,10 @@ func (s *State) Decrypt(ctx context.Context) error {
 	node, options := s.Node, s.options
 	set, err := apart.Do(ctx, func() (*secrets.Set, error) { return decrypt(node, options) }, (*secrets.Set).Wipe)
 	if err != nil {
+		return err
+	}
+	if err := s.fromVault(ctx, set); err != nil {
+		set.Wipe()
 		return err
 	}
 	s.Secrets = set
@@ -225,6 +234,9 @@ func (s *State) Webhook() (secrets.Value, error) {
 	if variable, plain := node.Variables[name]; plain {
 		return secrets.Value{}, fault.New(variable.Place, "make a new webhook, and put its URL into secrets.enc with sops: this one has been seen",
 			"%s, the webhook's URL, is a secret that stands here in plaintext: it is not used", name)
+	}
+	if err := s.unread(name, ""); err != nil {
+		return secrets.Value{}, err
 	}
 	if found {
 		return secrets.Value{}, fault.New(fault.Place{}, "set age_key_files or pgp_key_files", "the webhook's URL cannot be read without a key")

@@ -80,7 +80,11 @@ func (s *State) access(secret, file string, entry manifests.CheckTLS) (checks.Se
 
 // Known gives a secret of the node whose content can be seen.
 func (s *State) Known(name string) (secrets.Value, error) {
-	value, _ := s.Secrets.Lookup(name, path.Join(s.Node.Dir, "secrets", name)) // that it is there was seen before
+	file := path.Join(s.Node.Dir, "secrets", name)
+	value, _ := s.Secrets.Lookup(name, file) // that it is there was seen before
+	if err := s.unread(name, file); err != nil && !value.Known() {
+		return value, err
+	}
 	if !value.Known() {
 		return value, fault.New(fault.Place{}, "name a key that opens it in age_key_files or pgp_key_files", "the secret %q cannot be read", name)
 	}

@@ -77,6 +77,7 @@ type doctor struct {
 type Dependencies struct {
 	Settings   *settings.Settings
 	Keys       func() (*secrets.Keyring, error) // nil: no keys are set
+	Vault      desired.Vault                    // where references to Vault are read
 	Engine     func() (*deploy.Engine, error)
 	GitLab     func() (*gitlab.Client, error) // nil: no GitLab is set
 	Tokens     func(*gitlab.Client) ([]tokens.Use, error)
@@ -100,6 +101,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		{"state", d.checkState},
 		{"socket", d.checkSocket},
 		{"keys", d.checkKeys},
+		{"vault", d.checkVault},
 		{"engine", d.checkEngine},
 		{"swarm", d.checkSwarm},
 		{"signers", d.checkSigners},
@@ -230,7 +232,7 @@ func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 	}
 	on := d.on.Settings
 	state, err := desired.Load(ctx, d.checkout.FS, desired.Options{
-		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy},
+		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy}, Vault: d.on.Vault,
 		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()}, Limits: on.Limits,
 	})
 	if err == nil {

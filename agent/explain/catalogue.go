@@ -97,6 +97,12 @@ var release = []Entry{
 		"Encrypt the file for this node: `sops updatekeys FILE`, and merge it. A file in the clear is to be treated as leaked: rotate its values.",
 	},
 	{
+		fault.CodeVault, "Vault does not give a secret",
+		"Vault is not reachable, sealed, or refuses the login: the agent tries again automatically, and the services keep running. Or Vault refuses a path, or a version or key does not exist: that holds the commit.",
+		[]string{"`agent doctor`: the lines vault and manifests", "`vault status`, and `vault kv metadata get` with the path that the error names", "the capabilities of the agent's role on that path, and the files of its login", "policy.vault.paths and vault_prefix in agent.yml"},
+		"Repair Vault or the login: no restart is needed. Else correct the reference after `vault:` in the SOPS file, or the rights of the role, then `agent retry`.",
+	},
+	{
 		fault.CodePolicy, "The node's policy refuses the commit",
 		"The commit wants what the node's own agent.yml does not allow. Nothing was written.",
 		[]string{"the file and line that the error names", "`agent policy show`: the rules in force", "`agent policy test`: what they refuse"},

@@ -151,12 +151,14 @@ func (r *Reader) masks(ctx context.Context, live deploy.LiveServices, service st
 	defer cancel()
 	var stacks []*compose.Stack
 	masks := deploy.NewMasks()
-	for _, open := range r.sources(ctx) {
-		tree, err := open()
+	for _, from := range r.sources(ctx) {
+		tree, err := from.open()
 		if err != nil || tree == nil {
 			continue
 		}
-		state, err := desired.Open(ctx, tree, r.Node)
+		options := r.Node
+		options.Vault.Settled = from.vault
+		state, err := desired.Open(ctx, tree, options)
 		if err != nil {
 			continue
 		}
@@ -173,11 +175,17 @@ func (r *Reader) masks(ctx context.Context, live deploy.LiveServices, service st
 	return masks
 }
 
+// origin is a tree of files that live services may have been made of.
+type origin struct {
+	open  func() (fs.FS, error)
+	vault []record.VaultRead // the versions of its secrets in Vault
+}
+
 // sources gives the trees of files that the live services may have been made of, the
 // likeliest first.
-func (r *Reader) sources(ctx context.Context) (all []func() (fs.FS, error)) {
-	recorded := func(good record.GoodState) func() (fs.FS, error) {
-		return func() (fs.FS, error) { return r.Files.Files(&good) }
+func (r *Reader) sources(ctx context.Context) (all []origin) {
+	recorded := func(good record.GoodState) origin {
+		return origin{func() (fs.FS, error) { return r.Files.Files(&good) }, good.Vault}
 	}
 	deployed, err := r.Records.Deployed()
 	if err == nil && deployed != nil {
@@ -185,13 +193,13 @@ func (r *Reader) sources(ctx context.Context) (all []func() (fs.FS, error)) {
 	}
 	last, err := r.Records.LastSync()
 	if err == nil && last != nil && last.Wrote && (deployed == nil || last.Commit != deployed.Commit) { // it was read before
-		all = append(all, func() (fs.FS, error) {
+		all = append(all, origin{func() (fs.FS, error) {
 			checkout, err := r.Source.Fetch(ctx, gitsync.Revision{Commit: last.Commit, Ref: last.Ref}, r.Paths)
 			if err != nil {
 				return nil, err
 			}
 			return checkout.FS, nil
-		})
+		}, last.Vault})
 	}
 	good, err := r.Records.AllGood(time.Now())
 	if err != nil {

@@ -28,6 +28,7 @@ type GoodState struct {
 	Networks  json.RawMessage `json:"networks,omitempty"` // their create options by name
 	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
 	Configs   []Object        `json:"configs,omitempty"`
+	Vault     []VaultRead     `json:"vault,omitempty"` // the versions of secrets that are in Vault, by path
 	Retention Retention       `json:"retention,omitzero"`
 	Freezes   json.RawMessage `json:"freezes,omitempty"` // config.yml's freeze
 	Ignored   json.RawMessage `json:"ignored,omitempty"` // the fields of services that another process may change: drift_ignore

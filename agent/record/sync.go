@@ -78,6 +78,8 @@ type Sync struct {
 
 	Good bool `json:"good,omitempty"` // a rollback can return to its state; set in a History only
 
+	Vault []VaultRead `json:"vault,omitempty"` // the versions that it read from Vault, by path
+
 	Inputs  map[string]string   `json:"inputs,omitempty"`  // what it read: path to git object
 	Seconds map[Stage]float64   `json:"seconds,omitempty"` // duration of each stage
 	Entered map[Stage]time.Time `json:"entered,omitempty"` // when each stage began last; apply: first

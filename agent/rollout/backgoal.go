@@ -74,7 +74,9 @@ func (b *back) load(ctx context.Context) error {
 		err = errors.New("an earlier version of the agent recorded it without its files")
 	}
 	if err == nil {
-		b.a.desired, err = desired.Load(ctx, files, b.a.use.recorded())
+		options := b.a.use.recorded()
+		options.Vault.Settled = b.to.Vault
+		b.a.desired, err = desired.Load(ctx, files, options)
 	}
 	if err != nil {
 		b.warnUnchecked(err)
@@ -94,7 +96,13 @@ func (b *back) decrypt(ctx context.Context) error {
 	if b.a.desired == nil {
 		return nil
 	}
-	if err := b.a.desired.Decrypt(ctx); err != nil {
+	err := b.a.desired.Decrypt(ctx)
+	if fault.CodeOf(err) == fault.CodeVault { // the versions are in Swarm
+		b.a.note.Warnings = append(b.a.note.Warnings, "no secret was read from Vault: "+err.Error())
+		b.a.desired.WithoutVault()
+		err = b.a.desired.Decrypt(ctx)
+	}
+	if err != nil {
 		b.a.wipe()
 		b.a.desired = nil
 		b.warnUnchecked(err)

@@ -58,6 +58,9 @@ func readyChecks(a *attempt) error {
 	var faults []error
 	for i, entry := range entries {
 		check, err := a.desired.Check(entry)
+		if a.use.looks && errors.Is(err, desired.ErrUnread) {
+			continue // it is not asked
+		}
 		if err != nil {
 			faults = append(faults, fault.New(node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
 			continue
@@ -65,7 +68,7 @@ func readyChecks(a *attempt) error {
 		q.list = append(q.list, check)
 		for _, name := range entry.Secrets() {
 			value, err := a.desired.Known(name)
-			if err != nil {
+			if err != nil && (!a.use.looks || !errors.Is(err, desired.ErrUnread)) {
 				faults = append(faults, fault.New(node.Config.Place(keys[i]), fault.Hint(err), "check %s: %w", entry.Name, err))
 			}
 			q.options.Secrets[name] = value
@@ -73,6 +76,9 @@ func readyChecks(a *attempt) error {
 	}
 	a.questions, a.note.Checks = q, nil
 	a.database.check, err = migrations.Of(a.desired)
+	if a.use.looks && errors.Is(err, desired.ErrUnread) {
+		err = nil
+	}
 	faults = append(faults, err)
 	return fault.Transient(errors.Join(faults...)) // the files of this node are not the revision's
 }

@@ -195,6 +195,7 @@ func (f *forward) load(ctx context.Context) error {
 	}
 	judges, options := f.a.use.judges(f.a.base.Deployed), f.a.use.options()
 	options.Judges, options.Bounds.Good, options.Bounds.Policy = &judges, f.rollouts.nodeOf(f.a.base.Deployed), f.a.policy()
+	options.Vault.Settled = record.VaultOf(f.a.base.Last, f.a.base.Deployed, f.a.commit)
 	state, err := desired.Load(ctx, f.checkout.FS, options)
 	if err != nil {
 		return err
@@ -207,11 +208,19 @@ func (f *forward) load(ctx context.Context) error {
 }
 
 func (f *forward) decrypt(ctx context.Context) error {
-	err := f.a.desired.Decrypt(ctx)
-	if err == nil && f.a.base.Deployed == nil {
-		f.a.use.Receivers.Learn(f.a.desired)
+	a := f.a
+	if err := a.desired.Decrypt(ctx); err != nil {
+		return err
 	}
-	return err
+	if a.base.Deployed == nil {
+		a.use.Receivers.Learn(a.desired)
+	}
+	if a.use.looks {
+		return nil
+	}
+	read, before := a.desired.Readings, a.sync.Vault
+	a.sync.Vault = read
+	return a.journal.Reads(read, before)
 }
 
 func (f *forward) render(ctx context.Context) error {

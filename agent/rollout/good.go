@@ -43,6 +43,7 @@ func (m goodMaker) state() (*record.GoodState, error) {
 	if deployed := a.base.Deployed; deployed != nil && len(config.Approvals()) > 0 && a.sync.Approval == nil {
 		good.Approved = deployed.ApprovedCommit()
 	}
+	good.Vault = a.sync.Vault
 	good.Secrets, good.Configs = objects(a.stack, config)
 	if freezes := config.Declared.Freeze; len(freezes) > 0 {
 		good.Freezes, err = json.Marshal(freezes)

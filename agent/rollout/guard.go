@@ -141,7 +141,9 @@ func (d *database) loginOf(ctx context.Context, good *record.GoodState) *migrati
 	if err != nil || files == nil {
 		return nil
 	}
-	state, err := desired.Load(ctx, files, d.a.use.recorded())
+	options := d.a.use.recorded()
+	options.Vault.Settled = good.Vault
+	state, err := desired.Load(ctx, files, options)
 	if err != nil || !state.Node.Config.Deployment.MigrationCheck.Enabled || state.Decrypt(ctx) != nil {
 		return nil
 	}

@@ -77,6 +77,7 @@ func (p *Parts) looking() *Parts {
 	may := &registries{all: p.Policy().NamesImages(), used: map[string]bool{}}
 	quiet.Engine, quiet.Images = lookingEngine{p.Engine, may}, lookingSigners{p.Images, may}
 	quiet.Exec, quiet.Probe, quiet.Audit = nil, nil, nil
+	quiet.looks, quiet.Node.Vault.Plan = true, true
 	return &quiet
 }
 

@@ -224,6 +224,8 @@ type Parts struct {
 	Events    Events
 
 	Stops <-chan struct{} // ends the wait of a rollout for a rollback
+
+	looks bool // nothing is recorded, written or asked: a preview
 }
 
 // options says whose files an attempt reads, and what the node's policy says of them now.

@@ -55,8 +55,17 @@ type Settings struct {
 	PGPPassphraseFile string   `name:"pgp_passphrase_file" help:"file with the passphrase of the PGP keys"`
 	GnuPGHome         string   `name:"gnupg_home" help:"GnuPG home whose keys gpg uses; empty for none"`
 	KeyServices       []string `name:"key_services" help:"what may open SOPS files: age, pgp, hc_vault"`
-	VaultAddress      string   `name:"vault_address" help:"the one Vault that hc_vault asks"`
+	VaultAddress      string   `name:"vault_address" help:"the one Vault that hc_vault and references to Vault ask"`
 	VaultTokenFile    string   `name:"vault_token_file" help:"file with the Vault token"`
+
+	VaultMount        string `name:"vault_mount" help:"KV version 2 engine that secrets may refer to, such as kv; empty for none"`
+	VaultPrefix       string `name:"vault_prefix" help:"path in it that commits may read below, such as coin/sandbox, unless the policy has vault.paths"`
+	VaultNamespace    string `name:"vault_namespace" help:"namespace of the engine and the login; empty for none"`
+	VaultRoleIDFile   string `name:"vault_role_id_file" help:"file with the role ID of an AppRole, in place of vault_token_file"`
+	VaultSecretIDFile string `name:"vault_secret_id_file" help:"file with the secret ID of that AppRole"`
+	VaultJWTFile      string `name:"vault_jwt_file" help:"file with a JSON web token that logs in, in place of vault_token_file"`
+	VaultRole         string `name:"vault_role" help:"role that the JSON web token logs in as"`
+	VaultAuthMount    string `name:"vault_auth_mount" help:"path of the auth method of AppRole or JWT (default approle or jwt)"`
 
 	Engine             string `name:"engine" help:"the Docker engine's address"`
 	RegistryConfigFile string `name:"registry_config_file" help:"file with registry logins, in the form of docker's config.json; empty for none"`
@@ -193,7 +202,7 @@ func (s *Settings) Validate() error {
 	if s.NotifyURLFile == "" && (s.NotifyTokenFile != "" || s.NotifyTemplateFile != "") {
 		refuse("set it, or leave out notify_token_file and notify_template_file", "the setting notify_url_file is missing")
 	}
-	faults = append(faults, s.Metrics().Validate(), s.validateAPI())
+	faults = append(faults, s.Metrics().Validate(), s.validateAPI(), s.validateVault())
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
@@ -366,13 +375,18 @@ func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	}, nil
 }
 
-// KeyFiles gives the files and services that decrypt the secrets.
+// KeyFiles gives the files and services that decrypt the secrets. Those of Vault can be for
+// references alone.
 func (s *Settings) KeyFiles() secrets.KeyFiles {
-	return secrets.KeyFiles{
+	files := secrets.KeyFiles{
 		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
 		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
 		Limits: s.Limits,
 	}
+	if s.VaultMount != "" && !slices.Contains(s.KeyServices, secrets.KeyServiceVault) {
+		files.VaultAddress, files.VaultToken = "", ""
+	}
+	return files
 }
 
 // Rule gives the revision rule of the settings.

@@ -13,7 +13,7 @@ import (
 )
 
 // doctorSubjects are what the doctor looks at, in order.
-var doctorSubjects = []string{"settings", "state", "socket", "keys", "engine", "swarm", "signers", "git", "gitlab", "plans", "manifests", "policy", "releases", "registries", "images", "signatures", "disk", "harbor", "database", "migrations", "notices", "audit", "metrics", "api"}
+var doctorSubjects = []string{"settings", "state", "socket", "keys", "vault", "engine", "swarm", "signers", "git", "gitlab", "plans", "manifests", "policy", "releases", "registries", "images", "signatures", "disk", "harbor", "database", "migrations", "notices", "audit", "metrics", "api"}
 
 // finding is a line of the doctor as `-o json` gives it.
 type finding struct{ Subject, Grade, Text, Hint string }

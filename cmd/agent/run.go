@@ -238,7 +238,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
 		Policy: p.policy, Events: p.events,
-		Keys: a.keyring, Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+		Keys: a.keyring, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	p.logs = a.logReader(p)
 	if err := a.outboxes(p, &made, client); err != nil {
@@ -316,10 +316,13 @@ const logTurns = 3
 // logFollows is how many readers follow logs at the same time.
 const logFollows = 16
 
-// logReader makes the reader of the services' logs.
+// logReader makes the reader of the services' logs. It masks the values of secrets, so it reads
+// those in Vault, too.
 func (a *app) logReader(p *parts) *logs.Reader {
+	options := a.nodeOptions()
+	options.Vault = vaultOf(&a.settings)
 	return &logs.Reader{
-		Engine: p.engine, Records: p.store.Stack(record.OnlyStack), Files: p.store, Source: p.source, Node: a.nodeOptions(), Paths: a.settings.Paths(),
+		Engine: p.engine, Records: p.store.Stack(record.OnlyStack), Files: p.store, Source: p.source, Node: options, Paths: a.settings.Paths(),
 		Turns: make(chan struct{}, logTurns), Follows: make(chan struct{}, logFollows),
 	}
 }

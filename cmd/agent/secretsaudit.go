@@ -100,6 +100,7 @@ func addApplied(ctx context.Context, a *app, report *provenance.Report) {
 		report.AddSyncs(node, syncs)
 	}
 	warn("cannot read commit statuses from GitLab", addStatuses(ctx, a, report))
+	warn("cannot read newest versions from Vault", addVaultVersions(ctx, &a.settings, report))
 }
 
 // allSyncs is more than a history holds.

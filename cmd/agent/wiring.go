@@ -12,10 +12,13 @@ import (
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/publish"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
+	"coin.internal/coin-agent/vault"
 )
 
 // keyring loads the keys that the settings name; nil if they name none.
@@ -36,7 +39,30 @@ func (a *app) nodeOptions() desired.Options {
 	return desired.Options{
 		Environment: a.settings.Environment, Node: a.settings.Node, Keys: a.keyring,
 		CheckDir: a.settings.CheckDir, Bounds: desired.Bounds{Policy: a.settings.Policy}, Limits: a.settings.Limits,
+		Vault: plannedVault(&a.settings),
 	}
+}
+
+// vaultOf gives the reader of references to Vault that the settings name.
+func vaultOf(s *settings.Settings) desired.Vault {
+	return desired.Vault{Below: s.VaultBelow(), Open: func() (desired.VaultClient, error) {
+		if s.VaultMount == "" {
+			return nil, fault.WithCode(fault.New(fault.Place{}, "set vault_address, vault_mount, vault_prefix and a login in agent.yml: docs/vault.md",
+				"the repository refers to secrets in Vault, and the setting vault_mount is missing"), fault.CodeVault)
+		}
+		return vault.New(s.Vault())
+	}}
+}
+
+// plannedVault gives the same for commands that show a plan: they read no values. Without
+// settings for Vault they ask nothing.
+func plannedVault(s *settings.Settings) desired.Vault {
+	if s.VaultMount == "" {
+		return desired.Vault{}
+	}
+	planned := vaultOf(s)
+	planned.Plan = true
+	return planned
 }
 
 // connect prepares a connection to the engine that the settings name, with the

@@ -21,6 +21,7 @@ const (
 	CodeSignature Code = "signature" // no listed key signed the revision
 	CodeFiles     Code = "files"     // the files of a revision
 	CodeSecrets   Code = "secrets"   // decryption
+	CodeVault     Code = "vault"     // Vault does not give a secret
 	CodePolicy    Code = "policy"    // the node's policy
 	CodePlan      Code = "plan"      // the plan cannot be made, or would take what it may not
 	CodeGate      Code = "gate"      // a gate could not be asked
