@@ -10,7 +10,6 @@ import (
 
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -66,19 +65,12 @@ type reverted struct {
 }
 
 func (f *revertFlags) run(ctx context.Context, a *app) error {
-	root, _, err := findRepository(f.common.repo)
+	in, err := openClone(f.common.repo)
 	if err != nil {
 		return err
 	}
-	tree, err := proposal.OpenWorktree(root)
-	if err != nil {
-		return err
-	}
+	tree, git := in.tree, in.git
 	defer tree.Close()
-	git, err := worktree.Open(root)
-	if err != nil {
-		return err
-	}
 	var shown reverted
 	if shown.Result.Commit, err = f.taken(tree); err != nil {
 		return err
