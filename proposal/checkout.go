@@ -75,9 +75,12 @@ func (w *Worktree) path(name string) string {
 }
 
 // replace writes a file of ciphertext or versions: a temporary file in the same folder,
-// with the same mode, is renamed.
+// with the same mode, is renamed. Without content it removes the file.
 func (w *Worktree) replace(name string, content []byte) error {
 	path, mode := w.path(name), fs.FileMode(0o644)
+	if content == nil {
+		return os.Remove(path)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -92,6 +95,12 @@ func (w *Worktree) replace(name string, content []byte) error {
 func (w *Worktree) prepareIndex(files []File) error {
 	for _, file := range files {
 		name := w.git.Prefix + file.Path
+		if file.After == nil {
+			if _, err := w.index.Remove(name); err != nil && !errors.Is(err, index.ErrEntryNotFound) {
+				return err
+			}
+			continue
+		}
 		entry, err := w.index.Entry(name)
 		if errors.Is(err, index.ErrEntryNotFound) {
 			entry = w.index.Add(name)

@@ -61,6 +61,13 @@ func (w *Worktree) describe(hash plumbing.Hash, branch, message, signature strin
 func (w *Worktree) store(draft Draft, author object.Signature) (plumbing.Hash, error) {
 	tree := w.commit.TreeHash
 	for _, file := range draft.Files {
+		if file.After == nil {
+			var err error
+			if tree, err = prune(w.git.Repo, tree, w.git.Prefix+file.Path); err != nil {
+				return plumbing.ZeroHash, err
+			}
+			continue
+		}
 		blob := &plumbing.MemoryObject{}
 		blob.SetType(plumbing.BlobObject)
 		if _, err := blob.Write(file.After); err != nil {
@@ -107,6 +114,33 @@ func graft(repo *git.Repository, tree plumbing.Hash, path string, blob plumbing.
 	}
 	entries[at].Hash = blob
 	sort.Sort(object.TreeEntrySorter(entries))
+	return encode(repo, &object.Tree{Entries: entries})
+}
+
+// prune writes a tree without one file, and without the folders that are empty then.
+func prune(repo *git.Repository, tree plumbing.Hash, path string) (plumbing.Hash, error) {
+	read, err := repo.TreeObject(tree)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("read the folder of %s: %w", path, err)
+	}
+	name, rest, nested := strings.Cut(path, "/")
+	entries := slices.Clone(read.Entries)
+	at := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name })
+	if at < 0 {
+		return tree, nil
+	}
+	below := plumbing.ZeroHash
+	if nested {
+		if below, err = prune(repo, entries[at].Hash, rest); err != nil {
+			return plumbing.ZeroHash, err
+		}
+	}
+	if entries[at].Hash = below; below.IsZero() {
+		entries = slices.Delete(entries, at, at+1)
+	}
+	if len(entries) == 0 {
+		return plumbing.ZeroHash, nil
+	}
 	return encode(repo, &object.Tree{Entries: entries})
 }
 

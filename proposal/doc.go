@@ -10,7 +10,7 @@ import "strings"
 // File is a file of the repository before and after the change.
 type File struct {
 	Path          string
-	Before, After []byte // Before is nil for a new file
+	Before, After []byte // Before is nil for a new file, After for one that is removed
 }
 
 // Draft says what to commit.

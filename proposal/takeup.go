@@ -2,6 +2,7 @@ package proposal
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -89,7 +90,7 @@ func (w *Worktree) changed(commit *object.Commit, what string) ([]File, error) {
 	}
 	var files []File
 	for _, change := range changes {
-		name, within := strings.CutPrefix(change.To.Name, w.git.Prefix)
+		name, within := strings.CutPrefix(cmp.Or(change.To.Name, change.From.Name), w.git.Prefix)
 		if !within || name == "" {
 			return nil, fault.New(fault.Place{File: change.From.Name}, "check out the branch by hand: git switch BRANCH", "the commit of %s was amended: it changes other files", what)
 		}
@@ -100,7 +101,7 @@ func (w *Worktree) changed(commit *object.Commit, what string) ([]File, error) {
 		file := File{Path: name}
 		for into, blob := range map[*[]byte]*object.File{&file.Before: old, &file.After: added} {
 			if blob == nil {
-				continue // a new file
+				continue // a new file, or a removed one
 			}
 			text, err := blob.Contents()
 			if err != nil {

@@ -202,6 +202,9 @@ func (w *Worktree) checkFile(tree *object.Tree, file File) error {
 	staged, stagedErr := w.index.Entry(name)
 	switch {
 	case err != nil && file.Before == nil && stagedErr != nil:
+		if _, err := os.Lstat(w.path(file.Path)); !errors.Is(err, os.ErrNotExist) {
+			return fault.New(fault.Place{File: file.Path}, "move it away first", "there is a file that is not in git, where the change adds one")
+		}
 		return nil // a new file
 	case err != nil:
 		return fault.New(fault.Place{File: file.Path}, "commit it first", "the file is not in git's last commit")

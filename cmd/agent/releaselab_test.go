@@ -88,9 +88,15 @@ func (r *releases) post(state gitlab.State, text string) {
 // agent runs a command in the clone, and wants an exit code and texts.
 func (r *releases) agent(code int, line string, texts ...string) string {
 	r.t.Helper()
+	return r.command(code, line+" --git-token-file "+r.TokenFile+" --repo "+r.repo.Dir, texts...)
+}
+
+// command runs a command, and wants an exit code and texts.
+func (r *releases) command(code int, line string, texts ...string) string {
+	r.t.Helper()
 	var out, errs strings.Builder
-	args := append(strings.Fields(line), "--repo", r.repo.Dir, "--gitlab-url", r.URL, "--gitlab-project", "coin/coin-gitops",
-		"--gitlab-token-file", r.TokenFile, "--git-token-file", r.TokenFile)
+	args := append(strings.Fields(line), "--gitlab-url", r.URL, "--gitlab-project", "coin/coin-gitops",
+		"--gitlab-token-file", r.TokenFile)
 	got := run(r.t.Context(), args, &out, &errs)
 	all := out.String() + errs.String()
 	if got != code {

@@ -105,19 +105,12 @@ type promoted struct {
 }
 
 func (f *promoteFlags) run(ctx context.Context, a *app) error {
-	root, _, err := findRepository(f.common.repo)
+	in, err := openClone(f.common.repo)
 	if err != nil {
 		return err
 	}
-	tree, err := proposal.OpenWorktree(root)
-	if err != nil {
-		return err
-	}
+	tree, git := in.tree, in.git
 	defer tree.Close()
-	git, err := worktree.Open(root)
-	if err != nil {
-		return err
-	}
 	if !f.common.dryRun {
 		commit, err := f.promotion.TakeUp(tree)
 		if err != nil {

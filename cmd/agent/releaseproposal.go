@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -28,6 +29,26 @@ func (f *proposalFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
 	f.output = outputFlag(cmd, "text", "json")
+}
+
+// clone is the working copy that a command works on: locked, to commit, and to read its history.
+type clone struct {
+	tree *proposal.Worktree
+	git  *worktree.Worktree
+}
+
+// openClone opens the working copy that a folder is in.
+func openClone(folder string) (clone, error) {
+	root, _, err := findRepository(folder)
+	if err != nil {
+		return clone{}, err
+	}
+	git, err := worktree.Open(root)
+	if err != nil {
+		return clone{}, err
+	}
+	tree, err := proposal.OpenWorktree(root)
+	return clone{tree, git}, err
 }
 
 // proposed is what became of a change.

@@ -30,7 +30,7 @@ func (f *remoteFlags) add(root *cobra.Command) {
 // useHost has a command ask another node's agent, if the flags name one.
 func (a *app) useHost(cmd *cobra.Command) error {
 	if a.host.host == "" {
-		if a.host.token != "" && cmd.Name() != "fleet" && cmd.Name() != "dora" { // which name agents by --api
+		if a.host.token != "" && cmd.Name() != "fleet" && cmd.Name() != "dora" && !onGroup(cmd) { // which name agents by --api
 			return usageError{fault.New(fault.Place{}, "add --host", "--token-file needs --host")}
 		}
 		return nil
@@ -42,6 +42,12 @@ func (a *app) useHost(cmd *cobra.Command) error {
 	var err error
 	a.remote, err = control.NewRemote(control.Remote{URL: a.host.host, TokenFile: a.host.token, CAFile: a.settings.CAFile})
 	return err
+}
+
+// onGroup reports whether a command works on all nodes, by their agents' APIs.
+func onGroup(cmd *cobra.Command) bool {
+	flag := cmd.Flags().Lookup("group")
+	return flag != nil && flag.Changed
 }
 
 // client gives the client of the agent that the command asks.

@@ -19,6 +19,7 @@ import (
 // rollbackFlags are the flags of the command.
 type rollbackFlags struct {
 	request request.Rollback
+	all     groupFlags
 	yes     bool
 	dryRun  bool
 	output  *string
@@ -35,12 +36,23 @@ pinned there until the next commit that concerns it, or until agent resume.
 
 Without --to, the target is the good state before the one that runs. After a failed
 rollout, the target is the last good state. agent history marks the good states. Jobs
-do not run again.`,
+do not run again.
+
+With --group, all nodes of the environment roll back, one after the other, each to its own
+good state. Nothing changes if one of them cannot be reached or refuses, unless --partial is
+given. The token goes to the addresses of --api, or to nodes[].url of config.yml.`,
 		Example: `  agent rollback --dry-run
   agent rollback --reason "the checkout fails" --yes
-  agent rollback --to 12 --service client_api`,
+  agent rollback --to 12 --service client_api
+  agent rollback --group --environment production --token-file ~/operate-token --reason "the checkout fails"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.all.check(a, f.request); err != nil {
+				return err
+			}
+			if f.all.group {
+				return rollbackGroup(cmd.Context(), a, f, cmd.InOrStdin())
+			}
 			return rollback(cmd.Context(), a, f, cmd.InOrStdin())
 		},
 	}
@@ -52,6 +64,7 @@ do not run again.`,
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
 	flags.BoolVar(&f.request.Force, "force-migrations", false, "roll back even if the database has migrations that are newer than the good state; it is recorded")
 	f.output = outputFlag(cmd, "text", "json")
+	f.all.add(cmd)
 	return cmd
 }
 

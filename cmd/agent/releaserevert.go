@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/release"
+)
+
+// revertFlags are the flags of the command.
+type revertFlags struct {
+	common proposalFlags
+	revert release.Revert
+	reason string
+}
+
+func revertCommand(a *app) *cobra.Command {
+	var f revertFlags
+	cmd := &cobra.Command{
+		Use:   "revert --environment E",
+		Short: "Open the merge request that takes back what brought an environment its present release",
+		Long: `Open the merge request that takes back what brought an environment its present release: the
+merge, the squashed commit or the plain commit that changed TAG. Only files of the
+environment change. Lines that a later commit changed too are a conflict, and are shown.
+
+The nodes roll the merged revert out as any commit, with its gates. To roll back at once,
+use agent rollback, or agent rollback --group for all nodes. If an earlier run was
+interrupted, the command finishes it.`,
+		Example: `  agent release revert --environment production --reason "checkout fails"
+  agent release revert --environment production --dry-run`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if f.revert.Environment = a.settings.Environment; f.revert.Environment == "" {
+				return usageError{errors.New("name the environment with --environment")}
+			}
+			if f.revert.Commit != "" && !fullCommit.MatchString(f.revert.Commit) {
+				return usageError{fault.New(fault.Place{}, "write all 40 digits: git rev-parse REVISION", "--commit %q is not a full hash", f.revert.Commit)}
+			}
+			if f.reason, err = request.Reason(f.reason, false); err != nil {
+				return usageError{err}
+			}
+			return f.run(cmd.Context(), a)
+		},
+	}
+	f.common.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.revert.Commit, "commit", "", "the commit of the branch to take back (default: the one that brought the present release)")
+	flags.StringVar(&f.reason, "reason", "", "reason; the commit and the merge request show it")
+	return cmd
+}
+
+var fullCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// reverted is the output of the command.
+type reverted struct {
+	Plan   *release.RevertPlan `json:"plan,omitempty"`
+	Result proposed            `json:"result"`
+}
+
+func (f *revertFlags) run(ctx context.Context, a *app) error {
+	in, err := openClone(f.common.repo)
+	if err != nil {
+		return err
+	}
+	tree, git := in.tree, in.git
+	defer tree.Close()
+	var shown reverted
+	if shown.Result.Commit, err = f.taken(tree); err != nil {
+		return err
+	}
+	if shown.Result.Commit == nil {
+		open, err := f.common.open(ctx, a, f.revert.Branches())
+		if err != nil {
+			return err
+		}
+		if open.Number != 0 {
+			shown.Result.MergeRequest = open.URL
+			shown.Result.Next = []string{fmt.Sprintf("merge or close !%d of branch %s: it is an earlier revert", open.Number, open.Source)}
+			return printScreen(a.stdout, *f.common.output, revertedScreen, shown)
+		}
+		if err := f.common.atTip(ctx, a, tree); err != nil {
+			return err
+		}
+		if shown.Plan, err = f.revert.Plan(ctx, git, tree.Head().Hash); err != nil {
+			return err
+		}
+		if f.common.dryRun {
+			shown.Result.Next = []string{"nothing was changed: --dry-run"}
+			return printScreen(a.stdout, *f.common.output, revertedScreen, shown)
+		}
+		if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
+			return err
+		}
+	}
+	tree.Close() // pushing needs no lock
+	err = f.common.publish(ctx, a, tree, &shown.Result)
+	return errors.Join(printScreen(a.stdout, *f.common.output, revertedScreen, shown), err)
+}
+
+// taken gives the commit of an earlier run, with its text; nil if there is none.
+func (f *revertFlags) taken(tree *proposal.Worktree) (*proposal.Commit, error) {
+	if f.common.dryRun {
+		return nil, nil
+	}
+	commit, err := f.revert.TakeUp(tree)
+	if commit != nil {
+		commit.Text = commit.Body("Reverted-Release")
+	}
+	return commit, err
+}
+
+// revertedScreen shows a revert: each file's diff, and what became of it.
+func revertedScreen(s *page, of reverted) {
+	if plan := of.Plan; plan != nil {
+		s.line("reverts ", short(plan.Reverts), " ", plan.Subject)
+		s.line(plan.Environment, " from release ", plan.Release, " to ", orDash(plan.Back))
+		for _, change := range plan.Changes {
+			s.line("")
+			s.diff(change.Diff)
+		}
+		for _, name := range plan.Others {
+			s.line("stays as it is: ", name)
+		}
+	}
+	proposedScreen(s, of.Result)
+}

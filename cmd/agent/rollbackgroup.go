@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/fleet"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/release"
+)
+
+// groupFlags are the flags of a rollback of all nodes.
+type groupFlags struct {
+	group, partial bool
+	apis           []string
+}
+
+func (f *groupFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&f.group, "group", false, "roll back all nodes of the environment, through their agents' APIs; needs --token-file with a token of the scope operate")
+	flags.StringArrayVar(&f.apis, "api", nil, "with --group, the address of a node's agent: node=URL (default: nodes[].url of config.yml); may be given several times")
+	flags.BoolVar(&f.partial, "partial", false, "with --group, roll back the other nodes if some cannot be reached or refuse")
+}
+
+// check refuses flags that do not fit together.
+func (f *groupFlags) check(a *app, of request.Rollback) error {
+	switch {
+	case !f.group && (f.partial || len(f.apis) > 0):
+		return usageError{errors.New("--api and --partial need --group")}
+	case !f.group:
+		return nil
+	case of.To != 0:
+		return usageError{errors.New("--to names a sync of one node, and cannot be used with --group")}
+	case a.host.host != "":
+		return usageError{errors.New("--host names one node, and cannot be used with --group: use --api")}
+	case a.host.token == "":
+		return usageError{fault.New(fault.Place{}, "name a file with a token of the scope operate, which all nodes accept", "--group needs --token-file")}
+	case a.settings.Environment == "" && len(f.apis) == 0:
+		return usageError{errors.New("name the environment with --environment")}
+	}
+	return nil
+}
+
+// remoteAgent is the agent of another node.
+type remoteAgent struct{ client *control.Client }
+
+func (r remoteAgent) PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error) {
+	return r.client.PlanRollback(ctx, asked)
+}
+
+func (r remoteAgent) Rollback(ctx context.Context, asked request.Rollback) (*record.Sync, error) {
+	return r.client.Rollback(ctx, asked, func(control.Event) {})
+}
+
+// addressed is a node with the address of its agent.
+type addressed struct{ node, url string }
+
+// groupNodes lists the nodes: those of config.yml in GitLab, with the addresses that the user
+// names. Without GitLab they are those that the user names.
+func groupNodes(ctx context.Context, a *app, apis []string) ([]addressed, error) {
+	named := map[string]string{}
+	var nodes []addressed
+	for _, one := range apis {
+		node, url, found := strings.Cut(one, "=")
+		if !found || node == "" {
+			return nil, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
+		}
+		if named[node] == "" {
+			nodes = append(nodes, addressed{node, url})
+		}
+		named[node] = url
+	}
+	if a.settings.GitLabURL == "" || a.settings.Environment == "" {
+		return nodes, nil
+	}
+	list, err := a.fleetList(ctx, nil)
+	var members []fleet.Member
+	if err == nil {
+		list.Dial = nil
+		members, err = list.Read(ctx)
+	}
+	if err != nil && len(nodes) > 0 {
+		printFault(a.stderr, "warning", fmt.Errorf("only the nodes of --api are rolled back: the others are not known: %w", err))
+		return nodes, nil
+	}
+	nodes = nil
+	for _, member := range members {
+		nodes = append(nodes, addressed{member.Name, cmp.Or(named[member.Name], member.URL)})
+	}
+	slices.SortFunc(nodes, func(a, b addressed) int { return cmp.Compare(a.node, b.node) })
+	return nodes, err
+}
+
+// rollbackGroup shows the plan of each node, asks for confirmation, and rolls back one node after
+// the other.
+func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) error {
+	asking := !f.yes && !f.dryRun
+	if asking && (*f.output == "json" || !isTerminal(stdin)) {
+		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plans", "there is no terminal to ask on")}
+	}
+	nodes, err := groupNodes(ctx, a, f.all.apis)
+	if err != nil {
+		return err
+	}
+	group := release.Group{Asked: f.request, Partial: f.all.partial}
+	for _, node := range nodes {
+		member := release.Member{Node: node.node, Err: errors.New("config.yml has no url for it")}
+		if node.url != "" {
+			client, err := control.NewRemote(control.Remote{URL: node.url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
+			member.Agent, member.Err = remoteAgent{client}, err
+		}
+		group.Members = append(group.Members, member)
+	}
+	if len(nodes) == 0 {
+		return fault.New(fault.Place{}, "name the nodes with --api node=URL", "no node is known")
+	}
+	if asking {
+		for _, node := range nodes {
+			newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
+		}
+		if !confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?") {
+			return errors.New("nothing was changed")
+		}
+	}
+	plans, err := group.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	if *f.output == "text" || f.dryRun {
+		if err := printScreen(a.stdout, *f.output, groupScreen, plans); err != nil || f.dryRun {
+			return err
+		}
+	}
+	if asking && !confirmed(stdin, a.stdout, "roll back?") {
+		return errors.New("nothing was changed")
+	}
+	all := []release.Done{}
+	err = group.Run(ctx, plans, func(done release.Done) {
+		all = append(all, done)
+		if *f.output == "text" {
+			newPrinter(a.stdout).line("%s: %s", done.Node, joined("; ", cmp.Or(done.Text, string(done.State)), done.Error))
+		}
+	})
+	if *f.output == "json" {
+		err = errors.Join(printJSON(a.stdout, all), err)
+	}
+	return err
+}
+
+// groupScreen shows what a rollback would do on each node.
+func groupScreen(s *page, plans []release.Planned) {
+	s.table("NODE\tBACK TO\tSYNC\tVERIFIED\tCHANGES", func(row func(...any)) {
+		for _, one := range plans {
+			if one.Plan == nil {
+				row(one.Node, "-", "-", "-", tidy(one.Error))
+				continue
+			}
+			row(one.Node, releaseName(one.Plan.Release, one.Plan.Commit), fmt.Sprintf("#%d", one.Plan.To), local(one.Plan.At), counted(len(one.Plan.Plan.Steps), "change", "changes"))
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// Agent is the API of a node's agent.
+type Agent interface {
+	PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error)
+	Rollback(ctx context.Context, asked request.Rollback) (*record.Sync, error)
+}
+
+// Member is a node of the group, with its agent, or why that cannot be asked.
+type Member struct {
+	Node  string
+	Agent Agent
+	Err   error
+}
+
+// Group rolls back the nodes of an environment through their agents' APIs.
+type Group struct {
+	Members []Member
+	Asked   request.Rollback // without To and Digest, which each node has of its own
+	Partial bool             // the others are rolled back though some cannot be
+}
+
+// Planned is what a rollback would do on a node.
+type Planned struct {
+	Node  string                `json:"node"`
+	Plan  *request.RollbackPlan `json:"plan,omitempty"`
+	Error string                `json:"error,omitempty"` // why the node cannot be rolled back
+}
+
+// Done is what a node did.
+type Done struct {
+	Node  string       `json:"node"`
+	State record.State `json:"state,omitempty"`
+	Text  string       `json:"text,omitempty"`
+	Error string       `json:"error,omitempty"`
+}
+
+// answerIn is how long an agent is asked for its plan.
+const answerIn = 20 * time.Second
+
+// Plan asks all nodes at the same time. It is an error if one cannot be rolled back, unless the
+// rollback may be partial, and if none can be.
+func (g Group) Plan(ctx context.Context) ([]Planned, error) {
+	plans := make([]Planned, len(g.Members))
+	var asking sync.WaitGroup
+	for i, member := range g.Members {
+		plans[i].Node = member.Node
+		if member.Err != nil {
+			plans[i].Error = member.Err.Error()
+			continue
+		}
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, answerIn)
+			defer cancel()
+			plan, err := member.Agent.PlanRollback(ctx, g.Asked)
+			if err != nil {
+				plans[i].Error = err.Error()
+				return
+			}
+			plans[i].Plan = plan
+		})
+	}
+	asking.Wait()
+	text, able := "", 0
+	for _, one := range plans {
+		if one.Error != "" {
+			text += "\n" + one.Node + ": " + one.Error
+		} else {
+			able++
+		}
+	}
+	if text != "" && (!g.Partial || able == 0) {
+		return plans, fault.New(fault.Place{}, "name their addresses with --api node=URL; or add --partial to roll back the other nodes all the same",
+			"nothing was changed: not every node can be rolled back:%s", text)
+	}
+	return plans, ctx.Err()
+}
+
+// Run rolls back one node after the other by the plans that were shown. It goes on after a node
+// that fails. each gets what a node did.
+func (g Group) Run(ctx context.Context, plans []Planned, each func(Done)) error {
+	failed := 0
+	for i, plan := range plans {
+		if plan.Plan == nil {
+			each(Done{Node: plan.Node, Error: "left out: " + plan.Error})
+			continue
+		}
+		if ctx.Err() != nil {
+			each(Done{Node: plan.Node, Error: "not begun: the command was ended"})
+			failed++
+			continue
+		}
+		asked := g.Asked
+		asked.To, asked.Digest = plan.Plan.To, plan.Plan.Digest
+		sync, err := g.Members[i].Agent.Rollback(ctx, asked)
+		done := Done{Node: plan.Node}
+		switch {
+		case err != nil:
+			done.Error = err.Error()
+		default:
+			done.State, done.Text, done.Error = sync.State, sync.Summary, sync.Error
+		}
+		if done.State != record.RolledBack {
+			failed++
+		}
+		each(done)
+	}
+	if failed > 0 {
+		return fault.New(fault.Place{}, "`agent status --host URL` shows the node; run the command again to roll back the rest", "%s", fmt.Sprintf("%d of %d nodes did not roll back", failed, len(plans)))
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package release_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/worktree"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/release"
+)
+
+func (p *promotions) revert(of release.Revert) (*release.RevertPlan, error) {
+	p.t.Helper()
+	tree, err := worktree.Open(p.Dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return of.Plan(p.t.Context(), tree, p.Head())
+}
+
+// revertTo wants a plan that takes sandbox back to the first release.
+func (p *promotions) revertTo(brought string) *release.RevertPlan {
+	p.t.Helper()
+	plan, err := p.revert(release.Revert{Environment: "sandbox"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if plan.Reverts != brought || plan.Release != second || plan.Back != first {
+		p.t.Errorf("got %+v, want to revert %s", plan, brought)
+	}
+	for _, file := range plan.Files {
+		if file.After == nil && !strings.HasSuffix(file.Path, "/new.conf") {
+			p.t.Errorf("%s is removed", file.Path)
+		}
+		if file.After == nil {
+			continue
+		}
+		if want := p.Git("show", first40(p)+":"+file.Path); strings.TrimSpace(string(file.After)) != strings.TrimSpace(want) {
+			p.t.Errorf("%s is %s, want %s", file.Path, file.After, want)
+		}
+	}
+	return plan
+}
+
+// first40 gives the first commit.
+func first40(p *promotions) string { return p.Git("rev-list", "--max-parents=0", "HEAD") }
+
+// A plain commit is reverted, whatever came after it; so is a merge, and a squashed one.
+func TestRevert(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{sandbox + "nodes/node3/new.conf": "new\n", "README": "of all"}))
+	brought := p.Head()
+	plan := p.revertTo(brought)
+	if len(plan.Files) != 7 || plan.Files[1].Path != sandbox+"nodes/node3/new.conf" || plan.Files[1].After != nil {
+		t.Errorf("reverts %d files, the second is %s", len(plan.Files), plan.Files[1].Path)
+	}
+	if diff := cmp.Diff([]string{"README"}, plan.Others); diff != "" {
+		t.Errorf("others (-want +got):\n%s", diff)
+	}
+	p.Commit("Else", map[string]string{testing4 + "common/project.env": "LOG_LEVEL=warning\n", sandbox + "common/project.env": "LOG_LEVEL=info\nFEATURE_BETA_UI=true\n"})
+	p.revertTo(brought)
+}
+
+func TestRevertOfAMerge(t *testing.T) {
+	p := newPromotions(t, nil)
+	p.Git("branch", "release")
+	p.Git("reset", "--quiet", "--hard", "HEAD~")
+	p.Git("merge", "--quiet", "--no-ff", "--no-edit", "release")
+	p.revertTo(p.Head())
+}
+
+// The commit of a revert removes what the release added. A second run finds it.
+func TestRevertIsCommitted(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{sandbox + "nodes/node3/conf/new.conf": "new\n"}))
+	plan := p.revertTo(p.Head())
+	tree, err := proposal.OpenWorktree(p.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit, err := plan.Propose(tree, "", "it fails")
+	tree.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Git("diff", "--stat", first40(p), "HEAD"); got != "" {
+		t.Errorf("the revert leaves\n%s", got)
+	}
+	if got := p.Git("status", "--porcelain"); got != "" {
+		t.Errorf("the working copy is not clean:\n%s", got)
+	}
+	if commit.Message != `Revert "Second release"` || !strings.Contains(commit.Text, "it fails") {
+		t.Errorf("got %+v", commit)
+	}
+	if tree, err = proposal.OpenWorktree(p.Dir); err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	again, err := release.Revert{Environment: "sandbox"}.TakeUp(tree)
+	if err != nil || again == nil || again.Hash != commit.Hash {
+		t.Errorf("got %+v, %v", again, err)
+	}
+	// A revert is not reverted by a second one.
+	_, err = p.revert(release.Revert{Environment: "sandbox"})
+	if err == nil || !strings.Contains(err.Error(), "sandbox has its release by a revert") {
+		t.Error(err)
+	}
+	if plan, err := p.revert(release.Revert{Environment: "sandbox", Commit: p.Head()}); err != nil || plan.Back != second {
+		t.Errorf("got %+v, %v", plan, err)
+	}
+}
+
+// Lines that a later commit has changed are told, and nothing is changed.
+func TestRevertConflicts(t *testing.T) {
+	p := newPromotions(t, nil)
+	p.Commit("Later", map[string]string{sandbox + "nodes/node3/docker-compose.yml": web("80", "512M", "serve --faster")})
+	_, err := p.revert(release.Revert{Environment: "sandbox"})
+	if err == nil || !strings.Contains(err.Error(), sandbox+"nodes/node3/docker-compose.yml:7: a later commit has changed the same lines") {
+		t.Error(err)
+	}
+	p.Git("reset", "--quiet", "--hard", first40(p))
+	_, err = p.revert(release.Revert{Environment: "sandbox"})
+	if err == nil || !strings.Contains(err.Error(), "has no release of sandbox before "+first) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,70 @@
+package release
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/oneline"
+	"coin.internal/coin-agent/proposal"
+)
+
+// Branches begins the names of the branches of reverts of the environment.
+func (r Revert) Branches() string { return "revert/" + r.Environment + "/" }
+
+// TakeUp finds the revert that an earlier run committed; nil if there is none.
+func (r Revert) TakeUp(w *proposal.Worktree) (*proposal.Commit, error) {
+	return w.TakeUp(proposal.Wanted{
+		What: "a revert of " + r.Environment,
+		Matches: func(message, branch string) bool {
+			trailers := proposal.Trailers(message)
+			environment, commit, _ := strings.Cut(trailers[trailerReverted], " ")
+			return environment == r.Environment && trailers[trailerRevert] == branch && (r.Commit == "" || r.Commit == commit)
+		},
+	})
+}
+
+// Title is that of the commit and of the merge request, as GitLab writes it.
+func (p *RevertPlan) Title() string {
+	return fmt.Sprintf("Revert %q", oneline.Cut(p.Subject, maxSubject))
+}
+
+// maxSubject bounds how much of the subject of a commit is repeated.
+const maxSubject = 150
+
+// Propose commits a revert, on a branch of its own.
+func (p *RevertPlan) Propose(w *proposal.Worktree, author, reason string) (*proposal.Commit, error) {
+	if len(p.Files) == 0 {
+		return nil, fault.New(fault.Place{}, "name another commit with --commit", "what commit %s changed in %s is no longer there", record.Short(p.Reverts), p.Environment)
+	}
+	branch := Revert{Environment: p.Environment}.Branches() + record.Short(p.Reverts)
+	text := fmt.Sprintf("%s\n\nThis reverts commit %s in %s.\n", p.Title(), p.Reverts, p.Environment)
+	if reason != "" {
+		text += "\n" + reason + "\n"
+	}
+	text += fmt.Sprintf("\n%s: %s %s\n%s: %s\n", trailerReverted, p.Environment, p.Reverts, trailerRevert, branch)
+	commit, err := w.Commit(proposal.Draft{Files: p.Files, Branch: branch, Message: text, Author: author})
+	if err != nil {
+		return nil, err
+	}
+	commit.Text = p.Text(reason)
+	return commit, nil
+}
+
+// Text describes a revert in its merge request.
+func (p *RevertPlan) Text(reason string) string {
+	text := fmt.Sprintf("This reverts commit %s in %s: from release %s to %s.\n", p.Reverts, p.Environment, report.Escape(p.Release), report.Escape(p.Back))
+	if reason != "" {
+		text += "\n" + report.Escape(reason) + "\n"
+	}
+	text += "\n## Changes\n\n"
+	for _, file := range p.Files {
+		text += "- " + report.Escape(file.Path) + "\n"
+	}
+	for _, name := range p.Others {
+		text += "- stays as it is, because it is outside of the environment's folder: " + report.Escape(name) + "\n"
+	}
+	return text + "\n## Review Required\n\n- Migrations of the database are not taken back: the release before must run with them.\n- Approval, freezes and the order of nodes hold for the revert as for a release.\n"
+}
