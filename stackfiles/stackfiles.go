@@ -21,17 +21,6 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// Flags are the flags of deployment.sh that name files. Relative paths start at Options.Dir.
-type Flags struct {
-	Node    string   // -n: <Node>.env is read first if it exists
-	Stack   string   // -w
-	Nodes   []string // -N, in order; a later file overrides an earlier one
-	Project []string // -P, in order
-	Compose []string // -f, in merge order
-	Secrets string   // -s: versions of secrets, which override everything; plain, or encrypted with SOPS
-	Update  bool     // -u: the digests of all images are asked for anew
-}
-
 // Options say how the files are read.
 type Options struct {
 	Dir    string           // the current folder, absolute
