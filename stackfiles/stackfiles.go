@@ -5,6 +5,7 @@
 package stackfiles
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -74,6 +75,7 @@ func Read(ctx context.Context, flags Flags, options Options) (*Files, error) {
 // Read would stop at, and those behind them. What it gives beside them is for showing.
 func Check(ctx context.Context, flags Flags, options Options) (*Files, error) {
 	options.Keys = nil
+	flags.Stack = cmp.Or(flags.Stack, "stack") // without it, each service's name would be a problem
 	return apart.Do(ctx, func() (*Files, error) {
 		r, err := open(flags, options)
 		if r.node == nil {
