@@ -37,10 +37,13 @@ func (f *Flags) Validate() error {
 	if strings.ContainsAny(f.Node, "/\x00") {
 		add("write the name of a Docker context", "-n: %q is not a valid name of a context", visible.Line(f.Node))
 	}
-	for flag, names := range map[string][]string{"-N": f.Nodes, "-P": f.Project, "-f": f.Compose} {
-		for _, name := range names {
+	for _, one := range []struct {
+		flag  string
+		names []string
+	}{{"-N", f.Nodes}, {"-P", f.Project}, {"-f", f.Compose}} {
+		for _, name := range one.names {
 			if name == "" || strings.ContainsRune(name, 0) {
-				add("write the path of a file", "%s: %q is not a path", flag, visible.Line(name))
+				add("write the path of a file", "%s: %q is not a path", one.flag, visible.Line(name))
 			}
 		}
 	}

@@ -163,11 +163,16 @@ func (r *reading) folder() string {
 	if len(r.flags.Compose) == 0 {
 		return r.options.Dir
 	}
-	first := r.absolute(r.flags.Compose[0])
-	if info, err := os.Stat(first); err != nil || !info.Mode().IsRegular() { // a pipe has no folder
+	if !r.isFile(r.flags.Compose[0]) { // a pipe has no folder
 		return r.options.Dir
 	}
-	return filepath.Dir(first)
+	return filepath.Dir(r.absolute(r.flags.Compose[0]))
+}
+
+// isFile reports whether a flag names a regular file, and not a pipe.
+func (r *reading) isFile(name string) bool {
+	info, err := os.Stat(r.absolute(name))
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (r *reading) absolute(name string) string {

@@ -37,7 +37,9 @@ func (r *reading) plain(file string, values map[string]manifests.Variable) {
 	if file == "" {
 		return
 	}
-	r.warn(file, "encrypt it: sops encrypt --in-place "+r.flags.Secrets, "the file of -s is not encrypted")
+	if r.isFile(r.flags.Secrets) {
+		r.warn(file, "encrypt it: sops encrypt --in-place "+r.flags.Secrets, "the file of -s is not encrypted")
+	}
 	texts := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if value := values[name]; value.Value != "" {
