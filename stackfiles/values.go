@@ -64,6 +64,11 @@ func (r *reading) decrypt() error {
 		return err
 	}
 	files := slices.Clone(r.overrides)
+	defer func() {
+		for _, file := range files {
+			clear(file.Data) // the set has copies
+		}
+	}()
 	inspected, _ := compose.Inspect(r.node, r.set, true) // the caller renders again, and has the faults
 	read := map[string]bool{}
 	var faults []error
