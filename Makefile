@@ -102,7 +102,7 @@ screenshots: ## the page in each of its states, seen in a browser, in PICTURES; 
 
 docs: ## what is generated: the schema and the reference of config.yml, those of settings and commands, the page's templates as Go
 	cd agent/page && go tool templ generate
-	go test ./manifests ./cmd/agent ./agent/record ./agent/control -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update
+	go test ./manifests ./cmd/agent ./agent/record ./agent/control ./stackfiles -run 'TestSchema|TestReference|TestStatesDocument|TestOpenAPI' -update
 
 licences: ## docs/licences.md: the licence of each module in the agent; fails if one is not fit
 	go run ./packaging/modules

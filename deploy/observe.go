@@ -128,11 +128,7 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 	}
 	tasks := map[string][]swarm.Task{}
 	for _, task := range list {
-		for i, attachment := range task.Spec.Networks {
-			if name, known := r.networks.Load(attachment.Target); known {
-				task.Spec.Networks[i].Target = name.(string)
-			}
-		}
+		r.nameKnown(task.Spec.Networks)
 		tasks[task.ServiceID] = append(tasks[task.ServiceID], task)
 	}
 	return tasks, nil
@@ -190,7 +186,21 @@ func (r *reader) nameNetworks(ctx context.Context, services LiveServices) error 
 			}
 		}
 	}
+	for _, service := range services {
+		if service.PreviousSpec != nil { // compared with the spec
+			r.nameKnown(service.PreviousSpec.TaskTemplate.Networks)
+		}
+	}
 	return nil
+}
+
+// nameKnown replaces the IDs of networks by names, as far as these are known.
+func (r *reader) nameKnown(attachments []swarm.NetworkAttachmentConfig) {
+	for i, attachment := range attachments {
+		if name, known := r.networks.Load(attachment.Target); known {
+			attachments[i].Target = name.(string)
+		}
+	}
 }
 
 func (r *reader) networkName(ctx context.Context, id string) (string, error) {

@@ -50,7 +50,7 @@ type Deployment struct {
 // New plans a deployment. Nothing is written.
 func New(ctx context.Context, options Options) (*Deployment, error) {
 	d, err := plan(ctx, options)
-	return d, fault.WithCode(inWords(err), fault.CodePlan)
+	return d, inWords(err, fault.CodePlan)
 }
 
 func plan(ctx context.Context, options Options) (*Deployment, error) {
@@ -100,7 +100,7 @@ func (d *Deployment) Run(ctx context.Context) error {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails; no fingerprint is kept
 	if _, _, err := d.options.Engine.Mismatched(ctx, d.live, d.stack, nil, key); err != nil {
-		return fault.WithCode(inWords(err), fault.CodePlan)
+		return inWords(err, fault.CodePlan)
 	}
 	err := d.options.Engine.Apply(ctx, d.Plan, d.stack, deploy.ApplyOptions{
 		Progress: d.note,
@@ -113,13 +113,13 @@ func (d *Deployment) Run(ctx context.Context) error {
 		},
 	})
 	if err != nil {
-		return d.ended(ctx, fault.WithCode(inWords(err), fault.CodeApply))
+		return d.ended(ctx, inWords(err, fault.CodeApply))
 	}
 	result, err := d.verify(ctx, d.stack)
 	if err == nil {
 		err = result.Err()
 	}
-	return d.ended(ctx, fault.WithCode(inWords(err), fault.CodeVerify))
+	return d.ended(ctx, inWords(err, fault.CodeVerify))
 }
 
 func (d *Deployment) verify(ctx context.Context, stack *compose.Stack) (deploy.Result, error) {

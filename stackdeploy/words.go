@@ -1,6 +1,7 @@
 package stackdeploy
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -22,19 +23,14 @@ var words = strings.NewReplacer(
 	"the agent has no key", "there is no key",
 )
 
-// inWords gives the faults in words that fit a deployment by hand.
-func inWords(err error) error {
+// inWords gives the faults in words that fit a deployment by hand. Those without a class get
+// this one.
+func inWords(err error, class fault.Code) error {
 	var all []error
 	for _, one := range fault.All(err) {
-		hint := fault.Hint(one)
-		if message := words.Replace(one.Error()); message != one.Error() || words.Replace(hint) != hint {
-			code := fault.CodeOf(one)
-			one = &fault.Error{Message: message, Hint: words.Replace(hint), Err: one}
-			if code != "" {
-				one = fault.WithCode(one, code)
-			}
-		}
-		all = append(all, one)
+		code := cmp.Or(fault.CodeOf(one), class)
+		one = &fault.Error{Message: words.Replace(one.Error()), Hint: words.Replace(fault.Hint(one)), Err: one}
+		all = append(all, fault.WithCode(one, code))
 	}
 	return errors.Join(all...)
 }

@@ -5,6 +5,7 @@
 package stackfiles
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -20,17 +21,6 @@ import (
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
-
-// Flags are the flags of deployment.sh that name files. Relative paths start at Options.Dir.
-type Flags struct {
-	Node    string   // -n: <Node>.env is read first if it exists
-	Stack   string   // -w
-	Nodes   []string // -N, in order; a later file overrides an earlier one
-	Project []string // -P, in order
-	Compose []string // -f, in merge order
-	Secrets string   // -s: versions of secrets, which override everything; plain, or encrypted with SOPS
-	Update  bool     // -u: the digests of all images are asked for anew
-}
 
 // Options say how the files are read.
 type Options struct {
@@ -85,6 +75,7 @@ func Read(ctx context.Context, flags Flags, options Options) (*Files, error) {
 // Read would stop at, and those behind them. What it gives beside them is for showing.
 func Check(ctx context.Context, flags Flags, options Options) (*Files, error) {
 	options.Keys = nil
+	flags.Stack = cmp.Or(flags.Stack, "stack") // without it, each service's name would be a problem
 	return apart.Do(ctx, func() (*Files, error) {
 		r, err := open(flags, options)
 		if r.node == nil {
@@ -172,11 +163,16 @@ func (r *reading) folder() string {
 	if len(r.flags.Compose) == 0 {
 		return r.options.Dir
 	}
-	first := r.absolute(r.flags.Compose[0])
-	if info, err := os.Stat(first); err != nil || !info.Mode().IsRegular() { // a pipe has no folder
+	if !r.isFile(r.flags.Compose[0]) { // a pipe has no folder
 		return r.options.Dir
 	}
-	return filepath.Dir(first)
+	return filepath.Dir(r.absolute(r.flags.Compose[0]))
+}
+
+// isFile reports whether a flag names a regular file, and not a pipe.
+func (r *reading) isFile(name string) bool {
+	info, err := os.Stat(r.absolute(name))
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (r *reading) absolute(name string) string {

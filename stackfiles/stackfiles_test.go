@@ -1,6 +1,7 @@
 package stackfiles_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,5 +157,31 @@ func TestReadRefuses(t *testing.T) {
 				t.Error("a command was run")
 			}
 		})
+	}
+}
+
+// TestPipe reads versions from a pipe, as in -s <(sops -d FILE).
+func TestPipe(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = read.Close() }()
+	if _, err := write.WriteString("SV_db_access=9\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close() // the pipe holds the text
+	given := flags()
+	given.Secrets = fmt.Sprintf("/dev/fd/%d", read.Fd())
+	files, err := stackfiles.Read(t.Context(), given, stackfiles.Options{Dir: folder(t, release())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Wipe()
+	if got := files.Stack.Secrets[0].Spec.Name; got != "db_access.9" {
+		t.Errorf("secret %s", got)
+	}
+	if strings.Contains(strings.Join(texts(files.Warnings), "\n"), "is not encrypted") {
+		t.Errorf("a pipe is not a file that can be encrypted: %v", files.Warnings)
 	}
 }

@@ -69,11 +69,25 @@ func newNames(dir string) names {
 }
 
 func (n names) text(text string) string {
+	text = words.Replace(text)
 	if n.dir == "" {
 		return text
 	}
 	return n.form.ReplaceAllString(text, "$1")
 }
+
+// words replaces what other packages say of the repository and its config.yml, which do not
+// count here.
+var words = strings.NewReplacer(
+	" in secrets.override.enc and secrets.enc", " in the file of -s",
+	"add it with sops to one of these places", "write it to one of these places, encrypted with SOPS or plain",
+	" has no value in the repository", " has no value in these files",
+	"in node.env", "in a file of -N",
+	"move it to a separate file: nodes[].compose_files in config.yml lists the files", "move it to a separate file, and name both with -f",
+	"name a file in the repository, relative to", "name the file relative to",
+	"use a path in base.bind_root", "write the full path",
+	"which the agent does not have", "which docker stack deploy takes from the user's environment",
+)
 
 func (n names) file(file string) string {
 	if inside, found := strings.CutPrefix(file, n.dir+"/"); found || file == "" {

@@ -37,7 +37,9 @@ func (r *reading) plain(file string, values map[string]manifests.Variable) {
 	if file == "" {
 		return
 	}
-	r.warn(file, "encrypt it: sops encrypt --in-place "+r.flags.Secrets, "the file of -s is not encrypted")
+	if r.isFile(r.flags.Secrets) {
+		r.warn(file, "encrypt it: sops encrypt --in-place "+r.flags.Secrets, "the file of -s is not encrypted")
+	}
 	texts := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if value := values[name]; value.Value != "" {
@@ -62,6 +64,11 @@ func (r *reading) decrypt() error {
 		return err
 	}
 	files := slices.Clone(r.overrides)
+	defer func() {
+		for _, file := range files {
+			clear(file.Data) // the set has copies
+		}
+	}()
 	inspected, _ := compose.Inspect(r.node, r.set, true) // the caller renders again, and has the faults
 	read := map[string]bool{}
 	var faults []error

@@ -12,7 +12,8 @@ import (
 	"coin.internal/coin-agent/agent/settings"
 )
 
-// settingsOf names the settings that the help of a command shows. Every command
+// settingsOf names the settings that the help of a command shows, by its name or by what
+// follows agent. Every command
 // accepts all settings as flags; the help of run lists them.
 var settingsOf = map[string][]string{
 	"agent":   {"config"},
@@ -38,6 +39,9 @@ var settingsOf = map[string][]string{
 	"wait":    {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
 	"fleet":   {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
 	"version": {},
+
+	"stack check":  {"config"},
+	"stack deploy": {"config", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "engine", "registry-config-file"},
 }
 
 // addSetting adds the flag of a setting.
@@ -76,7 +80,10 @@ func explainSettings(root *cobra.Command) {
 // showSettings hides the settings that the command does not use.
 func showSettings(cmd *cobra.Command) {
 	flags := cmd.Root().PersistentFlags()
-	shown, some := settingsOf[cmd.Name()]
+	shown, some := settingsOf[strings.TrimPrefix(cmd.CommandPath(), "agent ")]
+	if !some {
+		shown, some = settingsOf[cmd.Name()]
+	}
 	flags.VisitAll(func(flag *pflag.Flag) { flag.Hidden = some && !slices.Contains(shown, flag.Name) })
 }
 

@@ -18,7 +18,7 @@ var version = "dev"
 func main() {
 	endPanicsBySignal()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := inTime(ctx, endLimit, func() int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
+	code := inTime(ctx, endLimit, func() int { return run(ctx, arguments(os.Args), os.Stdout, os.Stderr) })
 	stop()
 	os.Exit(code)
 }

@@ -157,7 +157,7 @@ func (a *app) root() *cobra.Command {
 	a.host.add(root)
 	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a))
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a))
 	grouped(root)
 	completed(a, root)
 	explainSettings(root)
@@ -172,7 +172,7 @@ func (a *app) settingsFor(cmd *cobra.Command) error {
 	}
 	err := a.readSettings(cmd, true)
 	repo := cmd.Flags().Lookup("repo")
-	folder := cmd.Name() == "check" || repo != nil && repo.Changed
+	folder := cmd.Name() == "check" || repo != nil && repo.Changed || cmd.HasParent() && cmd.Parent().Name() == "stack"
 	if _, asked := a.configName(); err == nil || asked || !folder {
 		return err
 	}
