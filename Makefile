@@ -5,8 +5,11 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 
 # Without grpc's trace, whose page is a template, the linker can leave out what is not called;
-# see docs/adr/0007-dead-code-elimination.md. All go commands share the tag, and so their cache.
-export GOFLAGS := -tags=grpcnotrace $(GOFLAGS)
+# see docs/adr/0007-dead-code-elimination.md. All go commands share the tag, trimmed paths and the
+# absence of C, as the released binary has them: so the linter, the binaries and the tests compile
+# each package once. The race detector needs C, and compiles all again.
+export GOFLAGS := -tags=grpcnotrace -trimpath $(GOFLAGS)
+export CGO_ENABLED := 0
 
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
@@ -18,10 +21,10 @@ PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-o
 .PHONY: build demo test engines vault walk simulate lint check fuzz bench screenshots docs licences dist
 
 build: ## the static binary, bin/agent
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
+	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
 
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
-	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
+	go run ./examples/demo $(DEMO_FLAGS)
 
 # What has to hold on every engine, in few tests: parity of the example, adoption, drift, missing
 # images, crash loops, rollbacks, secrets.
@@ -34,8 +37,9 @@ test: ## all tests, on private engines; with the race detector where the code is
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze tmux
 	scripts/axe
 	scripts/engine 28.5
+	go build ./... # once, since go commands that run at the same time compile the same packages
 	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
-		(go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
+		(CGO_ENABLED=1 go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
 			SWARM_TEST_ENGINE=28.5 go test -vet=off -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
 		go test -vet=off -p 2 -timeout 30m $(PLAIN); plain=$$?; \
 		wait $$simulation; simulation=$$?; wait $$others && [ $$simulation = 0 ] && exit $$plain
@@ -48,7 +52,7 @@ engines: ## deploy, its engine contract, compose/paritytest and the demo on each
 		echo "=== engine $$engine"; export SWARM_TEST_ENGINE=$${engine#20.10}; \
 		{ [ $$engine = 20.10 ] || scripts/engine $${engine%-containerd}; } && \
 		go test -count 1 -p 1 -timeout 30m ./deploy ./deploy/enginetest ./compose/paritytest && \
-		CGO_ENABLED=0 go run ./examples/demo || failed="$$failed $$engine"; \
+		go run ./examples/demo || failed="$$failed $$engine"; \
 	done; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
 vault: ## the contract of Vault's double on a real Vault, which the first run builds
