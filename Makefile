@@ -15,7 +15,8 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-RACE  = $(filter-out %/agent/page %/agent/metrics,$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
+ALONE = consent decision dora drift explain metrics page record report settings setup
+RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines vault walk simulate lint check fuzz bench screenshots docs licences dist
@@ -32,7 +33,9 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 
 # Beside the others the simulation runs without the race detector, in which it is slow: RACE has
 # fewer rounds of it. A few tests run on a newer engine, too. The load stays low enough for
-# engines to answer in time on two cores. The linter, not each test, runs vet.
+# engines to answer in time on two cores. The linter, not each test, runs vet. Compilers, engines
+# and tests collect garbage less often than by default: there is memory, and no processor to spare.
+test: export GOGC = 400
 test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze tmux
 	scripts/axe
