@@ -5,23 +5,27 @@ LINT    := .cache/golangci-lint-v2.15.0
 FUZZ    ?= 30s
 
 # Without grpc's trace, whose page is a template, the linker can leave out what is not called;
-# see docs/adr/0007-dead-code-elimination.md. All go commands share the tag, and so their cache.
-export GOFLAGS := -tags=grpcnotrace $(GOFLAGS)
+# see docs/adr/0007-dead-code-elimination.md. All go commands share the tag, trimmed paths and the
+# absence of C, as the released binary has them: so the linter, the binaries and the tests compile
+# each package once. The race detector needs C, and compiles all again.
+export GOFLAGS := -tags=grpcnotrace -trimpath $(GOFLAGS)
+export CGO_ENABLED := 0
 
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-RACE  = $(filter-out %/agent/page %/agent/metrics,$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
+ALONE = consent decision dora drift explain metrics page record report settings setup
+RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines vault walk simulate lint check fuzz bench screenshots docs licences dist
 
 build: ## the static binary, bin/agent
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
+	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
 
 demo: ## the main job for real, on a private Swarm: DEMO_FLAGS=-keep leaves it running
-	CGO_ENABLED=0 go run ./examples/demo $(DEMO_FLAGS)
+	go run ./examples/demo $(DEMO_FLAGS)
 
 # What has to hold on every engine, in few tests: parity of the example, adoption, drift, missing
 # images, crash loops, rollbacks, secrets.
@@ -29,13 +33,16 @@ CONFORMANCE := ^Test(ExampleNodes|AdoptionRestartsNothing|EngineKeepsEveryField|
 
 # Beside the others the simulation runs without the race detector, in which it is slow: RACE has
 # fewer rounds of it. A few tests run on a newer engine, too. The load stays low enough for
-# engines to answer in time on two cores. The linter, not each test, runs vet.
+# engines to answer in time on two cores. The linter, not each test, runs vet. Compilers, engines
+# and tests collect garbage less often than by default: there is memory, and no processor to spare.
+test: export GOGC = 400
 test: ## all tests, on private engines; with the race detector where the code is concurrent
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze tmux
 	scripts/axe
 	scripts/engine 28.5
+	go build ./... # once, since go commands that run at the same time compile the same packages
 	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
-		(go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
+		(CGO_ENABLED=1 go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
 			SWARM_TEST_ENGINE=28.5 go test -vet=off -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \
 		go test -vet=off -p 2 -timeout 30m $(PLAIN); plain=$$?; \
 		wait $$simulation; simulation=$$?; wait $$others && [ $$simulation = 0 ] && exit $$plain
@@ -48,7 +55,7 @@ engines: ## deploy, its engine contract, compose/paritytest and the demo on each
 		echo "=== engine $$engine"; export SWARM_TEST_ENGINE=$${engine#20.10}; \
 		{ [ $$engine = 20.10 ] || scripts/engine $${engine%-containerd}; } && \
 		go test -count 1 -p 1 -timeout 30m ./deploy ./deploy/enginetest ./compose/paritytest && \
-		CGO_ENABLED=0 go run ./examples/demo || failed="$$failed $$engine"; \
+		go run ./examples/demo || failed="$$failed $$engine"; \
 	done; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
 vault: ## the contract of Vault's double on a real Vault, which the first run builds

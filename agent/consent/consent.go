@@ -39,7 +39,9 @@ func NewRecord(owner string, adopted *record.Adoption, good *record.GoodState) (
 				return made, fmt.Errorf("recall what was applied: %w", err)
 			}
 		}
-		made.Objects[kind] = slices.Sorted(maps.Keys(objects))
+		if names := slices.Sorted(maps.Keys(objects)); len(names) > 0 {
+			made.Objects[kind] = names
+		}
 	}
 	for kind, recorded := range map[deploy.Kind][]record.Object{deploy.Secret: good.Secrets, deploy.Config: good.Configs} {
 		for _, one := range recorded {

@@ -22,15 +22,16 @@ func (w *Worker) compare(ctx context.Context) (bool, error) {
 	if last := w.use.Last(); last == nil || last.ID <= w.mark.Compared {
 		return false, nil
 	}
-	all, err := w.use.Syncs.Syncs(mostCompared)
+	read := 0
+	recent, err := w.use.Syncs.SyncsUntil(func(one *record.Sync) bool {
+		read++
+		return one.ID <= w.mark.Compared || read > mostCompared
+	})
 	if err != nil {
 		return false, err
 	}
 	planned := slices.ContainsFunc(slices.Collect(maps.Values(w.shown)), func(one *Shown) bool { return one.Plan != "" && one.Told && !one.After })
-	for _, sync := range slices.Backward(all) { // the oldest first
-		if sync.ID <= w.mark.Compared {
-			continue
-		}
+	for _, sync := range slices.Backward(recent) { // the oldest first
 		if !sync.State.Final() || sync.Transient {
 			return false, nil // the next look says how it ends
 		}

@@ -52,9 +52,9 @@ type Planner interface {
 	Preview(ctx context.Context, checkout *gitsync.Checkout, concerned func() (bool, error)) (*rollout.Preview, error)
 }
 
-// Syncs are the syncs of the stack, the newest first.
+// Syncs are the syncs of the stack since one that is enough, the newest first.
 type Syncs interface {
-	Syncs(limit int) ([]record.Sync, error)
+	SyncsUntil(enough func(*record.Sync) bool) ([]record.Sync, error)
 }
 
 // Reports takes the commit statuses for GitLab.

@@ -229,9 +229,15 @@ func (r replica) Fetch(ctx context.Context, revision gitsync.Revision, prefetch 
 	return r.Repository.Fetch(ctx, revision, prefetch)
 }
 
-// Syncs are the node's syncs.
-func (n *node) Syncs(limit int) ([]record.Sync, error) {
-	return n.syncs[:min(limit, len(n.syncs))], nil
+// SyncsUntil gives the node's syncs since one that is enough.
+func (n *node) SyncsUntil(enough func(*record.Sync) bool) (recent []record.Sync, err error) {
+	for _, one := range n.syncs {
+		if enough(&one) {
+			break
+		}
+		recent = append(recent, one)
+	}
+	return recent, nil
 }
 
 // Preview stands for the stages of a rollout: a file of the node names the service that the

@@ -213,6 +213,7 @@ services:
     healthcheck: {test: ["CMD", "/app", "health"], interval: 1s, timeout: 20s, retries: 3}
     secrets: [key]
     deploy:
+      endpoint_mode: dnsrr
       replicas: $REPLICAS
       labels: {team: "$LABEL"}
       restart_policy: {delay: 100ms}
@@ -223,6 +224,7 @@ services:
     image: coin-test/app:$TAG_WORKER
     environment: {SERVICE_NAME: worker, APP_RELEASE: $V_WORKER, CRASH_AFTER: "$CRASH_AFTER"}
     deploy:
+      endpoint_mode: dnsrr
       restart_policy: {delay: 100ms}
       update_config: {monitor: $MONITOR}
   migrate:
@@ -230,17 +232,18 @@ services:
     image: coin-test/app:$TAG_MIGRATE
     command: /job.sh migrate
     environment: {SERVICE_NAME: migrate, APP_RELEASE: $V_MIGRATE, JOB_FAIL: "$JOB_FAIL"}
-    deploy: {restart_policy: {condition: on-failure, max_attempts: 1, delay: 100ms}}
+    deploy: {endpoint_mode: dnsrr, restart_policy: {condition: on-failure, max_attempts: 1, delay: 100ms}}
   cron_service:
     <<: *common
     image: coin-test/app:$TAG_CRON_SERVICE
     environment: {SERVICE_NAME: cron_service, APP_RELEASE: $V_CRON_SERVICE}
     secrets: [key]
     deploy:
+      endpoint_mode: dnsrr
       restart_policy: {delay: 100ms}
       update_config: {monitor: 500ms}
 networks:
-  inner: {driver: overlay}
+  inner: {external: true, name: bridge} # see smallCompose
 secrets:
   key: {file: ./secrets/key, name: "${STACK}_key.$SV_key"}
 `

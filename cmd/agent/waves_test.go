@@ -24,8 +24,8 @@ func (l *lab) awoken(commit string) (names []string) {
 }
 
 // wavesCompose has a migration whose outcome node.env says.
-var wavesCompose = strings.Replace(smallCompose, "environment: {APP_RELEASE: $TAG_MIGRATE}\n    secrets: [db_access]\n    deploy: {restart_policy: {condition: on-failure, max_attempts: 1, delay: 1s}}",
-	"environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: $JOB_FAIL, JOB_DELAY: $JOB_DELAY}\n    secrets: [db_access]\n    deploy: {restart_policy: {condition: none}}", 1)
+var wavesCompose = strings.Replace(smallCompose, "environment: {APP_RELEASE: $TAG_MIGRATE}\n    secrets: [db_access]\n    deploy: {endpoint_mode: dnsrr, restart_policy: {condition: on-failure, max_attempts: 1, delay: 1s}}",
+	"environment: {APP_RELEASE: $TAG_MIGRATE, JOB_FAIL: $JOB_FAIL, JOB_DELAY: $JOB_DELAY}\n    secrets: [db_access]\n    deploy: {endpoint_mode: dnsrr, restart_policy: {condition: none}}", 1)
 
 // TestWaves fails a migration, tries it again, and kills the agent while it waits for
 // one: services of the next wave stay as they are, and cron services come back.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -34,7 +33,11 @@ func chosenVersion() (version, error) {
 	case "28.5-containerd":
 		name, chosen.config = "28.5", `{"features":{"containerd-snapshotter":true}}`+"\n"
 	}
-	chosen.folder = filepath.Join(repository(), ".cache", "engines", name, "bin")
+	module, err := exec.Command("go", "env", "GOMOD").Output() // paths in the binary may be trimmed
+	if err != nil {
+		return chosen, fmt.Errorf("find the module's folder: go env GOMOD: %w", err)
+	}
+	chosen.folder = filepath.Join(filepath.Dir(string(module)), ".cache", "engines", name, "bin")
 	chosen.program = filepath.Join(chosen.folder, "dockerd")
 	if _, err := os.Stat(chosen.program); err != nil {
 		return chosen, fault.WithHint(fmt.Errorf("use the engine %s of %s: %w", name, VersionVariable, err), "run scripts/engine "+name)
@@ -48,10 +51,4 @@ func (v version) environment() []string {
 		return nil // that of this process
 	}
 	return append(os.Environ(), "PATH="+v.folder+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
-// repository gives the folder of this repository.
-func repository() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
 }
