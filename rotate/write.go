@@ -79,7 +79,7 @@ func (p *planner) edit(name string, edits secrets.Edits) error {
 	at := slices.IndexFunc(p.plan.Files, func(f proposal.File) bool { return f.Path == name })
 	if at < 0 {
 		before, err := proposal.Read(p.fsys, name)
-		if err != nil && !(plain && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (!plain || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 		at = len(p.plan.Files)
