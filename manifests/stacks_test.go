@@ -92,7 +92,7 @@ func TestStackNames(t *testing.T) {
 		"first":           {two, "system", "system", ""},
 		"second":          {two, "business", "business", ""},
 		"none of several": {two, "", "", "config.yml:5:13: node node3 has several stacks, and none is named"},
-		"unknown":         {two, "busines", "", `config.yml:5:13: node node3 has no stack "busines"`},
+		"unknown":         {two, "biz", "", `config.yml:5:13: node node3 has no stack "biz"`},
 		"only one listed": {one, "", "system", ""},
 		"not layered":     {plainConfig, "", "", ""},
 		"by its name":     {plainConfig, "sbxapp3", "", ""},

@@ -25,6 +25,7 @@ const (
 // node is what the files of a node say as of one commit.
 type node struct {
 	stack     string
+	home, dir string // the node's folder, and the stack's
 	variables map[string]string
 	sealed    map[string]string // versions that no key opens: the digest of their ciphertext
 	keyed     []*secretFile     // the SOPS files of keys; the last has precedence
@@ -44,17 +45,55 @@ func (f *files) readings(dir string) map[string]*reading {
 	if folder, err := fs.Stat(f.FS, dir); err != nil || !folder.IsDir() {
 		return nil
 	}
-	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}}
-	settings := map[string]manifests.Variable{}
 	entry := f.entry(dir)
-	for _, name := range append(entry.variableFiles(), "secrets.override.env") {
-		content, _ := f.read(path.Join(dir, name))
+	if len(entry.Stacks) == 0 {
+		return f.stackReadings(dir, entry, layer{Name: cmp.Or(entry.Stack, path.Base(dir)), Path: ".", Files: entry.Files})
+	}
+	all := map[string]*reading{}
+	for _, stack := range entry.Stacks {
+		stack.Path = cmp.Or(stack.Path, stack.Name)
+		of := f.stackReadings(dir, entry, stack)
+		for _, key := range slices.Sorted(maps.Keys(of)) {
+			join(all, stack.Name, key, of[key])
+		}
+	}
+	return all
+}
+
+// join adds a secret of one of several stacks. The one that stacks share is there once, by its
+// definition; others of the same key are told apart by their stack.
+func join(all map[string]*reading, stack, key string, one *reading) {
+	before, twice := all[key]
+	switch {
+	case !twice, before.external && !one.external && before.object == one.object:
+		all[key] = one
+	case before.object == one.object && one.object != "", before.shares(one):
+	default:
+		all[stack+"/"+key] = one
+	}
+}
+
+// shares reports whether two secrets have their value and their version in the same place.
+func (r *reading) shares(other *reading) bool {
+	return r.file != nil && r.file == other.file && r.key == other.key && r.variable == other.variable && r.version == other.version
+}
+
+// stackReadings gives the secrets of one stack of the node in dir.
+func (f *files) stackReadings(dir string, entry entry, stack layer) map[string]*reading {
+	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}, stack: stack.Name, home: dir, dir: path.Join(dir, stack.Path)}
+	settings := map[string]manifests.Variable{}
+	for _, name := range n.settingsFiles(entry) {
+		content, _ := f.read(name)
 		maps.Copy(settings, manifests.Assignments(name, content, settings))
 	}
 	for name, variable := range settings {
 		n.variables[name] = variable.Value
 	}
-	n.keyed = f.secretFiles(dir, []string{"secrets.enc", "secrets.override.enc"})
+	for _, name := range []string{"secrets.enc", "secrets.override.enc"} {
+		for _, folder := range n.folders() {
+			n.keyed = append(n.keyed, f.secretFiles(folder, []string{name})...)
+		}
+	}
 	for _, one := range n.keyed {
 		for _, name := range one.set.SealedVersions() {
 			n.sealed[name] = one.ciphers[name] + one.ciphers[strings.TrimPrefix(name, versionPrefix)+"_VERSION"]
@@ -65,12 +104,35 @@ func (f *files) readings(dir string) map[string]*reading {
 			delete(n.sealed, name)
 		}
 	}
-	n.whole = f.secretFiles(path.Join(dir, "secrets"), f.list(path.Join(dir, "secrets")))
-	n.stack = cmp.Or(entry.Stack, path.Base(dir))
-	for _, name := range f.composeFiles(dir, entry) {
-		f.define(n, path.Join(dir, name), dir, 0)
+	for _, folder := range n.folders() {
+		n.whole = append(n.whole, f.secretFiles(path.Join(folder, "secrets"), f.list(path.Join(folder, "secrets")))...)
+	}
+	for _, name := range f.composeFiles(n.dir, stack.Files) {
+		f.define(n, path.Join(n.dir, name), n.dir, 0)
 	}
 	return n.secrets
+}
+
+// folders lists the node's folder and the stack's, if that is another.
+func (n *node) folders() []string { return slices.Compact([]string{n.home, n.dir}) }
+
+// settingsFiles lists the files that set variables, in order.
+func (n *node) settingsFiles(of entry) (files []string) {
+	for i, folder := range n.folders() {
+		names := of.variableFiles()
+		if i > 0 { // also where config.yml lists others for the node
+			names = append([]string{names[0], "node.env"}, names[1:]...)
+		}
+		for _, name := range names {
+			if i == 0 || !strings.Contains(name, "..") {
+				files = append(files, path.Join(folder, name))
+			}
+		}
+	}
+	for _, folder := range n.folders() {
+		files = append(files, path.Join(folder, "secrets.override.env"))
+	}
+	return files
 }
 
 // entry is what config.yml says of a node.
@@ -78,6 +140,13 @@ type entry struct {
 	Name, Stack, Context string
 	Files                []string `yaml:"compose_files"`
 	NodeFiles            []string `yaml:"node_files"`
+	Stacks               []layer
+}
+
+// layer is what config.yml says of one of several stacks.
+type layer struct {
+	Name, Path string
+	Files      []string
 }
 
 // entry gives that of the node in dir; without one the defaults hold.
@@ -100,10 +169,11 @@ func (e entry) variableFiles() []string {
 	return append(files, "node.env")
 }
 
-// composeFiles lists the node's compose files in their order.
-func (f *files) composeFiles(dir string, of entry) (names []string) {
-	if len(of.Files) > 0 {
-		return of.Files
+// composeFiles lists the compose files of a folder in their order: those that config.yml lists, or
+// those with the default names.
+func (f *files) composeFiles(dir string, listed []string) (names []string) {
+	if len(listed) > 0 {
+		return listed
 	}
 	for _, pattern := range []string{"docker-compose.yml", "custom.secrets.yml", "docker-compose-*.y*ml"} {
 		for _, name := range f.list(dir) {
@@ -246,10 +316,14 @@ func (n *node) locate(made *reading, key, file, dir string) secrets.Value {
 	if file != "" {
 		file = path.Join(dir, n.replace(file))
 	}
+	shared := file // in the node's folder
+	if below, inside := strings.CutPrefix(file, n.dir+"/"); inside {
+		shared = path.Join(n.home, below)
+	}
 	for _, try := range []struct {
 		in              []*secretFile
 		key, file, name string
-	}{{n.whole, "", file, ""}, {n.keyed, key, "", key}, {n.keyed, "", file, path.Base(file)}} {
+	}{{n.whole, "", file, ""}, {n.whole, "", shared, ""}, {n.keyed, key, "", key}, {n.keyed, "", file, path.Base(file)}} {
 		for _, one := range slices.Backward(try.in) {
 			if value, ok := one.set.Lookup(try.key, try.file); ok {
 				made.file, made.key = one, try.name

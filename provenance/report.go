@@ -65,7 +65,7 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 			present[key] = true
 		}
 		for _, key := range track.keys(request.Secret) {
-			report.Secrets = append(report.Secrets, track.secret(key, config.RotationPeriod(key), request.Now))
+			report.Secrets = append(report.Secrets, track.secret(key, config.RotationPeriod(path.Base(key)), request.Now))
 		}
 	}
 	if request.Secret != "" && len(report.Secrets) == 0 {
@@ -86,7 +86,7 @@ func (t *track) keys(name string) []string {
 	found := map[string]bool{}
 	for _, readings := range t.readings {
 		for key, one := range readings {
-			if name == key || strings.TrimPrefix(one.variable, versionPrefix) == strings.TrimPrefix(name, versionPrefix) {
+			if name == key || name == path.Base(key) || strings.TrimPrefix(one.variable, versionPrefix) == strings.TrimPrefix(name, versionPrefix) {
 				found[key] = true
 			}
 		}

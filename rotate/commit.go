@@ -60,7 +60,9 @@ func (p *Plan) message(branch string, request Request) string {
 	nodes := map[string][]string{}
 	var all []string
 	for _, node := range p.Nodes {
-		all = append(all, node.Name)
+		if !slices.Contains(all, node.Name) {
+			all = append(all, node.Name)
+		}
 		var parts []string
 		for _, version := range node.Versions {
 			step := version.Old + " -> " + version.New
@@ -73,7 +75,9 @@ func (p *Plan) message(branch string, request Request) string {
 		if nodes[step] == nil {
 			steps = append(steps, step)
 		}
-		nodes[step] = append(nodes[step], node.Name)
+		if !slices.Contains(nodes[step], node.Name) {
+			nodes[step] = append(nodes[step], node.Name)
+		}
 	}
 	for i, step := range steps {
 		steps[i] = names(nodes[step]) + ": " + step

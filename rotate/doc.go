@@ -38,8 +38,9 @@ type Version struct {
 // Node is what a rotation changes on one node.
 type Node struct {
 	Name     string    `json:"node"`
-	File     string    `json:"file"`          // that holds the value
-	Key      string    `json:"key,omitempty"` // in the file; "" for the whole file
+	Stack    string    `json:"stack,omitempty"` // of a node with several
+	File     string    `json:"file"`            // that holds the value
+	Key      string    `json:"key,omitempty"`   // in the file; "" for the whole file
 	Secrets  []Object  `json:"secrets"`
 	Versions []Version `json:"versions"`
 }

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -25,20 +26,46 @@ type loaded struct {
 	group    *group // the nodes with the same value
 }
 
-// load reads, decrypts and renders a node as a sync does.
-func load(ctx context.Context, fsys fs.FS, environment, name string, keys *secrets.Keyring) (*loaded, error) {
-	state, err := desired.Open(ctx, fsys, desired.Options{
+// load reads, decrypts and renders each stack of a node as a sync does.
+func load(ctx context.Context, fsys fs.FS, environment, name string, keys *secrets.Keyring) ([]*loaded, error) {
+	rendered, err := desired.RenderAll(ctx, fsys, desired.Options{
 		Environment: environment, Node: name, Keys: func() (*secrets.Keyring, error) { return keys, nil },
 	})
-	if err != nil {
-		return nil, err
+	var all []*loaded
+	for _, one := range rendered {
+		all = append(all, &loaded{node: one.State.Node, set: one.State.Secrets, stack: one.Stack})
 	}
-	stack, err := state.Render(ctx)
-	if err != nil {
-		state.Wipe()
-		return nil, err
+	return all, err
+}
+
+// findAll finds a secret by its name in the stacks of a node, and in the others what has its value
+// in the same place. It gives the stacks with it, and those without.
+func findAll(stacks []*loaded, name string) (with, without []*loaded, err error) {
+	var faults []error
+	places := map[secrets.Location]bool{}
+	for _, one := range stacks {
+		found, err := one.find(name)
+		faults = append(faults, err)
+		if found && err == nil {
+			with, places[one.location] = append(with, one), true
+		}
 	}
-	return &loaded{node: state.Node, set: state.Secrets, stack: stack}, nil
+	for _, one := range stacks {
+		if slices.Contains(with, one) {
+			continue
+		}
+		shared := slices.DeleteFunc(slices.Clone(one.stack.Secrets), func(s compose.Secret) bool {
+			at, known := one.set.Locate(s.Value)
+			return !known || !places[at]
+		})
+		if len(shared) == 0 {
+			without = append(without, one)
+			continue
+		}
+		faults = append(faults, one.choose(name, shared))
+		with = append(with, one)
+	}
+	return with, without, errors.Join(faults...)
 }
 
 // find finds a secret by its key, its SV_ variable or the place of its value, and all

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -26,7 +27,9 @@ type planner struct {
 
 	nodes  []*loaded // that change
 	others []*loaded // of the environment, that have the secret and were not named
+	rest   []*loaded // other stacks of nodes that change
 	groups []*group
+	edited map[string]bool // the parts of files that the plan has edited
 	plan   *Plan
 }
 
@@ -51,7 +54,7 @@ func MakePlan(ctx context.Context, fsys fs.ReadLinkFS, keys *secrets.Keyring, re
 }
 
 func (p *planner) wipe() {
-	for _, one := range slices.Concat(p.nodes, p.others) {
+	for _, one := range slices.Concat(p.nodes, p.others, p.rest) {
 		one.set.Wipe()
 	}
 	for _, one := range p.groups {
@@ -91,7 +94,7 @@ func (p *planner) load(ctx context.Context) error {
 }
 
 func (p *planner) loadNode(ctx context.Context, name string, asked bool, known map[string]bool) error {
-	one, err := load(ctx, p.fsys, p.request.Environment, name, p.keys)
+	stacks, err := load(ctx, p.fsys, p.request.Environment, name, p.keys)
 	if err != nil && !asked {
 		p.noted("%s cannot be read, so it is not known whether it has the same value", name)
 		return nil
@@ -99,21 +102,27 @@ func (p *planner) loadNode(ctx context.Context, name string, asked bool, known m
 	if err != nil {
 		return err
 	}
-	for _, secret := range one.stack.Secrets {
-		known[secret.Key] = true
+	var all []compose.Secret
+	for _, one := range stacks {
+		for _, secret := range one.stack.Secrets {
+			known[secret.Key] = true
+			all = append(all, secret)
+		}
 	}
-	found, err := one.find(p.request.Name)
+	found, without, err := findAll(stacks, p.request.Name)
 	switch {
-	case found && err == nil && asked:
-		p.nodes = append(p.nodes, one)
+	case len(found) > 0 && err == nil && asked:
+		p.nodes, p.rest = append(p.nodes, found...), append(p.rest, without...)
 		return nil
-	case found && err == nil:
-		p.others = append(p.others, one)
+	case len(found) > 0 && err == nil:
+		p.others = append(p.others, found...)
 		return nil
 	case asked && err == nil && len(p.request.Nodes) > 0:
-		err = fault.New(fault.Place{File: one.node.Dir}, "name one of its secrets: "+names(keysOf(one.stack.Secrets)), "the agent does not create a secret %q on node %s", p.request.Name, name)
+		err = fault.New(fault.Place{File: stacks[0].node.Home}, "name one of its secrets: "+names(slices.Compact(keysOf(all))), "the agent does not create a secret %q on node %s", p.request.Name, name)
 	}
-	one.set.Wipe()
+	for _, one := range stacks {
+		one.set.Wipe()
+	}
 	if !asked {
 		return nil
 	}
@@ -129,7 +138,9 @@ func (p *planner) decideValues() error {
 			p.groups = append(p.groups, &group{old: one.value()})
 		}
 		one.group = p.groups[at]
-		one.group.nodes = append(one.group.nodes, one.node.Name)
+		if !slices.Contains(one.group.nodes, one.node.Name) {
+			one.group.nodes = append(one.group.nodes, one.node.Name)
+		}
 	}
 	if p.request.Value.Known() && len(p.groups) > 1 && len(p.request.Nodes) == 0 {
 		return fault.New(fault.Place{}, "name the nodes for this value with --node, or use --generate, which makes a value for each",

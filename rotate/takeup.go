@@ -36,18 +36,23 @@ func checkTaken(ctx context.Context, fsys fs.FS, keys *secrets.Keyring, request 
 		return nil
 	}
 	for _, name := range strings.Fields(commit.Trailers()[trailerNodes]) {
-		one, err := load(ctx, fsys, request.Environment, name, keys)
+		stacks, err := load(ctx, fsys, request.Environment, name, keys)
 		if err != nil {
 			return err
 		}
-		defer one.set.Wipe()
-		if found, err := one.find(request.Name); err != nil || !found {
+		for _, one := range stacks {
+			defer one.set.Wipe()
+		}
+		found, _, err := findAll(stacks, request.Name)
+		if err != nil || len(found) == 0 {
 			return err
 		}
 		trimmed, _ := request.Value.WithoutLineBreak(secrets.Value{})
-		if present := one.value(); !present.Equal(request.Value) && !present.Equal(trimmed) {
-			return fault.New(fault.Place{}, "to rotate with the new value, check out the branch to start from and run: git branch -D "+commit.Branch,
-				"the branch %s has a rotation of %s with another value", commit.Branch, request.Name)
+		for _, one := range found {
+			if present := one.value(); !present.Equal(request.Value) && !present.Equal(trimmed) {
+				return fault.New(fault.Place{}, "to rotate with the new value, check out the branch to start from and run: git branch -D "+commit.Branch,
+					"the branch %s has a rotation of %s with another value", commit.Branch, request.Name)
+			}
 		}
 	}
 	return nil

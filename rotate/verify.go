@@ -3,6 +3,7 @@ package rotate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing/fstest"
 
 	"coin.internal/coin-agent/compose"
@@ -16,14 +17,31 @@ func (p *planner) verify(ctx context.Context) error {
 	for _, file := range p.plan.Files {
 		after.files[file.Path] = &fstest.MapFile{Data: file.After}
 	}
-	for i, one := range p.nodes {
-		again, err := load(ctx, after, p.request.Environment, one.node.Name, p.keys)
-		if err != nil {
-			return err
+	read := map[string][]*loaded{}
+	defer func() {
+		for _, stacks := range read {
+			for _, one := range stacks {
+				one.set.Wipe()
+			}
 		}
-		err = p.compare(one, again, &p.plan.Nodes[i])
-		again.set.Wipe()
-		if err != nil {
+	}()
+	versions := map[string][]Version{} // that are raised on each node
+	for i, one := range slices.Concat(p.nodes, p.rest) {
+		name := one.node.Name
+		if read[name] == nil {
+			stacks, err := load(ctx, after, p.request.Environment, name, p.keys)
+			if err != nil {
+				return err
+			}
+			read[name] = stacks
+		}
+		into := &Node{Versions: versions[name]}
+		if i < len(p.nodes) {
+			into = &p.plan.Nodes[i]
+			versions[name] = append(versions[name], into.Versions...)
+		}
+		again := slices.IndexFunc(read[name], func(other *loaded) bool { return other.node.Stack == one.node.Stack })
+		if err := p.compare(one, read[name][again], into); err != nil {
 			return err
 		}
 	}

@@ -69,10 +69,14 @@ func (l *loaded) defaultVersion(variable string) string {
 // home gives the file for a version that no file sets yet: that of the node's other
 // versions, else secrets.override.env.
 func (l *loaded) home() (string, error) {
-	if file, holdsVersions := l.set.OverrideFile(); holdsVersions {
+	folder := l.node.Home // also for the values that several stacks share
+	if l.node.Dir != l.node.Home && strings.HasPrefix(l.location.File, l.node.Dir+"/") {
+		folder = l.node.Dir
+	}
+	if file, holdsVersions := l.set.OverrideFile(folder); holdsVersions {
 		return file, nil
 	}
-	file := path.Join(l.node.Dir, overrideFile)
+	file := path.Join(folder, overrideFile)
 	_, err := fs.Stat(l.node.FS, file)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return file, err

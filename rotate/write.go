@@ -28,14 +28,20 @@ func (p *planner) write() error {
 
 func (p *planner) writeNode(one *loaded) error {
 	node := Node{Name: one.node.Name, File: one.location.File, Key: one.location.Key}
-	edits := map[string]secrets.Edits{one.location.File: {Key: one.location.Key, Value: one.group.new}}
+	if one.node.Config.Layered(one.node.Name) {
+		node.Stack = one.node.Stack
+	}
+	edits := map[string]secrets.Edits{}
+	if p.first(one.location.File, one.location.Key) {
+		edits[one.location.File] = secrets.Edits{Key: one.location.Key, Value: one.group.new}
+	}
 	for _, variable := range one.variables() {
 		version, err := one.raise(variable, p.request.past)
 		if err != nil {
 			return err
 		}
 		node.Versions = append(node.Versions, version)
-		if version.File == "" { // auto
+		if version.File == "" || !p.first(version.File, variable+" "+version.New) { // auto, or raised for another stack
 			continue
 		}
 		edit := edits[version.File]
@@ -54,24 +60,43 @@ func (p *planner) writeNode(one *loaded) error {
 	return nil
 }
 
-// edit adds an edited file to the plan. A file of settings may be new.
+// first reports whether the plan has not edited a part of a file yet: stacks of a node share
+// files.
+func (p *planner) first(file, part string) bool {
+	key := file + "\x00" + part
+	again := p.edited[key]
+	if p.edited == nil {
+		p.edited = map[string]bool{}
+	}
+	p.edited[key] = true
+	return !again
+}
+
+// edit adds an edited file to the plan, or edits one of its files further. A file of settings may
+// be new.
 func (p *planner) edit(name string, edits secrets.Edits) error {
-	before, err := proposal.Read(p.fsys, name)
-	after, plain := before, len(edits.Versions) > 0 && path.Ext(name) == ".env"
-	if plain && errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	switch {
-	case err != nil:
-	case plain:
-		for _, version := range slices.Sorted(maps.Keys(edits.Versions)) {
-			if err == nil {
-				after, err = manifests.SetVersion(name, after, version, edits.Versions[version])
-			}
+	plain := len(edits.Versions) > 0 && path.Ext(name) == ".env"
+	at := slices.IndexFunc(p.plan.Files, func(f proposal.File) bool { return f.Path == name })
+	if at < 0 {
+		before, err := proposal.Read(p.fsys, name)
+		if err != nil && (!plain || !errors.Is(err, fs.ErrNotExist)) {
+			return err
 		}
-	default:
-		after, err = p.keys.Edit(secrets.File{Path: name, Data: before}, edits)
+		at = len(p.plan.Files)
+		p.plan.Files = append(p.plan.Files, proposal.File{Path: name, Before: before, After: before})
 	}
-	p.plan.Files = append(p.plan.Files, proposal.File{Path: name, Before: before, After: after})
-	return err
+	file := &p.plan.Files[at]
+	if !plain {
+		after, err := p.keys.Edit(secrets.File{Path: name, Data: file.After}, edits)
+		file.After = after
+		return err
+	}
+	for _, version := range slices.Sorted(maps.Keys(edits.Versions)) {
+		after, err := manifests.SetVersion(name, file.After, version, edits.Versions[version])
+		if err != nil {
+			return err
+		}
+		file.After = after
+	}
+	return nil
 }

@@ -30,10 +30,10 @@ func (s *Set) VersionFile(name string) (file string, found bool) {
 	return "", false
 }
 
-// OverrideFile returns the path of the node's secrets.override.enc, or "", and whether
+// OverrideFile returns the path of the secrets.override.enc in a folder, or "", and whether
 // it has versions.
-func (s *Set) OverrideFile() (file string, holdsVersions bool) {
-	at := slices.IndexFunc(s.keyed, func(file string) bool { return path.Base(file) == baseOverride })
+func (s *Set) OverrideFile(folder string) (file string, holdsVersions bool) {
+	at := slices.Index(s.keyed, path.Join(folder, baseOverride))
 	if at < 0 {
 		return "", false
 	}

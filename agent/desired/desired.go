@@ -110,22 +110,11 @@ func (s *State) Decrypt(ctx context.Context) error {
 }
 
 func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
-	var keys *secrets.Keyring
-	if options.Keys != nil {
-		var err error
-		if keys, err = options.Keys(); err != nil {
-			return nil, err
-		}
-	}
 	files, err := ReadSecretFiles(node)
 	if err != nil {
 		return nil, err
 	}
-	open := secrets.Seal
-	if keys != nil {
-		open = keys.Open
-	}
-	set, err := open(files, secretOptions(node))
+	set, err := open(files, secretOptions(node), options)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +123,21 @@ func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
 		return nil, err
 	}
 	return set, nil
+}
+
+// open opens SOPS files with the keys of the options, or without any.
+func open(files []secrets.File, of secrets.Options, options Options) (*secrets.Set, error) {
+	var keys *secrets.Keyring
+	if options.Keys != nil {
+		var err error
+		if keys, err = options.Keys(); err != nil {
+			return nil, err
+		}
+	}
+	if keys == nil {
+		return secrets.Seal(files, of)
+	}
+	return keys.Open(files, of)
 }
 
 // secretOptions say how the SOPS files of a node are read.

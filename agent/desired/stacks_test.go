@@ -1,11 +1,18 @@
 package desired_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/secrets"
 )
 
 // twoStacks is a node with the stacks system and business, which have these compose files.
@@ -83,4 +90,53 @@ configs: {page: {name: page, content: x}}
 		"business/docker-compose.yml:10: config page"+other+":10 | define it in one of the stacks",
 	)
 	expect(t, found["system"])
+}
+
+// TestRenderAll renders the stacks of a node in order. Each file is decrypted once, the later
+// stack has the network of the earlier one given, and its own secret comes before the node's.
+func TestRenderAll(t *testing.T) {
+	key := sopstest.NewKey(t)
+	identity := filepath.Join(t.TempDir(), "age.key")
+	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	options := desired.Options{Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) {
+		calls++
+		return secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
+	}}
+	fsys := twoStacks(
+		"services: {router: {image: 'router:1', networks: [front], secrets: [tls]}}\nnetworks: {front: {name: front}}\nsecrets: {tls: {name: tls.1, file: secrets/tls}}\n",
+		"services: {web: {image: 'web:$TAG', networks: [front]}}\nnetworks: {front: {name: front, external: true}}\nsecrets: {tls: {name: own.1, file: secrets/tls}}\n",
+		map[string]string{
+			"secrets.enc":          sopstest.YAML(t, key, map[string]string{"token": "x", "tls": "of the node"}),
+			"business/secrets.enc": sopstest.YAML(t, key, map[string]string{"tls": "of the stack"}),
+		})
+	all, err := desired.RenderAll(t.Context(), fsys, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 2 || all[0].Stack.Name != "system" || calls != 1 {
+		t.Fatalf("got %d stacks, the first %s, after %d readings of the keys", len(all), all[0].Stack.Name, calls)
+	}
+	system, business := all[0].Stack, all[1].Stack
+	if diff := cmp.Diff(compose.Given{Networks: []string{"front"}, Secrets: []string{"tls.1"}}, business.Given); diff != "" || system.Given.Networks != nil {
+		t.Errorf("given to business (-want +got), and %v to system:\n%s", system.Given, diff)
+	}
+	if got := string(system.Secrets[0].Value.Reveal()) + ", " + string(business.Secrets[0].Value.Reveal()); got != "of the node, of the stack" {
+		t.Errorf("the secrets are %s", got)
+	}
+	options.Stack = "business"
+	if one, err := desired.RenderAll(t.Context(), fsys, options); err != nil || len(one) != 1 || one[0].Stack.Name != "business" || len(one[0].Stack.Given.Networks) != 1 {
+		t.Errorf("got %v, %v", one, err)
+	}
+	options.Stack = "platform"
+	if _, err := desired.RenderAll(t.Context(), fsys, options); err == nil || !strings.Contains(err.Error(), `node node3 has no stack "platform"`) {
+		t.Errorf("got %v", err)
+	}
+	options.Stack = ""
+	fsys[nodeDir+"business/docker-compose.yml"] = fsys[nodeDir+"system/docker-compose.yml"]
+	if _, err := desired.RenderAll(t.Context(), fsys, options); err == nil || !strings.Contains(err.Error(), "network front is claimed by stack business") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -23,6 +23,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
@@ -231,10 +232,14 @@ func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 		return "", errSkipped("git")
 	}
 	on := d.on.Settings
-	state, err := desired.Load(ctx, d.checkout.FS, desired.Options{
+	options := desired.Options{
 		Environment: on.Environment, Node: on.Node, Keys: d.on.Keys, CheckDir: on.CheckDir, Bounds: desired.Bounds{Policy: on.Policy}, Vault: d.on.Vault,
 		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()}, Limits: on.Limits,
-	})
+	}
+	if config, err := manifests.LoadConfig(limits.On(d.checkout.FS, on.Limits.OrDefault()), on.Environment); err == nil && config.Layered(on.Node) {
+		return d.checkStacks(ctx, options)
+	}
+	state, err := desired.Load(ctx, d.checkout.FS, options)
 	if err == nil {
 		d.node, d.files = state.Node, state.CheckFile
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +17,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
-	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -24,11 +27,13 @@ import (
 type checkoutFlags struct {
 	repo     string
 	revision string
+	stack    string
 }
 
 func (f *checkoutFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.repo, "repo", "", "read this folder instead of the remote")
 	cmd.Flags().StringVar(&f.revision, "revision", "", "branch, tag or commit of the remote (default: the followed revision)")
+	cmd.Flags().StringVar(&f.stack, "stack", "", "only this stack of a node that has several (default: each, in order)")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return onlyOne(cmd, "repo", "revision") }
 }
 
@@ -108,41 +113,59 @@ func (a *app) onRecord(ctx context.Context) selection.Record {
 	return selection.NewRecord(status.Sync, deployed)
 }
 
-// rendered gives the stack of the node from the files that the flags name, and what else
-// they say, and prints its warnings.
-func rendered(ctx context.Context, a *app, flags checkoutFlags) (*desired.State, *compose.Stack, error) {
+// rendered gives the stacks of the node from the files that the flags name, and what else
+// they say, and prints their warnings, each once.
+func rendered(ctx context.Context, a *app, flags checkoutFlags) ([]desired.Rendered, error) {
 	keys, err := a.keyring() // before anything is fetched
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options := a.nodeOptions()
 	options.Keys = func() (*secrets.Keyring, error) { return keys, nil }
-	state, stack, err := a.open(ctx, flags, options)
+	all, err := a.open(ctx, flags, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, warning := range stack.Warnings {
-		printFault(a.stderr, "warning", warning)
+	said := map[string]bool{}
+	for _, one := range all {
+		for _, warning := range one.Stack.Warnings {
+			if text := warning.Error(); !said[text] {
+				said[text] = true
+				printFault(a.stderr, "warning", warning)
+			}
+		}
 	}
-	return state, stack, nil
+	return all, nil
 }
 
-// open reads and renders the node's files.
-func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Options) (*desired.State, *compose.Stack, error) {
+// open reads and renders the node's files: each of its stacks, or the one that the flags name.
+func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Options) ([]desired.Rendered, error) {
 	if options.Environment == "" || options.Node == "" {
-		return nil, nil, usageError{errors.New("name the node with --environment and --node")}
+		return nil, usageError{errors.New("name the node with --environment and --node")}
 	}
 	files, closer, err := flags.files(ctx, a)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer closer()
-	state, err := desired.Open(ctx, files, options)
-	if err != nil {
-		return nil, nil, err
+	options.Stack = flags.stack
+	return desired.RenderAll(ctx, files, options)
+}
+
+// onlyStack gives the stack that a command works on, which has to be named where a node has
+// several.
+func onlyStack(all []desired.Rendered, err error) (desired.Rendered, error) {
+	switch {
+	case err != nil:
+		return desired.Rendered{}, err
+	case len(all) == 1:
+		return all[0], nil
 	}
-	stack, err := state.Render(ctx)
-	return state, stack, err
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Stack.Name)
+	}
+	return desired.Rendered{}, usageError{fault.New(fault.Place{}, "name one of them with --stack: "+strings.Join(names, ", "), "the node has several stacks, and this command works on one")}
 }
 
 func renderCommand(a *app) *cobra.Command {
@@ -151,24 +174,48 @@ func renderCommand(a *app) *cobra.Command {
 	flags.add(cmd)
 	output := outputFlag(cmd, "yaml", "specs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, stack, err := rendered(cmd.Context(), a, flags)
+		all, err := rendered(cmd.Context(), a, flags)
 		if err != nil {
 			return err
 		}
 		if *output == "specs" {
-			data, err := stack.Specs()
-			if err != nil {
-				return err
-			}
-			_, err = jsonWriter{a.stdout}.Write(data)
-			return err
+			return printSpecs(a.stdout, all)
 		}
-		data, err := stack.YAML()
+		return printCompose(a.stdout, all)
+	}
+	return cmd
+}
+
+// printSpecs prints the engine specs of a stack, or of several as a list.
+func printSpecs(w io.Writer, all []desired.Rendered) error {
+	var list []json.RawMessage
+	for _, one := range all {
+		data, err := one.Stack.Specs()
 		if err != nil {
 			return err
 		}
-		_, err = a.stdout.Write(data)
+		list = append(list, data)
+	}
+	if len(list) == 1 {
+		_, err := jsonWriter{w}.Write(list[0])
 		return err
 	}
-	return cmd
+	return printJSON(w, list)
+}
+
+// printCompose prints the merged compose file of a stack, or of several as YAML documents.
+func printCompose(w io.Writer, all []desired.Rendered) error {
+	for _, one := range all {
+		data, err := one.Stack.YAML()
+		if err != nil {
+			return err
+		}
+		if len(all) > 1 {
+			data = append([]byte("---\n# stack "+one.Stack.Name+"\n"), data...)
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	return nil
 }

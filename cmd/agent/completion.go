@@ -25,7 +25,7 @@ type values func(ctx context.Context, a *app, cmd *cobra.Command) []string
 // and those of a repository from the folder that --repo names, or the present one.
 func completed(a *app, root *cobra.Command) {
 	arguments := map[string]values{"show": syncIDs, "logs": serviceNames, "approve": commits}
-	flags := map[string]values{"environment": environments, "node": nodes, "service": serviceNames, "to": goodIDs, "state": states, "output": outputs}
+	flags := map[string]values{"environment": environments, "node": nodes, "stack": stacks, "service": serviceNames, "to": goodIDs, "state": states, "output": outputs}
 	offer := func(give values, most int) cobra.CompletionFunc {
 		return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if most > 0 && len(args) >= most || a.settingsFor(cmd) != nil || a.useHost(cmd) != nil {
@@ -151,6 +151,31 @@ func environmentsOf(cmd *cobra.Command) ([]string, fs.FS) {
 		return nil, nil
 	}
 	return names, os.DirFS(root)
+}
+
+// stacks gives the stacks that the files list for the node of the settings, or for every node.
+func stacks(_ context.Context, a *app, cmd *cobra.Command) []string {
+	of, files := environmentsOf(cmd)
+	var names []string
+	for _, environment := range of {
+		if a.settings.Environment != "" && environment != a.settings.Environment {
+			continue
+		}
+		config, err := manifests.LoadConfig(files, environment)
+		if err != nil {
+			continue
+		}
+		for _, node := range config.Nodes {
+			if a.settings.Node != "" && node.Name != a.settings.Node {
+				continue
+			}
+			for _, stack := range config.StacksOf(node.Name) {
+				names = append(names, stack.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func nodes(_ context.Context, a *app, cmd *cobra.Command) []string {

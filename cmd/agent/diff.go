@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/signing"
@@ -44,36 +45,66 @@ type diffFlags struct {
 	grants bool
 }
 
-// diff prints the plan of a sync. It does not change the stack.
+// diff prints the plan of a sync, or of the syncs of several stacks. It does not change them.
 func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
-	state, stack, err := rendered(ctx, a, flags.checkoutFlags)
+	all, err := rendered(ctx, a, flags.checkoutFlags)
 	if err != nil {
 		return err
 	}
+	changed, documents := false, []report.PlanDocument{}
+	p := newPrinter(a.stdout)
+	for i, one := range all {
+		plan, err := planOf(ctx, a, flags, one.State, one.Stack)
+		if err != nil {
+			return err
+		}
+		changed = changed || !plan.Empty()
+		if documents = append(documents, report.NewPlanDocument(plan.Recorded())); output == "json" {
+			continue
+		}
+		if len(all) > 1 {
+			p.line("%sstack %s", strings.Repeat("\n", min(i, 1)), printable(one.Stack.Name))
+		}
+		if err := printPage(p, planScreen, plan.Recorded()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case output != "json":
+	case len(documents) == 1:
+		err = printJSON(a.stdout, documents[0])
+	default:
+		err = printJSON(a.stdout, documents)
+	}
+	return differentIf(changed, err)
+}
+
+// planOf makes the plan of a sync of a stack, with what would stop it.
+func planOf(ctx context.Context, a *app, flags diffFlags, state *desired.State, stack *compose.Stack) (*deploy.Plan, error) {
 	forbidden := policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}))
 	if forbidden == nil {
 		forbidden = state.Bounded()
 	}
 	engine, err := a.connect()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = engine.Close() }()
 	live, err := engine.Observe(ctx, stack)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	stack = ignoring(ctx, a, live.Services, deploy.IgnoreAt(stack, time.Now()))
 	resolved, err := engine.Resolve(ctx, live.Services, stack)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if stack, err = engine.Rerun(ctx, live.Services, resolved.Stack); err != nil {
-		return err
+		return nil, err
 	}
 	plan, err := deploy.Diff(live, stack)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if a.settings.Observes() {
 		plan.Warnings = append(plan.Warnings, "the agent only observes (mode: observe): the sync will not apply this")
@@ -91,12 +122,7 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 	if flags.grants {
 		plan.Grants = deploy.Grants(live, stack)
 	}
-	if output == "json" {
-		err = printJSON(a.stdout, report.NewPlanDocument(plan.Recorded()))
-	} else {
-		err = printPage(newPrinter(a.stdout), planScreen, plan.Recorded())
-	}
-	return differentIf(!plan.Empty(), err)
+	return &plan, nil
 }
 
 // unsigned says which images lack a signature that the policy demands: warnings, and the

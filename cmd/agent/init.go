@@ -288,13 +288,14 @@ func (a *app) probeGitLab(ctx context.Context) (string, error) {
 // suggestPolicy gives the least policy that allows what runs now, or what the files ask for where
 // nothing runs.
 func (a *app) suggestPolicy(ctx context.Context) (*policy.Policy, string, error) {
-	state, stack, err := a.sealed(ctx, checkoutFlags{})
+	one, err := onlyStack(a.sealed(ctx, checkoutFlags{}))
 	if err != nil {
 		return nil, "", err
 	}
+	stack := one.Stack
 	source := "what the repository asks for: nothing of the stack " + stack.Name + " runs"
 	if live, err := a.running(ctx, stack); err == nil {
 		stack, source = live, "what runs of the stack "+stack.Name
 	}
-	return policy.Suggest(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}), source, nil
+	return policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}), source, nil
 }

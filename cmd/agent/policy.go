@@ -81,16 +81,17 @@ With --repo it works offline and without keys, and prints what the files ask for
 	}
 	flags.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		state, stack, err := a.sealed(cmd.Context(), flags)
+		one, err := onlyStack(a.sealed(cmd.Context(), flags))
 		if err != nil {
 			return err
 		}
+		stack := one.Stack
 		if flags.repo == "" {
 			if stack, err = a.running(cmd.Context(), stack); err != nil {
 				return err
 			}
 		}
-		return a.printPolicy(policy.Suggest(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}))
+		return a.printPolicy(policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}))
 	}
 	return cmd
 }
@@ -118,7 +119,7 @@ func (a *app) running(ctx context.Context, stack *compose.Stack) (*compose.Stack
 }
 
 // sealed renders the node's files without keys: values of secrets are not needed.
-func (a *app) sealed(ctx context.Context, flags checkoutFlags) (*desired.State, *compose.Stack, error) {
+func (a *app) sealed(ctx context.Context, flags checkoutFlags) ([]desired.Rendered, error) {
 	options := a.nodeOptions()
 	options.Keys, options.Sealed = nil, true
 	return a.open(ctx, flags, options)
@@ -144,17 +145,21 @@ Each refusal names rule, service, file and line. The exit code is 3 if there are
 		if err != nil {
 			return err
 		}
-		state, stack, err := a.sealed(cmd.Context(), flags)
+		all, err := a.sealed(cmd.Context(), flags)
 		if err != nil {
 			return err
 		}
-		for _, text := range belowFloor(rules, a.settings.Node, state.Node.Config) {
+		for _, text := range belowFloor(rules, a.settings.Node, all[0].State.Node.Config) {
 			printFault(a.stderr, "warning", fault.New(fault.Place{}, "", "%s", text))
 		}
 		if len(rules.Signatures()) > 0 && *output == "text" {
 			printFault(a.stderr, "note", errors.New("the signatures of images are not looked at: the node verifies them when the digests are known"))
 		}
-		return a.printRefusals(rules.Judge(policy.Subject{Stack: stack, Node: state.Node, Engine: a.settings.Engine}), *output)
+		var refusals []policy.Refusal
+		for _, one := range all {
+			refusals = append(refusals, rules.Judge(policy.Subject{Stack: one.Stack, Node: one.State.Node, Engine: a.settings.Engine})...)
+		}
+		return a.printRefusals(refusals, *output)
 	}
 	return cmd
 }

@@ -1,0 +1,46 @@
+package provenance_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestTraceStacks moves a node's secrets into two stacks. Each secret of each stack is there, and
+// one that both use is there once, with the history that it had before the move.
+func TestTraceStacks(t *testing.T) {
+	l := newLab(t)
+	l.Git("rm", "--quiet", node3+"docker-compose.yml")
+	l.by("Bob", date(2, 1), "Layers", map[string]string{
+		"environments/sandbox/config.yml": "environment: {name: sandbox, type: non-production}\n" +
+			"nodes:\n  - {name: node3, context: c, stacks: [{name: system}, {name: business, path: layers/business, files: [app.yml]}]}\n",
+		node3 + "system/docker-compose.yml": stack,
+		node3 + "layers/business/app.yml": `services:
+  web: {image: "web:1", secrets: [db_access, api_key, shared]}
+secrets:
+  db_access: {external: true, name: db_access.$SV_db_access}
+  api_key: {file: ./secrets/api_key, name: business_key.$SV_business_key}
+  shared: {file: ./secrets/db_access, name: shared.$SV_db_access}
+`,
+		node3 + "layers/business/secrets.enc":          l.sealed("unused", "canary-business"),
+		node3 + "layers/business/secrets.override.env": "SV_business_key=4\n",
+		node3 + "layers/business/node.env":             "SV_db_access=7\n",
+	})
+	report := l.trace(l.keys)
+	var got []string
+	for _, one := range report.Secrets {
+		got = append(got, fmt.Sprintf("%s %s=%s %s", one.Name, one.Variable, one.Version, one.Object))
+	}
+	want := []string{
+		"api_key SV_api_key=0 api_key.0", "business/api_key SV_business_key=4 business_key.4",
+		"db_access SV_db_access=1 db_access.1", "shared SV_db_access=1 shared.1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if lines := entryLines(find(t, report, "db_access")); !strings.HasPrefix(lines[0], "1 added value=yes Ada") {
+		t.Errorf("the history of db_access is %v", lines)
+	}
+}
