@@ -375,20 +375,6 @@ func (s *Settings) MailServer() (notify.SMTPOptions, error) {
 	}, nil
 }
 
-// KeyFiles gives the files and services that decrypt the secrets. Those of Vault can be for
-// references alone.
-func (s *Settings) KeyFiles() secrets.KeyFiles {
-	files := secrets.KeyFiles{
-		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
-		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
-		Limits: s.Limits,
-	}
-	if s.VaultMount != "" && !slices.Contains(s.KeyServices, secrets.KeyServiceVault) {
-		files.VaultAddress, files.VaultToken = "", ""
-	}
-	return files
-}
-
 // Rule gives the revision rule of the settings.
 func (s *Settings) Rule() gitsync.Rule {
 	rule := gitsync.Rule{Branch: s.Branch, TagPattern: s.TagPattern}

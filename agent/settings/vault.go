@@ -1,11 +1,27 @@
 package settings
 
 import (
+	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
 	"coin.internal/coin-agent/vault"
 )
+
+// KeyFiles gives the files and services that decrypt the secrets. Those of Vault can be for
+// references alone.
+func (s *Settings) KeyFiles() secrets.KeyFiles {
+	files := secrets.KeyFiles{
+		Age: s.AgeKeyFiles, PGP: s.PGPKeyFiles, PGPPassphrase: s.PGPPassphraseFile, GnuPGHome: s.GnuPGHome,
+		Services: s.KeyServices, VaultAddress: s.VaultAddress, VaultToken: s.VaultTokenFile, CAFile: s.CAFile,
+		Limits: s.Limits,
+	}
+	if s.VaultMount != "" && !slices.Contains(s.KeyServices, secrets.KeyServiceVault) {
+		files.VaultAddress, files.VaultToken = "", ""
+	}
+	return files
+}
 
 // Vault gives the server and the login for references to Vault. Without a mount there are none.
 func (s *Settings) Vault() vault.Options {
