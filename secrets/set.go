@@ -145,8 +145,9 @@ func (s *Set) Of(files, folders []string) *Set {
 	left := func(file string) bool { return !slices.Contains(files, file) }
 	part := &Set{
 		folders: folders, keyed: slices.DeleteFunc(slices.Clone(s.keyed), left), opaque: slices.DeleteFunc(slices.Clone(s.opaque), left),
-		values: maps.Clone(s.values), versions: maps.Clone(s.versions), refused: maps.Clone(s.refused),
+		values: maps.Clone(s.values), versions: maps.Clone(s.versions), refused: maps.Clone(s.refused), references: maps.Clone(s.references),
 	}
+	maps.DeleteFunc(part.references, func(at Location, _ held) bool { return left(at.File) })
 	maps.DeleteFunc(part.values, func(at Location, _ Value) bool { return left(at.File) })
 	maps.DeleteFunc(part.versions, func(at Location, _ string) bool { return left(at.File) })
 	maps.DeleteFunc(part.refused, func(at Location, _ refusal) bool { return left(at.File) })

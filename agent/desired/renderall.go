@@ -50,7 +50,7 @@ func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, er
 	for _, state := range states {
 		stack, err := state.Render(ctx)
 		if err != nil {
-			state.Wipe()
+			wipeAll(states)
 			return nil, err
 		}
 		stack.Given, given = given, given.And(stack.Makes())
@@ -61,7 +61,7 @@ func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, er
 		faults = append(faults, joined(found))
 	}
 	if err := errors.Join(faults...); err != nil {
-		states[0].Wipe()
+		wipeAll(states)
 		return nil, err
 	}
 	if options.Stack != "" {
@@ -113,10 +113,22 @@ func decryptAll(ctx context.Context, states []*State, options Options) error {
 	}
 	for _, state := range states {
 		state.Secrets = set.Of(state.Node.SecretFiles, state.Node.Folders())
-		if err := checkSecrets(state.Node, state.Secrets); err != nil {
+		err := checkSecrets(state.Node, state.Secrets)
+		if err == nil {
+			err = state.fromVault(ctx, state.Secrets)
+		}
+		if err != nil {
 			set.Wipe()
+			wipeAll(states)
 			return err
 		}
 	}
 	return nil
+}
+
+// wipeAll wipes what the states share, and what each has of its own.
+func wipeAll(states []*State) {
+	for _, state := range states {
+		state.Wipe()
+	}
 }
