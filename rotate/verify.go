@@ -3,19 +3,16 @@ package rotate
 import (
 	"context"
 	"fmt"
-	"testing/fstest"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
 )
 
 // verify renders the new files as a sync does, and compares: the secret has changed as
 // planned, and nothing else has.
 func (p *planner) verify(ctx context.Context) error {
-	after := overlay{p.fsys, fstest.MapFS{}}
-	for _, file := range p.plan.Files {
-		after.files[file.Path] = &fstest.MapFile{Data: file.After}
-	}
+	after := proposal.After(p.fsys, p.plan.Files)
 	for i, one := range p.nodes {
 		again, err := load(ctx, after, p.request.Environment, one.node.Name, p.keys)
 		if err != nil {
