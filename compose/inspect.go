@@ -40,7 +40,7 @@ func Inspect(node *manifests.Node, set *secrets.Set, known bool) (*Stack, error)
 		return &Stack{}, err
 	}
 	if check.whole() {
-		stack.Mentioned = check.mentioned()
+		stack.Mentioned, stack.Unset = check.mentioned(), check.files.missing()
 	}
 	tainted := check.tainted()
 	taints := func(one *fault.Error) bool {

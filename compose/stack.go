@@ -93,6 +93,10 @@ type Stack struct {
 	// read all of them.
 	Mentioned map[string]bool `json:"-"`
 
+	// Unset lists the variables of Mentioned that apply without a default and are not set,
+	// sorted.
+	Unset []string `json:"-"`
+
 	merged *composetypes.Config // for YAML
 	files  *files               // for Place; nil unless it was rendered from files
 }

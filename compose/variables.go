@@ -341,6 +341,15 @@ func (f *files) unset() []*fault.Error {
 	return all
 }
 
+// missing lists the variables that are not set and have no default, sorted.
+func (f *files) missing() []string {
+	all := map[string]bool{}
+	for _, s := range f.all {
+		maps.Copy(all, s.variables.missing)
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // mentions lists the lines of the files that mention a variable.
 func mentions(sources []*source, name string) []fault.Place {
 	var places []fault.Place

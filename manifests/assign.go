@@ -19,12 +19,18 @@ var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 // name (such as SV_db_access) set to version. It keeps the form of an existing
 // assignment and all other lines; without an assignment it adds a line.
 func SetVersion(file string, content []byte, name, version string) ([]byte, error) {
-	if err := limits.Default().Shell(fault.Place{File: file}, content); err != nil {
-		return nil, err
+	return SetVariable(file, content, name, version)
+}
+
+// SetVariable sets a variable as SetVersion does. The value has only letters, digits, dots,
+// hyphens and underscores, as the present one must.
+func SetVariable(file string, content []byte, name, value string) ([]byte, error) {
+	if !plainValue.MatchString(value) {
+		return nil, fault.New(fault.Place{File: file}, "use letters, digits, dots, hyphens and underscores", "%q is not a plain value for %s", value, name)
 	}
-	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(content), "")
+	script, err := parseAssignments(file, content)
 	if err != nil {
-		return nil, fault.New(fault.Place{File: file}, onlyAssignments, "the file is not shell syntax")
+		return nil, err
 	}
 	last := map[string]*syntax.Assign{} // the last assignment of each spelling
 	syntax.Walk(script, func(node syntax.Node) bool {
@@ -35,18 +41,29 @@ func SetVersion(file string, content []byte, name, version string) ([]byte, erro
 		return true
 	})
 	if len(last) == 0 {
-		return addLine(content, name+"="+version), nil
+		return addLine(content, name+"="+value), nil
 	}
 	fromEnd := func(a, b *syntax.Assign) int { return int(b.Pos().Offset()) - int(a.Pos().Offset()) }
 	for _, assign := range slices.SortedFunc(maps.Values(last), fromEnd) { // so that earlier offsets stay valid
 		start, end, ok := literal(content, assign)
 		if !ok {
 			return nil, fault.New(fault.Place{File: file, Line: int(assign.Pos().Line()), Column: int(assign.Pos().Col())},
-				"write it as a plain number: "+name+"="+version, "the value of %s is not a plain text", name)
+				"write it as a plain value: "+name+"="+value, "the value of %s is not a plain text", name)
 		}
-		content = slices.Concat(content[:start], []byte(version), content[end:])
+		content = slices.Concat(content[:start], []byte(value), content[end:])
 	}
 	return content, nil
+}
+
+func parseAssignments(file string, content []byte) (*syntax.File, error) {
+	if err := limits.Default().Shell(fault.Place{File: file}, content); err != nil {
+		return nil, err
+	}
+	script, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(content), "")
+	if err != nil {
+		return nil, fault.New(fault.Place{File: file}, onlyAssignments, "the file is not shell syntax")
+	}
+	return script, nil
 }
 
 // spells reports whether a variable of the file sets the version. In an override

@@ -88,9 +88,10 @@ type Environment struct {
 
 // Base is the section `base`.
 type Base struct {
-	Directory string `yaml:"directory" format:"absolute" doc:"For readers only, without an effect: the directory on the nodes that holds the environment's files."`
-	Registry  string `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme. It is the variable DOCKER_REGISTRY, unless node.env sets that."`
-	BindRoot  string `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes that relative bind mounts (./data:/data) are resolved in. Without it they are refused."`
+	Directory    string   `yaml:"directory" format:"absolute" doc:"For readers only, without an effect: the directory on the nodes that holds the environment's files."`
+	Registry     string   `yaml:"registry" format:"registry" doc:"The image repository of the releases, without a scheme. It is the variable DOCKER_REGISTRY, unless node.env sets that."`
+	ReleaseFiles []string `yaml:"release_files" format:"file" example:"[configs/nginx.conf]" doc:"Files of a release's bundle, besides the compose files, that agent release prepare copies into the folders of the nodes."`
+	BindRoot     string   `yaml:"bind_root" format:"absolute" doc:"The directory on the nodes that relative bind mounts (./data:/data) are resolved in. Without it they are refused."`
 }
 
 // Role is a node's part in a blue-green rollout.

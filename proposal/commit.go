@@ -46,7 +46,9 @@ func (w *Worktree) Commit(draft Draft) (*Commit, error) {
 	if err := w.checkout(draft.Files, name); err != nil {
 		return nil, errors.Join(err, w.git.Repo.Storer.RemoveReference(name))
 	}
-	return w.describe(made, draft.Branch, draft.Message, ""), nil
+	commit := w.describe(made, draft.Branch, draft.Message, "")
+	commit.Files = draft.Files
+	return commit, nil
 }
 
 func (w *Worktree) describe(hash plumbing.Hash, branch, message, signature string) *Commit {

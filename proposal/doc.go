@@ -36,6 +36,9 @@ type Commit struct {
 	// Unsigned is set if git is configured to sign commits: this one is not signed.
 	Unsigned bool `json:"unsigned,omitempty"`
 
+	// Files are the files that the commit changes.
+	Files []File `json:"-"`
+
 	// Title is that of the merge request; "" for Message.
 	Title string `json:"-"`
 

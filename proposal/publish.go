@@ -41,11 +41,6 @@ const (
 // Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
 // is open.
 func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
-	if p.Target == "" {
-		if p.Target, err = p.GitLab.DefaultBranch(ctx); err != nil {
-			return opened, err
-		}
-	}
 	tip, err := p.GitLab.Tip(ctx, commit.Branch)
 	if err == nil && tip != commit.Hash {
 		err = p.push(ctx, w, commit)
@@ -56,10 +51,32 @@ func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (op
 	if err != nil {
 		return opened, err
 	}
+	return p.Open(ctx, commit)
+}
+
+// Open opens the merge request of a branch that GitLab has, unless one is open.
+func (p Publisher) Open(ctx context.Context, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
+	if p.Target == "" {
+		if p.Target, err = p.GitLab.DefaultBranch(ctx); err != nil {
+			return opened, err
+		}
+	}
 	return p.GitLab.OpenMergeRequest(ctx, gitlab.MergeRequest{
-		Source: commit.Branch, Target: p.Target, Title: cmp.Or(commit.Title, commit.Message),
-		Description: commit.Text,
+		Source: commit.Branch, Target: p.Target, Title: cmp.Or(commit.Title, commit.Message), Description: commit.Text,
 	})
+}
+
+// Elsewhere gives the commit of a branch that GitLab has and the working copy does not: another
+// working copy has pushed it. Otherwise it gives nil.
+func (p Publisher) Elsewhere(ctx context.Context, w *Worktree, branch string) (*Commit, error) {
+	if w.Has(branch) {
+		return nil, nil
+	}
+	tip, err := p.GitLab.Tip(ctx, branch)
+	if err != nil || tip == "" {
+		return nil, err
+	}
+	return &Commit{Hash: tip, Branch: branch, Taken: true}, nil
 }
 
 // awaitTip waits until GitLab's API shows the pushed commit.

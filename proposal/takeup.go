@@ -3,6 +3,7 @@ package proposal
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -48,22 +49,22 @@ func (w *Worktree) TakeUp(wanted Wanted) (*Commit, error) {
 			wanted.What, names[0].Short(), names[1].Short())
 	}
 	commit, branch := found[0], names[0]
+	files, err := w.changed(commit, wanted.What)
+	if err != nil {
+		return nil, err
+	}
 	if branch != w.head.Name() {
-		if err := w.finish(commit, branch, wanted.What); err != nil {
+		if err := w.finish(files, branch, wanted.What); err != nil {
 			return nil, err
 		}
 	}
 	taken := w.describe(commit.Hash, branch.Short(), commit.Message, commit.PGPSignature)
-	taken.Taken = true
+	taken.Taken, taken.Files = true, files
 	return taken, nil
 }
 
 // finish finishes a checkout that was interrupted.
-func (w *Worktree) finish(commit *object.Commit, branch plumbing.ReferenceName, what string) error {
-	files, err := w.changed(commit, what)
-	if err != nil {
-		return err
-	}
+func (w *Worktree) finish(files []File, branch plumbing.ReferenceName, what string) error {
 	for _, file := range files {
 		onDisk, err := os.ReadFile(w.path(file.Path))
 		if err == nil && !bytes.Equal(onDisk, file.Before) && !bytes.Equal(onDisk, file.After) {
@@ -76,9 +77,16 @@ func (w *Worktree) finish(commit *object.Commit, branch plumbing.ReferenceName, 
 
 // changed gives the files of a commit that differ from its parent's.
 func (w *Worktree) changed(commit *object.Commit, what string) ([]File, error) {
-	before, err := w.commit.Tree()
+	parent, err := commit.Parent(0)
+	if errors.Is(err, object.ErrParentNotFound) || errors.Is(err, plumbing.ErrObjectNotFound) { // of a shallow clone
+		return nil, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", w.head.Hash(), err)
+		return nil, fmt.Errorf("read the commit before %s: %w", commit.Hash, err)
+	}
+	before, err := parent.Tree()
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", parent.Hash, err)
 	}
 	after, err := commit.Tree()
 	if err != nil {

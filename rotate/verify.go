@@ -4,19 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"testing/fstest"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/proposal"
 )
 
 // verify renders the new files as a sync does, and compares: the secret has changed as
 // planned, and nothing else has.
 func (p *planner) verify(ctx context.Context) error {
-	after := overlay{p.fsys, fstest.MapFS{}}
-	for _, file := range p.plan.Files {
-		after.files[file.Path] = &fstest.MapFile{Data: file.After}
-	}
+	after := proposal.After(p.fsys, p.plan.Files)
 	read := map[string][]*loaded{}
 	defer func() {
 		for _, stacks := range read {

@@ -21,20 +21,21 @@ var groups = []struct {
 
 // commandExamples are those of commands that give none themselves, by what follows agent.
 var commandExamples = map[string]string{
-	"audit log":      "agent audit log --since 24h",
-	"audit verify":   "agent audit verify",
-	"check":          "agent check .\nagent check environments/production/nodes/node3",
-	"diff":           "agent diff\nagent diff --revision my-branch",
-	"doctor":         "agent doctor",
-	"policy show":    "agent policy show",
-	"render":         "agent render --repo . --environment production --node node3",
-	"run":            "agent run --config /etc/coin-agent/agent.yml",
-	"secrets rotate": "agent secrets rotate db_access --environment production --generate 32",
-	"secrets gc":     "agent secrets gc --dry-run",
-	"secrets list":   "agent secrets list",
-	"status":         "agent status\nagent status --watch\nagent status -o json",
-	"version":        "agent version -o json",
-	"secrets audit":  "agent secrets audit --environment production",
+	"audit log":       "agent audit log --since 24h",
+	"audit verify":    "agent audit verify",
+	"check":           "agent check .\nagent check environments/production/nodes/node3",
+	"diff":            "agent diff\nagent diff --revision my-branch",
+	"doctor":          "agent doctor",
+	"policy show":     "agent policy show",
+	"release prepare": "agent release prepare --environment sandbox --tag 2025-12-15-11eeef9e99 --from-image --version 25.22 --migration 565",
+	"render":          "agent render --repo . --environment production --node node3",
+	"run":             "agent run --config /etc/coin-agent/agent.yml",
+	"secrets rotate":  "agent secrets rotate db_access --environment production --generate 32",
+	"secrets gc":      "agent secrets gc --dry-run",
+	"secrets list":    "agent secrets list",
+	"status":          "agent status\nagent status --watch\nagent status -o json",
+	"version":         "agent version -o json",
+	"secrets audit":   "agent secrets audit --environment production",
 }
 
 // grouped puts commands into their groups, and gives examples to those without.

@@ -3,8 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 func releaseCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "release", Short: "Move releases between environments by merge requests", Args: noArgs}
-	cmd.AddCommand(promoteCommand(a), revertCommand(a), flagsCommand(a))
+	cmd := &cobra.Command{Use: "release", Short: "Bring releases into the repository, and move them, by merge requests", Args: noArgs}
+	cmd.AddCommand(prepareCommand(a), promoteCommand(a), revertCommand(a), flagsCommand(a))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }

@@ -127,7 +127,7 @@ func (f *proposalFlags) publish(ctx context.Context, a *app, tree *proposal.Work
 		shown.Next = byHand
 		return nil
 	}
-	publisher, err := a.publisher(tree, rotateFlags{target: f.target})
+	publisher, err := a.publisher(tree, f.target)
 	if err == nil {
 		var opened gitlab.OpenMergeRequest
 		if opened, err = publisher.Publish(ctx, tree, shown.Commit); err == nil {

@@ -189,7 +189,7 @@ func publishRotation(ctx context.Context, a *app, tree *proposal.Worktree, f rot
 		shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
 		return nil
 	}
-	publisher, err := a.publisher(tree, f)
+	publisher, err := a.publisher(tree, f.target)
 	if err == nil {
 		opened, failed := publisher.Publish(ctx, tree, shown.Commit)
 		if shown.MergeRequest, err = opened.URL, failed; err == nil {
@@ -202,9 +202,9 @@ func publishRotation(ctx context.Context, a *app, tree *proposal.Worktree, f rot
 }
 
 // publisher gives what pushes a branch of a working copy and opens its merge request.
-func (a *app) publisher(tree *proposal.Worktree, f rotateFlags) (proposal.Publisher, error) {
+func (a *app) publisher(tree *proposal.Worktree, target string) (proposal.Publisher, error) {
 	client, err := a.gitLab()
-	publisher := proposal.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.target}
+	publisher := proposal.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: target}
 	if publisher.Target == "" && a.settings.TagPattern == "" {
 		publisher.Target = a.settings.Branch
 	}

@@ -84,7 +84,7 @@ func (a *app) publishBatch(ctx context.Context, root string, commit *proposal.Co
 		return "", err
 	}
 	tree.Close() // pushing needs no lock
-	publisher, err := a.publisher(tree, f)
+	publisher, err := a.publisher(tree, f.target)
 	if err != nil {
 		return "", err
 	}

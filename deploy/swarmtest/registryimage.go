@@ -1,6 +1,8 @@
 package swarmtest
 
 import (
+	"archive/tar"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -75,21 +77,56 @@ func (r *Registry) trust(tb testing.TB, ca []byte) {
 // digest. Images with another content differ from it. The image also stays on the engine.
 func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest string) {
 	tb.Helper()
+	reference = r.Address + "/" + name
+	r.commit(tb, reference, nil, "LABEL content="+content)
+	return reference, r.push(tb, reference)
+}
+
+// PushRelease pushes an image of a release, which prints the bundle for the argument release. It
+// does not stay on the engine.
+func (r *Registry) PushRelease(tb testing.TB, name, bundle string) (reference string) {
+	tb.Helper()
+	reference = r.Address + "/" + name
+	var files bytes.Buffer
+	archive := tar.NewWriter(&files)
+	err := archive.WriteHeader(&tar.Header{Name: "release", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(bundle))})
+	if err == nil {
+		_, err = io.WriteString(archive, bundle)
+	}
+	if err := errors.Join(err, archive.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	r.commit(tb, reference, &files, `ENTRYPOINT ["/app"]`)
+	r.push(tb, reference)
+	r.swarm.Forget(tb, reference)
+	return reference
+}
+
+// commit makes an image of the demo program, with more files.
+func (r *Registry) commit(tb testing.TB, reference string, files io.Reader, change string) {
+	tb.Helper()
 	const base = "coin/app:1"
 	on := r.swarm
 	on.Image(tb, base)
-	reference = r.Address + "/" + name
 	created, err := on.API.ContainerCreate(tb.Context(), &container.Config{Image: base}, nil, nil, nil, "")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_, err = on.API.ContainerCommit(tb.Context(), created.ID, container.CommitOptions{Reference: reference, Changes: []string{"LABEL content=" + content}})
-	if err == nil {
-		err = on.API.ContainerRemove(tb.Context(), created.ID, container.RemoveOptions{})
+	if files != nil {
+		err = on.API.CopyToContainer(tb.Context(), created.ID, "/", files, container.CopyToContainerOptions{})
 	}
-	if err != nil {
+	if err == nil {
+		_, err = on.API.ContainerCommit(tb.Context(), created.ID, container.CommitOptions{Reference: reference, Changes: []string{change}})
+	}
+	if err := errors.Join(err, on.API.ContainerRemove(tb.Context(), created.ID, container.RemoveOptions{})); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// push pushes an image to the registry, and gives its digest.
+func (r *Registry) push(tb testing.TB, reference string) (digest string) {
+	tb.Helper()
+	on := r.swarm
 	login, err := registry.EncodeAuthConfig(registry.AuthConfig{Username: r.options.User, Password: r.options.Password, ServerAddress: r.Address})
 	if err != nil {
 		tb.Fatal(err)
@@ -107,7 +144,7 @@ func (r *Registry) Push(tb testing.TB, name, content string) (reference, digest 
 	if err != nil {
 		tb.Fatalf("push %s: %v", reference, err)
 	}
-	return reference, found.Descriptor.Digest.String()
+	return found.Descriptor.Digest.String()
 }
 
 // pushed reads the engine's messages about a push to their end.

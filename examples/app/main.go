@@ -6,6 +6,7 @@
 //
 //	app [/entrypoint-*.sh]   serve HTTP on LISTEN_PORTS
 //	app /job.sh NAME         run the job NAME once
+//	app release              print the file /release, as an image of a release prints its bundle
 //	app health               request /health from the server of this container
 //	sh -c "exit N"           the only shell command, for CMD-SHELL health checks
 //
@@ -53,11 +54,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		err = serve(ctx, log)
 	case command == "health":
 		err = askHealth(ctx)
+	case command == "release":
+		err = printRelease(os.Stdout)
 	case command == "/job.sh" && len(args) == 3:
 		err = job(ctx, log, args[2])
 	default:
 		fmt.Fprintf(stderr, "app: error: unknown command %q\n", strings.Join(args[1:], " "))
-		fmt.Fprintln(stderr, "app: hint: run it with /entrypoint-*.sh, /job.sh NAME, health, or without arguments")
+		fmt.Fprintln(stderr, "app: hint: run it with /entrypoint-*.sh, /job.sh NAME, release, health, or without arguments")
 		return 2
 	}
 	if err != nil {
@@ -65,6 +68,17 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		return exitCode(err)
 	}
 	return 0
+}
+
+// printRelease prints the bundle of the release that the image is of.
+func printRelease(to io.Writer) error {
+	bundle, err := os.Open("/release")
+	if err != nil {
+		return err
+	}
+	defer bundle.Close() //nolint:errcheck // only read from
+	_, err = io.Copy(to, bundle)
+	return err
 }
 
 // shell runs `-c "exit N"`, because the image has no shell.

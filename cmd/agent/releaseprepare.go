@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/agent/readiness"
+	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/prepare"
+	"coin.internal/coin-agent/proposal"
+)
+
+// bundleArgument is what an image of a release prints its bundle for.
+const bundleArgument = "release"
+
+// prepareFlags are the flags of the command.
+type prepareFlags struct {
+	prepare.Request
+	repo, bundle, baseBundle, target string
+	fromImage, skipImages, yes       bool
+	noMergeRequest                   bool
+	output                           *string
+}
+
+func prepareCommand(a *app) *cobra.Command {
+	var f prepareFlags
+	cmd := &cobra.Command{
+		Use:   "prepare --environment E --tag TAG {--from-image | --bundle FILE}",
+		Short: "Bring a release to the nodes of an environment: a commit, and a merge request",
+		Long: `Bring a release to the nodes of an environment, in a working copy of the
+repository.
+
+The release's bundle is a tar.gz in base64, which the image of base.registry
+prints for the argument release. Its compose files are merged with what the
+nodes have changed in theirs, node.env gets the release's variables, and TAG_
+variables, which hold one service at another release, become comments. The
+result is one commit on a branch of its own, which is then checked out.
+
+If a GitLab project and a token are configured, the command pushes the branch
+and opens a merge request. If an earlier run was interrupted, the command
+finishes it. Swarm does not change before the sync of the merged commit.
+
+The exit code is 3 if ` + "`agent check`" + ` refuses the result, or, with --dry-run, if
+the release would change something.`,
+		Args: noArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
+	flags.StringVar(&f.Tag, "tag", "", "tag of the release, such as 2025-12-15-11eeef9e99")
+	flags.StringVar(&f.Version, "version", "", "version of the release, such as 25.22: RELEASE_VERSION in node.env")
+	flags.StringVar(&f.Task, "task", "", "number of the task, such as 41361: TASK_ID in node.env")
+	flags.StringVar(&f.Migration, "migration", "", "highest migration ID of the release, such as 565: EXPECTED_MIGRATION_ID in node.env")
+	flags.BoolVar(&f.fromImage, "from-image", false, "take the bundle from the release's image, through the engine")
+	flags.StringVar(&f.bundle, "bundle", "", "take the bundle from this file")
+	flags.StringVar(&f.baseBundle, "base-bundle", "", "bundle of the nodes' present release, for the first merge")
+	flags.StringSliceVar(&f.Nodes, "node", nil, "change only this node; may be given several times")
+	flags.StringVar(&f.Stack, "stack", "", "stack that the release belongs to, on nodes with several")
+	flags.StringSliceVar(&f.Keep, "keep", nil, "TAG_ variable that stays; may be given several times")
+	flags.BoolVar(&f.Replace, "replace", false, "replace a compose file whose earlier release is not known")
+	flags.BoolVar(&f.skipImages, "skip-images", false, "do not ask the registry and the scanner for the images")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask before an older release follows a newer one")
+	flags.BoolVar(&f.DryRun, "dry-run", false, "show the merge request; write nothing")
+	flags.StringVar(&f.Branch, "branch", "", "branch to commit on (default release/<environment>/<tag>)")
+	flags.StringVar(&f.Author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
+	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
+	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
+	f.output = outputFlag(cmd, "text", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f.Environment = a.settings.Environment
+		switch {
+		case f.Environment == "":
+			return usageError{errors.New("name the environment with --environment")}
+		case f.fromImage == (f.bundle != ""):
+			return usageError{errors.New("name where the bundle is: either --from-image or --bundle FILE")}
+		}
+		if err := f.Check(); err != nil {
+			return usageError{err}
+		}
+		return prepareRelease(cmd.Context(), a, f, cmd.InOrStdin())
+	}
+	return cmd
+}
+
+// prepared is the output of the command.
+type prepared struct {
+	*prepare.Plan
+	Commit       *proposal.Commit `json:"commit,omitempty"`
+	MergeRequest string           `json:"merge_request,omitempty"`
+	Next         []string         `json:"next"`
+}
+
+func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader) error {
+	root, _, err := findRepository(f.repo)
+	if err != nil {
+		return err
+	}
+	tree, err := proposal.OpenWorktree(root)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	publisher, err := a.publisher(tree, f.target)
+	publishes := a.settings.GitLabURL != "" && !f.noMergeRequest && !f.DryRun
+	if publishes && err != nil {
+		return err
+	}
+	if publishes {
+		branch := cmp.Or(f.Branch, "release/"+f.Environment+"/"+f.Tag)
+		pushed, err := publisher.Elsewhere(ctx, tree, branch)
+		if err != nil || pushed != nil {
+			return errors.Join(err, showPushed(ctx, a, f, publisher, pushed))
+		}
+	}
+	tools, closer, err := prepareTools(a, f, root, stdin)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	result, err := prepare.Run(ctx, tree, tools, f.Request)
+	tree.Close() // pushing needs no lock
+	if err != nil {
+		return err
+	}
+	shown := prepared{Plan: result.Plan, Commit: result.Commit}
+	if result.Commit != nil {
+		shown.MergeRequest, shown.Next, err = publishPrepared(ctx, publisher, tree, result.Commit, publishes)
+	}
+	different := len(result.Plan.Problems) > 0 || f.DryRun && len(result.Plan.Files) > 0
+	return differentIf(different, errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err))
+}
+
+// publishPrepared opens the merge request if that is configured, and gives the next steps. The
+// commit stays in any case.
+func publishPrepared(ctx context.Context, publisher proposal.Publisher, tree *proposal.Worktree, commit *proposal.Commit, publishes bool) (url string, next []string, err error) {
+	byHand := []string{"git push -u origin " + commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
+	switch {
+	case commit.Unsigned:
+		return "", append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...), nil
+	case !publishes:
+		return "", byHand, nil
+	}
+	opened, err := publisher.Publish(ctx, tree, commit)
+	if err != nil {
+		next = append([]string{"run the same command again to finish; or by hand:"}, byHand...)
+		return "", next, fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
+	}
+	return opened.URL, []string{"have it reviewed and merged; `agent status` on each node shows the rollout"}, nil
+}
+
+// showPushed shows the release that another working copy has pushed, with its merge request.
+func showPushed(ctx context.Context, a *app, f prepareFlags, publisher proposal.Publisher, pushed *proposal.Commit) error {
+	if pushed == nil {
+		return nil
+	}
+	pushed.Title = "release: " + f.Environment + " to " + f.Tag
+	pushed.Message, pushed.Text = pushed.Title, "The message of the commit has the summary."
+	opened, err := publisher.Open(ctx, pushed)
+	shown := prepared{Plan: &prepare.Plan{Release: f.Release}, Commit: pushed, MergeRequest: opened.URL, Next: []string{
+		"have it reviewed and merged; to prepare the release anew, delete the branch in GitLab first",
+	}}
+	return errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err)
+}
+
+// prepareTools gives what the preparation uses: the engine only where it is asked.
+func prepareTools(a *app, f prepareFlags, root string, stdin io.Reader) (tools prepare.Tools, closer func(), err error) {
+	var open []io.Closer
+	closer = func() {
+		for _, one := range open {
+			_ = one.Close()
+		}
+	}
+	tools.Older = olderAsked(a, f.yes, stdin)
+	tools.Base = func(string) prepare.Source { return nil }
+	if f.bundle != "" {
+		tools.Bundle = prepare.FromFile(f.bundle)
+	}
+	if f.fromImage {
+		printer, err := deploy.ConnectPrinter(a.settings.Engine, a.settings.RegistryConfigFile)
+		if err != nil {
+			return tools, closer, err
+		}
+		open = append(open, printer)
+		config, err := manifests.LoadConfig(os.DirFS(root), f.Environment)
+		if err != nil {
+			return tools, closer, err
+		}
+		tools.Base = func(tag string) prepare.Source {
+			return func(ctx context.Context, into io.Writer) error {
+				return printer.Print(ctx, prepare.Image(config, tag), bundleArgument, into)
+			}
+		}
+		tools.Bundle = tools.Base(f.Tag)
+	}
+	if f.baseBundle != "" {
+		tools.Base = func(string) prepare.Source { return prepare.FromFile(f.baseBundle) }
+	}
+	if f.skipImages {
+		return tools, closer, nil
+	}
+	engine, err := a.connect()
+	if err != nil {
+		return tools, closer, err
+	}
+	open = append(open, engine)
+	tools.Probes = &readiness.Probes{Settings: &a.settings, Engine: engine, Files: noCheckFile}
+	return tools, closer, nil
+}
+
+// noCheckFile gives no file of check_dir: the working copy's config.yml, which no node has judged,
+// says where it would go.
+func noCheckFile(name string) (checks.Secret, error) {
+	return nil, fault.New(fault.Place{}, "log in to Harbor in registry_config_file, or add --skip-images: the release gate asks before the rollout", "the file %s of check_dir is only for the agent of a node", name)
+}
+
+// olderAsked asks the user whether an older release shall follow a newer one.
+func olderAsked(a *app, yes bool, stdin io.Reader) func(tag, present string) (bool, error) {
+	return func(tag, present string) (bool, error) {
+		if yes {
+			return true, nil
+		}
+		if !isTerminal(stdin) {
+			return false, nil
+		}
+		fmt.Fprintf(a.stdout, "%s is older than the present release %s\n", tag, present)
+		return confirmed(stdin, a.stdout, "prepare it?"), nil
+	}
+}

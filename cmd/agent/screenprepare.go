@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"coin.internal/coin-agent/prepare"
+)
+
+// preparedScreen shows a prepared release: what changes on which node, and what people have to
+// look at.
+func preparedScreen(s *page, of prepared) {
+	switch {
+	case of.Commit != nil && of.Commit.Taken:
+		s.put(s.yellow("resumed: " + of.Commit.Message))
+		s.line("an earlier run made this commit")
+	case len(of.Files) == 0:
+		s.put("nothing to change: the nodes have the release ", of.Tag)
+	default:
+		s.put(s.green(of.Title()))
+	}
+	s.line()
+	preparedNodes(s, of.Plan)
+	for _, one := range of.Problems {
+		place := one.Place.String()
+		s.line(s.red("problem"), " ", tidy(strings.TrimPrefix(place+": "+one.Message, ": ")))
+	}
+	for _, text := range of.Asked {
+		s.line(tidy(text))
+	}
+	for _, text := range of.Notes {
+		s.line(s.yellow("note"), ": ", tidy(text))
+	}
+	if of.Commit == nil {
+		if len(of.Files) > 0 {
+			s.line()
+			for text := range strings.Lines(of.Text) {
+				s.line(strings.TrimRight(text, "\n"))
+			}
+			s.line("nothing was written")
+		}
+		return
+	}
+	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch)
+	if of.MergeRequest != "" {
+		s.line("merge request ", of.MergeRequest)
+	}
+	s.line("next:")
+	for _, one := range of.Next {
+		s.line("  ", one)
+	}
+}
+
+// preparedNodes shows what a release changes on each node.
+func preparedNodes(s *page, plan *prepare.Plan) {
+	if len(plan.Nodes) == 0 {
+		return
+	}
+	s.table("NODE\tRELEASE BEFORE\tFILES", func(row func(...any)) {
+		for _, node := range plan.Nodes {
+			row(node.Name, orDash(node.Before), len(node.Files))
+		}
+	})
+	for _, node := range plan.Nodes {
+		for _, one := range node.Dropped {
+			s.line(s.yellow("dropped"), fmt.Sprintf(" %s: %s (%s:%d)", node.Name, one.Text, one.File, one.Line))
+		}
+		for _, name := range node.Unset {
+			s.line(s.yellow("not set"), " ", node.Name, ": ", name)
+		}
+	}
+}

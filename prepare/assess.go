@@ -1,0 +1,140 @@
+package prepare
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/secrets"
+)
+
+// assessed is the result of a release: the files before and after it.
+type assessed struct {
+	request       Request
+	config        *manifests.Config
+	before, after fs.ReadLinkFS
+	files         []proposal.File
+}
+
+// assess finds what people have to know of a release: from its files alone, so that a run that
+// finishes an earlier one finds the same.
+func assess(ctx context.Context, of assessed) (*Plan, error) {
+	nodes, err := choose(of.config, of.request)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{Release: of.request.Release, Image: Image(of.config, of.request.Tag), Files: of.files}
+	checked, _ := desired.CheckConfig(of.after, of.request.Environment)
+	plan.Problems = checked.Problems
+	for _, name := range nodes {
+		node, problems := of.node(name)
+		plan.Nodes = append(plan.Nodes, node)
+		plan.Problems = append(plan.Problems, problems...)
+		plan.note(of, name)
+	}
+	scanned := desired.Scan(of.after, of.request.Environment, "")
+	plan.Problems = unique(append(plan.Problems, scanned.Problems...))
+	plan.Text, err = plan.describe(ctx)
+	return plan, err
+}
+
+// node gives what changes on a node, and what `agent check` finds in the result.
+func (of assessed) node(name string) (Node, []desired.Problem) {
+	result := Node{Name: name, Files: []string{}, Images: []string{}}
+	var problems []desired.Problem
+	for _, one := range folders(of.config, name, of.request.Stack) {
+		if was, _ := manifests.InspectStack(of.before, of.request.Environment, name, one.stack); was != nil && result.Before == "" {
+			result.Before = was.Variables[tagVariable].Value
+		}
+		node, _ := manifests.InspectStack(of.after, of.request.Environment, name, one.stack)
+		if node == nil {
+			continue // a problem, which the check finds
+		}
+		result.read(of, node)
+		stack := look(node)
+		result.Unset = append(result.Unset, stack.Unset...)
+		result.Images = append(result.Images, imagesOf(stack)...)
+	}
+	for _, checked := range desired.Check(of.after, of.request.Environment, name, desired.Judged{}) {
+		problems = append(problems, checked.Problems...)
+	}
+	result.Unset = slices.Compact(slices.Sorted(slices.Values(result.Unset)))
+	result.Images = slices.Compact(slices.Sorted(slices.Values(result.Images)))
+	result.Files = slices.Compact(slices.Sorted(slices.Values(result.Files)))
+	return result, problems
+}
+
+// read adds the files of a node that change, and the TAG_ variables that they no longer set.
+func (n *Node) read(of assessed, node *manifests.Node) {
+	for _, file := range of.files {
+		settings := slices.Contains(node.VariableFiles, file.Path)
+		if !settings && !slices.Contains(node.ComposeFiles, file.Path) && !strings.HasPrefix(file.Path, node.Dir+"/") || slices.Contains(n.Files, file.Path) {
+			continue
+		}
+		n.Files = append(n.Files, file.Path)
+		if !settings {
+			continue
+		}
+		stays := manifests.Assignments(file.Path, file.After, nil)
+		_, gone, err := manifests.CommentOut(file.Path, file.Before, func(name string) bool {
+			_, set := stays[name]
+			return strings.HasPrefix(name, tagPrefix) && !set
+		})
+		if err != nil {
+			continue // the plan would have failed
+		}
+		for _, one := range gone {
+			n.Dropped = append(n.Dropped, Dropped{one.Name, one.Place.File, one.Place.Line, one.Text})
+		}
+	}
+}
+
+// look renders a node without keys, as far as that is possible: the check finds what is wrong.
+func look(node *manifests.Node) *compose.Stack {
+	files, _ := desired.ReadSecretFiles(node)
+	set, _ := secrets.Inspect(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
+	defer set.Wipe()
+	stack, _ := compose.Inspect(node, set, true)
+	return stack
+}
+
+func imagesOf(stack *compose.Stack) (images []string) {
+	for _, service := range stack.Services {
+		if container := service.TaskTemplate.ContainerSpec; container != nil {
+			images = append(images, container.Image)
+		}
+	}
+	return images
+}
+
+// note adds what the release leaves as it was.
+func (p *Plan) note(of assessed, name string) {
+	node, _ := manifests.Inspect(of.after, of.request.Environment, name)
+	if node == nil || !node.Config.Deployment.MigrationCheck.Enabled || of.request.Migration != "" {
+		return
+	}
+	variable := node.Config.Deployment.MigrationCheck.ExpectedVariable
+	if set, there := node.Variables[variable]; there {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s keeps %s=%s: --migration was not given", name, variable, set.Value))
+	}
+}
+
+func unique(problems []desired.Problem) []desired.Problem {
+	seen := map[desired.Problem]bool{}
+	return slices.DeleteFunc(problems, func(one desired.Problem) bool {
+		before := seen[one]
+		seen[one] = true
+		return before
+	})
+}
+
+// Image gives the name of a release's image.
+func Image(config *manifests.Config, tag string) string {
+	return strings.TrimSuffix(config.Base.Registry, "/") + ":" + tag
+}
