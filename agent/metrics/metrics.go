@@ -41,6 +41,7 @@ type Stack struct {
 	kept         *prometheus.GaugeVec
 	checkOK      *prometheus.GaugeVec
 	checkSeconds *prometheus.GaugeVec
+	registered   *registered
 }
 
 // Source is what is asked about a stack at each scrape. All functions are required.
@@ -98,12 +99,13 @@ func (m *Metrics) Tokens(expire func() map[string]time.Time) {
 // Stack makes the metrics of a stack. They have its name as a label; the only stack of a
 // node has no name.
 func (m *Metrics) Stack(name string, source Source) *Stack {
-	register := m.ofNode
+	register := &registered{at: m.ofNode}
 	if name != "" {
-		register = prometheus.WrapRegistererWith(prometheus.Labels{"stack": name}, m.ofNode)
+		register.at = prometheus.WrapRegistererWith(prometheus.Labels{"stack": name}, m.ofNode)
 	}
 	gauge, counter := makers(register)
 	s := &Stack{
+		registered:  register,
 		status:      gauge("deployment_status", "1 when the last sync succeeded or was a rollback by a user, 0 when it failed."),
 		version:     gauge("deployment_version", "1 for the release that runs.", "release"),
 		drifted:     gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues(),
