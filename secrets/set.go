@@ -109,7 +109,7 @@ func build(ring *Keyring, files []File, o Options) (*Set, error) {
 }
 
 func read(ring *Keyring, files []File, o Options) (*Set, []error) {
-	set := &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
+	set := newSet(o)
 	var faults []error
 	for _, file := range files {
 		file.Path = path.Clean(file.Path)
@@ -121,10 +121,19 @@ func read(ring *Keyring, files []File, o Options) (*Set, []error) {
 			set.addUnknown(file)
 		}
 	}
-	slices.SortStableFunc(set.keyed, func(a, b string) int { // override first, then the later folder
-		return cmp.Or(strings.Compare(path.Base(b), path.Base(a)), slices.Index(o.Folders, path.Dir(b))-slices.Index(o.Folders, path.Dir(a)))
-	})
+	set.order()
 	return set, faults
+}
+
+func newSet(o Options) *Set {
+	return &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}}
+}
+
+// order puts the files of keys in their order of precedence.
+func (s *Set) order() {
+	slices.SortStableFunc(s.keyed, func(a, b string) int { // override first, then the later folder
+		return cmp.Or(strings.Compare(path.Base(b), path.Base(a)), slices.Index(s.folders, path.Dir(b))-slices.Index(s.folders, path.Dir(a)))
+	})
 }
 
 // ignored reports whether a file in a folder of secrets has no secrets.

@@ -24,6 +24,7 @@ type Options struct {
 	Stack             string // of the node; "": its only one (manifests.LoadStack)
 
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
+	Opened   *secrets.Memory                  // has the stacks of a node share a decryption; nil: none is shared
 	CheckDir string                           // the folder of the files that config.yml's checks name
 	Bounds   Bounds                           // where these files and the secrets may be sent
 
@@ -114,7 +115,9 @@ func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
 	}
 	open := secrets.Seal
 	if keys != nil {
-		open = keys.Open
+		open = func(files []secrets.File, o secrets.Options) (*secrets.Set, error) {
+			return options.Opened.Open(keys, files, o)
+		}
 	}
 	set, err := open(files, secretOptions(node))
 	if err != nil {
