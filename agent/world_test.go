@@ -59,6 +59,7 @@ type world struct {
 	looks       []time.Time
 	selectErr   error
 	fetchErr    error
+	fetches     int
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool

@@ -76,6 +76,7 @@ type Parts struct {
 	Records  records
 	Plans    planner
 	Versions surveyor
+	Left     func() *report.Left        // says that the stack was taken off the list; nil: it was not
 	Stops    chan<- struct{}            // ends the wait of a rollout for a rollback
 	Note     func(...audit.Entry) error // writes to the audit log
 	Log      *slog.Logger
