@@ -2,33 +2,36 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// registered registers the metrics of a stack, and knows them.
-type registered struct {
-	at  prometheus.Registerer
-	all []prometheus.Collector
+// ofStack gives a registry for the metrics of a stack: one for all would keep the labels that it
+// saw first, and a node's only stack has no name as a label.
+func (m *Metrics) ofStack() *prometheus.Registry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	own := prometheus.NewRegistry()
+	m.stacks = append(m.stacks, own)
+	return own
 }
-
-// Register is part of prometheus.Registerer.
-func (r *registered) Register(one prometheus.Collector) error {
-	err := r.at.Register(one)
-	if err == nil {
-		r.all = append(r.all, one)
-	}
-	return err
-}
-
-// MustRegister is part of prometheus.Registerer.
-func (r *registered) MustRegister(all ...prometheus.Collector) {
-	r.at.MustRegister(all...)
-	r.all = append(r.all, all...)
-}
-
-// Unregister is part of prometheus.Registerer.
-func (r *registered) Unregister(one prometheus.Collector) bool { return r.at.Unregister(one) }
 
 // Drop takes the metrics of a stack away that the node keeps no longer in sync.
 func (s *Stack) Drop() {
-	for _, one := range s.registered.all {
-		s.registered.Unregister(one)
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	kept := s.of.stacks[:0:0]
+	for _, one := range s.of.stacks {
+		if one != s.own {
+			kept = append(kept, one)
+		}
 	}
+	s.of.stacks = kept
+}
+
+// all gives the metrics of the node and of its stacks.
+func (m *Metrics) all() prometheus.Gatherers {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := prometheus.Gatherers{m.registry}
+	for _, one := range m.stacks {
+		all = append(all, one)
+	}
+	return all
 }
