@@ -51,6 +51,7 @@ type engine interface {
 	rollout.Engine
 	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
+	RemoveStack(ctx context.Context, stack, owner string, note func(deploy.Event) error) (kept, busy []string, err error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }
 
@@ -253,6 +254,8 @@ func (a *Agent) turn(ctx context.Context) {
 			}
 		}
 	}
+	a.settleLeft(ctx)
+	a.prune(ctx)
 }
 
 // lookAt looks at a stack.

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -222,6 +225,77 @@ func TestRequestWithoutAStack(t *testing.T) {
 		}
 		if _, other := w.agent.Desk("other"); other == nil || errors.Is(other, err) {
 			t.Errorf("an unknown stack: %v", other)
+		}
+	})
+}
+
+// A stack that is taken off the list runs on. With prune: true it is removed once a user approves
+// that: the later one first, each removal in the audit log before it is made.
+func TestPrunedStacks(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		w.commit("prune", configFile, layers("{name: system}", "{name: platform, prune: true}", "{name: business, prune: true}"))
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}"))
+		w.poll()
+		status := w.of("platform").Status()
+		if status.Left == nil || !status.Left.Prune || w.image("platform_db") != "db:1" || w.image("business_web") != "app:1" {
+			t.Fatalf("platform %+v, runs %v", status.Left, w.live)
+		}
+		approve := func(stack record.StackKey, commit string) error {
+			_, err := w.of(stack).Approve(person, request.Approve{Commit: commit, Reason: "it moved"})
+			w.pass(time.Second)
+			return err
+		}
+		if err := approve("platform", strings.Repeat("f", 40)); err == nil {
+			t.Error("an approval of another commit was taken")
+		}
+		if err := approve("platform", off); err != nil || w.image("platform_db") != "db:1" {
+			t.Errorf("the earlier stack was removed first: %v", err)
+		}
+		w.set(func() { w.busy = []string{"network business_default, which is still in use"} })
+		if err := approve("business", off); err != nil || w.image("business_web") != "" || w.of("business").Status().Left == nil {
+			t.Errorf("removing business: %v, runs %v", err, w.live)
+		}
+		w.set(func() { w.busy = nil })
+		w.halt()
+		w.start()
+		w.poll()
+		if keys := w.agent.Stacks(); len(keys) != 1 || w.image("platform_db") != "" || w.image("system_proxy") != "proxy:1" {
+			t.Errorf("stacks %v, runs %v", keys, w.live)
+		}
+		var writes []string
+		if err := w.audit.Read(func(entry audit.Entry) {
+			if entry.Action == audit.Remove && entry.Outcome == audit.Started && entry.Kind == audit.Service {
+				writes = append(writes, entry.Name+" by "+entry.Actor.Name)
+			}
+		}); err != nil || strings.Join(writes, ", ") != "business_web by ada, platform_db by ada" {
+			t.Errorf("removed %v, %v", writes, err)
+		}
+		w.commit("again", configFile, layers("{name: system}", "{name: platform}"))
+		w.poll()
+		if w.image("platform_db") != "db:1" {
+			t.Error("a stack that was removed and is listed again is not rolled out")
+		}
+	})
+}
+
+// Without prune: true in its last entry, no approval removes a stack.
+func TestStackThatStays(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}"))
+		w.poll()
+		if _, err := w.of("business").Approve(person, request.Approve{Commit: off, Reason: "it moved"}); err == nil {
+			t.Error("the approval was taken")
+		}
+		whole, err := w.agent.Status("")
+		if err != nil || len(whole.Stacks) != 3 || !strings.Contains(whole.Stacks[2].Text, report.NotManaged) || !whole.InSync {
+			t.Errorf("%+v, %v", whole.Stacks, err)
+		}
+		w.poll()
+		if w.image("business_web") != "app:1" {
+			t.Error("the stack was removed")
 		}
 	})
 }

@@ -41,7 +41,11 @@ func (a *Agent) leftOf(key record.StackKey) *report.Left {
 	list, _, _ := a.roster.known()
 	for _, one := range list.Left {
 		if one.Key == key {
-			return &report.Left{Commit: one.Commit, Prune: one.Prune, Removes: one.Consent != nil, Kept: one.Kept}
+			said := &report.Left{Commit: one.Commit, Prune: one.Prune, Removes: one.Consent != nil, Kept: one.Kept}
+			if first := after(list, key); first != "" && said.Removes {
+				said.Kept = []string{"waits until the stack " + string(first) + " is removed, which came later in the list"}
+			}
+			return said
 		}
 	}
 	return nil

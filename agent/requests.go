@@ -38,6 +38,7 @@ func (a *Agent) newDesk(s *stack) *desk.Desk {
 	return desk.New(desk.Parts{
 		Daemon: a.daemon, Queue: a.queue, Loop: turns{a, s}, Stack: s, Board: s.board, Sight: s.sight,
 		Left:    func() *report.Left { return a.leftOf(s.key) },
+		Remove:  func(given *record.Approval) error { return a.consent(s.key, given) },
 		Records: s.records, Plans: s.rollouts, Versions: s.keeper, Stops: s.stops, Note: s.notes.Add, Log: s.log,
 	})
 }

@@ -17,9 +17,10 @@ import (
 )
 
 // roster has the list of the node's stacks, and the state machines of those that are on record.
-// The loop alone changes it; its slices are replaced, never changed in place.
+// Its slices are replaced, never changed in place.
 type roster struct {
-	mu     sync.Mutex
+	edit   sync.Mutex // held while the list is changed
+	mu     sync.Mutex // held for a moment
 	list   record.StackList
 	stacks []*stack // in the order of the list
 	left   []*stack // in that of list.Left
@@ -94,8 +95,7 @@ var errAnew = errors.New("the turn begins anew")
 // commit's already. It gives errAnew if the list is another one. A config.yml that cannot be
 // read leaves the list as it is: the load of each stack says why.
 func (a *Agent) takeList(ctx context.Context, checkout *gitsync.Checkout) error {
-	list, stacks, left := a.roster.known()
-	if list.Commit == checkout.Revision.Commit {
+	if list, _, _ := a.roster.known(); list.Commit == checkout.Revision.Commit {
 		return nil
 	}
 	listed, only, err := a.listed(ctx, checkout)
@@ -103,6 +103,9 @@ func (a *Agent) takeList(ctx context.Context, checkout *gitsync.Checkout) error 
 		a.parts.Log.Debug("the list of stacks stays", "revision", record.Short(checkout.Revision.Commit), "error", err.Error())
 		return nil
 	}
+	a.roster.edit.Lock()
+	defer a.roster.edit.Unlock()
+	list, stacks, left := a.roster.known() // a user may have approved a removal
 	if list.Same(listed) {
 		list.Commit = checkout.Revision.Commit
 		a.roster.become(list, stacks, left)

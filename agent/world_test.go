@@ -60,6 +60,7 @@ type world struct {
 	selectErr   error
 	fetchErr    error
 	fetches     int
+	kept, busy  []string // of a stack that is removed
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool

@@ -3,6 +3,7 @@ package gates
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/agent/record"
@@ -41,6 +42,14 @@ func (g stack) Ask(_ context.Context, plan *Plan) (Ruling, error) {
 		return Ruling{}, nil
 	}
 	return Ruling{Waiting: "waiting for " + strings.Join(waits, ", and ") + "; what runs stays", About: strings.Join(about, " "), Unattended: !user}, nil
+}
+
+// Behind reports whether one of the stacks lets a commit not pass yet.
+func Behind(earlier []Earlier, commit string) bool {
+	return slices.ContainsFunc(earlier, func(one Earlier) bool {
+		said, _ := one.standing(commit)
+		return said != ""
+	})
 }
 
 // standing says in words that follow the stack's name why it does not let the commit pass; "" if

@@ -28,7 +28,7 @@ type Left struct {
 func (l *Left) next(stack string) string {
 	switch {
 	case len(l.Kept) > 0:
-		return "it is removed but for: " + strings.Join(l.Kept, "; ")
+		return "it is being removed: " + strings.Join(l.Kept, "; ")
 	case l.Removes:
 		return "wait: it is being removed"
 	case l.Prune:
