@@ -299,3 +299,26 @@ func TestStackThatStays(t *testing.T) {
 		}
 	})
 }
+
+// A commit that adds a stack and lifts the approval at once is judged by the config.yml that the
+// node's other stacks run with: the new stack waits, too.
+func TestNewStackIsJudged(t *testing.T) {
+	inWorld(t, func(w *world) {
+		strict := "approval: {required: true}\n"
+		path, content := w.edit("platform", "db", "db:1")
+		first := w.commit("strict", configFile, layers("{name: platform}")+strict, path, content)
+		w.start()
+		if _, err := w.of("platform").Approve(person, request.Approve{Commit: first, Reason: "checked"}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.lastOf("platform", first, record.Succeeded)
+		business, web := w.edit("business", "web", "evil:1")
+		sly := w.commit("sly", configFile, layers("{name: platform}", "{name: business, waits_for: []}"), business, web)
+		w.poll()
+		w.lastOf("business", sly, record.Waiting)
+		if w.image("business_web") != "" {
+			t.Error("the new stack was rolled out without an approval")
+		}
+	})
+}

@@ -73,6 +73,17 @@ func (a *Agent) earlier(key record.StackKey) (before []gates.Earlier) {
 	return before
 }
 
+// deployed gives the deployed good states of all stacks but one.
+func (a *Agent) deployed(but record.StackKey) (states []*record.GoodState) {
+	_, stacks, left := a.roster.known()
+	for _, s := range slices.Concat(stacks, left) {
+		if good := s.board.Snapshot().Deployed; good != nil && s.key != but {
+			states = append(states, good)
+		}
+	}
+	return states
+}
+
 // all gives the stacks of the list in their order.
 func (a *Agent) all() []*stack {
 	_, stacks, _ := a.roster.known()
