@@ -25,7 +25,7 @@ type values func(ctx context.Context, a *app, cmd *cobra.Command) []string
 // and those of a repository from the folder that --repo names, or the present one.
 func completed(a *app, root *cobra.Command) {
 	arguments := map[string]values{"show": syncIDs, "logs": serviceNames, "approve": commits}
-	flags := map[string]values{"environment": environments, "node": nodes, "service": serviceNames, "stack": stackNames, "to": goodIDs, "state": states, "output": outputs}
+	flags := map[string]values{"environment": environments, "node": nodes, "service": serviceNames, "to": goodIDs, "state": states, "output": outputs}
 	offer := func(give values, most int) cobra.CompletionFunc {
 		return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if most > 0 && len(args) >= most || a.settingsFor(cmd) != nil || a.useHost(cmd) != nil {

@@ -35,18 +35,6 @@ func addStack(a *app, root *cobra.Command) {
 	}
 }
 
-// stackNames are for the shell.
-func stackNames(ctx context.Context, a *app, _ *cobra.Command) (names []string) {
-	status, err := readStatus(ctx, a)
-	if err != nil {
-		return nil
-	}
-	for _, one := range status.Stacks {
-		names = append(names, one.Stack)
-	}
-	return names
-}
-
 // eachStack does something for the stack that the user names, or for each that the node keeps in
 // sync, in their order. It ends with the first error, except where a stack waits.
 func eachStack(ctx context.Context, a *app, do func(client *control.Client, name string) error) error {
