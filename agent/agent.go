@@ -6,9 +6,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +28,6 @@ import (
 	"coin.internal/coin-agent/agent/readiness"
 	"coin.internal/coin-agent/agent/reading"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/settings"
@@ -50,6 +51,7 @@ type engine interface {
 	rollout.Engine
 	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
+	RemoveStack(ctx context.Context, stack, owner string, note func(deploy.Event) error) (kept, busy []string, err error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }
 
@@ -62,6 +64,7 @@ type tasks interface {
 // reports takes the commit statuses and deployments for GitLab.
 type reports interface {
 	Enqueue(report gitlab.Report) error
+	Last(of gitlab.Report) (gitlab.State, error)
 	Deploy(step gitlab.Deployment) error
 	Health() gitlab.Health
 }
@@ -72,16 +75,9 @@ type anchors interface {
 	Health() []anchor.Health
 }
 
-// Stack is a stack that the agent keeps in sync.
-type Stack struct {
-	Key  record.StackKey // in the state file and in requests
-	Node string          // whose folder it is made of
-}
-
 // Parts are what an agent works with.
 type Parts struct {
 	Settings  settings.Settings
-	Stacks    []Stack // in the order in which they are looked at; none: the stack of the settings' node
 	Version   string
 	Log       *slog.Logger
 	Source    signing.Repository
@@ -120,8 +116,10 @@ type Parts struct {
 // Agent keeps the stacks of one node in sync with the repository.
 type Agent struct {
 	parts    *Parts
-	stacks   []*stack
-	desks    []*desk.Desk // of the stacks
+	roster   roster
+	daemon   *desk.Daemon // what the stacks have in common
+	opened   secrets.Memory
+	sum      *publish.Sum // of several stacks; nil: no statuses are sent to GitLab
 	remote   *selection.Shared
 	pulse    *pulse.Pulse
 	started  time.Time
@@ -131,6 +129,9 @@ type Agent struct {
 	due      time.Time     // when the next look is; zero until that is known
 	queue    *desk.Queue   // what users asked for
 	ended    chan struct{} // closed when Run has ended
+
+	running   context.Context // of Run; nil before
+	followers sync.WaitGroup  // what runs beside the loop
 }
 
 // auditMoved has the head of the audit log anchored, if it is a new one.
@@ -181,9 +182,6 @@ func New(parts Parts) *Agent {
 	if parts.Policy == nil {
 		parts.Policy = policy.NewCurrent(parts.Settings.Policy)
 	}
-	if len(parts.Stacks) == 0 {
-		parts.Stacks = []Stack{{record.OnlyStack, parts.Settings.Node}}
-	}
 	parts.gate = signing.New(func() *policy.Signers { return parts.Policy.Policy().Demands() }, parts.Source)
 	parts.Source = signing.NewSource(parts.Source, parts.gate)
 	parts.signed = parts.Source
@@ -199,31 +197,13 @@ func New(parts Parts) *Agent {
 		remote: &selection.Shared{Remote: selection.NewRemote(parts.Source, parts.Settings.Rule()), Files: parts.Source, Gate: reading.NewGate(parts.gate, read), Paths: parts.Settings.Paths()},
 		nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: desk.NewQueue(ended), ended: ended,
 	}
-	for _, of := range parts.Stacks {
-		a.stacks = append(a.stacks, newStack(a, of))
+	a.daemon = a.newDaemon()
+	if parts.Reports != nil {
+		a.sum = &publish.Sum{Name: gates.StatusName(parts.Settings.Environment, parts.Settings.Node), Statuses: parts.Reports, Stacks: a.names}
 	}
-	a.desks = a.newDesks()
+	a.begin()
 	a.parts.measure()
 	return a
-}
-
-// Desk takes users' requests for a stack; "" for the only one.
-func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
-	for i, s := range a.stacks {
-		if s.key == key || key == "" && len(a.stacks) == 1 {
-			return a.desks[i], nil
-		}
-	}
-	return nil, request.Refuse(request.NotFound, "`agent status` lists the node's stacks", "this node has no stack %q", key)
-}
-
-// Stacks gives the keys of the stacks, in the order in which they are looked at.
-func (a *Agent) Stacks() []record.StackKey {
-	keys := make([]record.StackKey, 0, len(a.stacks))
-	for _, s := range a.stacks {
-		keys = append(keys, s.key)
-	}
-	return keys
 }
 
 // Run looks at the remote and the engine until ctx ends: at once, then every
@@ -233,12 +213,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.recall(); err != nil {
 		return err
 	}
-	var followers sync.WaitGroup
-	followers.Go(func() { a.followDeaths(ctx) })
-	for _, s := range a.stacks {
-		followers.Go(func() { s.plans.Run(ctx) })
+	a.running = ctx
+	defer a.followers.Wait()
+	a.followers.Go(func() { a.followDeaths(ctx) })
+	for _, s := range a.all() {
+		a.follow(s)
 	}
-	defer followers.Wait()
 	a.turn(ctx)
 	for ctx.Err() == nil {
 		a.idle(ctx)
@@ -251,23 +231,32 @@ func (a *Agent) recall() error {
 	if err := a.readings.Recall(); err != nil {
 		return fmt.Errorf("recall the revision that was read: %w", err)
 	}
-	for _, s := range a.stacks {
-		if err := s.board.Recall(); err != nil {
-			return fmt.Errorf("stack %s: %w", s.key, err)
-		}
-		if deployed := s.board.Snapshot().Deployed; deployed != nil {
-			s.health.Deployed(deployed.At)
+	_, stacks, left := a.roster.known()
+	for _, s := range slices.Concat(stacks, left) {
+		if err := s.recall(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// turn looks at each stack once.
+// turn looks at each stack once, in the order of the list. If the commit lists other stacks, the
+// turn begins anew with those.
 func (a *Agent) turn(ctx context.Context) {
 	a.remote.Forget()
-	for _, s := range a.stacks {
-		a.lookAt(ctx, s, rollout.Cause{Trigger: record.OnCommit}, func(string) {})
+	a.opened.Begin()
+	defer a.opened.Wipe()
+	for relisted := true; relisted && ctx.Err() == nil; {
+		relisted = false
+		for _, s := range a.all() {
+			done := a.lookAt(ctx, s, rollout.Cause{Trigger: record.OnCommit}, func(string) {})
+			if relisted = errors.Is(done.Err, errAnew); relisted {
+				break
+			}
+		}
 	}
+	a.settleLeft(ctx)
+	a.prune(ctx)
 }
 
 // lookAt looks at a stack.
@@ -296,7 +285,7 @@ func (a *Agent) do(ctx context.Context, s *stack, do func(context.Context) rollo
 // a row, give or take a tenth.
 func (a *Agent) wait() time.Duration {
 	failures := 0
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		failures = max(failures, s.failures)
 	}
 	wait := a.parts.Settings.Interval
@@ -363,30 +352,4 @@ func signal(to chan<- struct{}) {
 	case to <- struct{}{}:
 	default:
 	}
-}
-
-// Asked is what the user of a process asks for who makes one sync of each stack.
-type Asked struct {
-	Adopt bool   // the user adopts what the first sync of a stack takes over
-	To    string // a tag; "" for the one that is followed
-}
-
-// Once makes one sync of each stack without a loop, for the user of this process. It gives
-// the last sync, or the first one that failed.
-func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*record.Sync, error) {
-	if err := a.recall(); err != nil {
-		return nil, err
-	}
-	var result rollout.Outcome
-	for i, s := range a.stacks {
-		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
-		if err := a.desks[i].NoteTag(why.Actor, asked.To); err != nil {
-			return nil, err
-		}
-		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
-		if result.Err != nil || result.Sync != nil && result.Sync.State != record.Succeeded {
-			break
-		}
-	}
-	return result.Sync, result.Err
 }

@@ -71,7 +71,7 @@ func (p plans) Hold() (release func()) {
 
 // Relist has the open merge requests listed, although no branch has moved.
 func (a *Agent) Relist() {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		if s.plans.worker != nil {
 			s.plans.worker.Relist()
 		}
@@ -81,7 +81,7 @@ func (a *Agent) Relist() {
 // holdPlans holds those of all stacks.
 func (a *Agent) holdPlans() (release func()) {
 	var all []func()
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		all = append(all, s.plans.Hold())
 	}
 	return func() {

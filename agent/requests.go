@@ -2,14 +2,19 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 
 	"coin.internal/coin-agent/agent/desk"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/rollout"
 )
 
-// newDesks makes the desks of the stacks.
-func (a *Agent) newDesks() (desks []*desk.Desk) {
+// newDaemon gives what the desks of the stacks have in common.
+func (a *Agent) newDaemon() *desk.Daemon {
 	parts := a.parts
 	daemon := &desk.Daemon{
 		Node:  report.Node{Environment: parts.Settings.Environment, Name: parts.Settings.Node},
@@ -25,13 +30,79 @@ func (a *Agent) newDesks() (desks []*desk.Desk) {
 	if parts.Anchors != nil {
 		daemon.Anchors = parts.Anchors
 	}
-	for _, s := range a.stacks {
-		desks = append(desks, desk.New(desk.Parts{
-			Daemon: daemon, Queue: a.queue, Loop: turns{a, s}, Stack: s, Board: s.board, Sight: s.sight,
-			Records: s.records, Plans: s.rollouts, Versions: s.keeper, Stops: s.stops, Note: s.notes.Add, Log: s.log,
-		}))
+	return daemon
+}
+
+// newDesk makes the desk of a stack.
+func (a *Agent) newDesk(s *stack) *desk.Desk {
+	return desk.New(desk.Parts{
+		Daemon: a.daemon, Queue: a.queue, Loop: turns{a, s}, Stack: s, Board: s.board, Sight: s.sight,
+		Left:    func() *report.Left { return a.leftOf(s.key) },
+		Remove:  func(given *record.Approval) error { return a.consent(s.key, given) },
+		Records: s.records, Plans: s.rollouts, Versions: s.keeper, Stops: s.stops, Note: s.notes.Add, Log: s.log,
+	})
+}
+
+// Desk takes users' requests for a stack; "" for the only one.
+func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
+	s, err := a.named(key)
+	if err != nil {
+		return nil, err
 	}
-	return desks
+	return s.desk, nil
+}
+
+// Key gives the key of a stack that a user names; "" for the only one.
+func (a *Agent) Key(named record.StackKey) (record.StackKey, error) {
+	s, err := a.named(named)
+	if err != nil {
+		return "", err
+	}
+	return s.key, nil
+}
+
+// named finds the stack that a user names; "" for the only one.
+func (a *Agent) named(key record.StackKey) (*stack, error) {
+	list, stacks, left := a.roster.known()
+	if key == "" && len(stacks) == 1 {
+		return stacks[0], nil
+	}
+	if s := find(slices.Concat(stacks, left), key); s != nil {
+		return s, nil
+	}
+	if key == "" {
+		return nil, request.Refuse(request.Invalid, "name one of them with --stack: "+listNames(list), "this node has several stacks, and none is named")
+	}
+	return nil, request.Refuse(request.NotFound, "the node has: "+listNames(list), "this node has no stack %q", key)
+}
+
+// listNames lists the stacks of the node for users.
+func listNames(list record.StackList) string {
+	var all []string
+	for _, one := range list.Stacks {
+		all = append(all, string(one.Key))
+	}
+	for _, one := range list.Left {
+		all = append(all, string(one.Key))
+	}
+	return strings.Join(all, ", ")
+}
+
+// names gives the names of the stacks that are kept in sync, in their order.
+func (a *Agent) names() (names []string) {
+	for _, key := range a.Stacks() {
+		names = append(names, string(key))
+	}
+	return names
+}
+
+// Stacks gives the keys of the stacks that are kept in sync, in their order.
+func (a *Agent) Stacks() []record.StackKey {
+	var keys []record.StackKey
+	for _, s := range a.all() {
+		keys = append(keys, s.key)
+	}
+	return keys
 }
 
 // turns are the turns of the loop at one stack that users ask for.
@@ -42,13 +113,42 @@ type turns struct {
 
 // Look looks at the stack, and asks the remote again.
 func (t turns) Look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
-	t.agent.remote.Forget()
-	return t.agent.lookAt(ctx, t.stack, why, progress)
+	a := t.agent
+	a.remote.Forget()
+	a.opened.Begin()
+	defer a.opened.Wipe()
+	done := a.lookAt(ctx, t.stack, why, progress)
+	for errors.Is(done.Err, errAnew) {
+		a.nudge() // for the other stacks
+		if find(a.all(), t.stack.key) != t.stack {
+			done.Err = request.Refuse(request.Conflict, "`agent status` lists them", "config.yml of the commit lists other stacks of the node")
+			return done
+		}
+		done = a.lookAt(ctx, t.stack, why, progress)
+	}
+	a.wake(t.stack)
+	return done
 }
 
 // Do does something for the stack.
 func (t turns) Do(ctx context.Context, do func(context.Context) rollout.Outcome) rollout.Outcome {
-	return t.agent.do(ctx, t.stack, do)
+	done := t.agent.do(ctx, t.stack, do)
+	t.agent.wake(t.stack)
+	return done
+}
+
+// wake has the loop look again at once if a stack waits for one that has just succeeded.
+func (a *Agent) wake(s *stack) {
+	last := s.board.Snapshot().Last
+	if last == nil || last.State != record.Succeeded {
+		return
+	}
+	for _, other := range a.all() {
+		waits := func(gate record.Gate) bool { return gate.Name == record.GateStack && gate.Waiting != "" }
+		if sync := other.board.Snapshot().Last; sync != nil && sync.State == record.Waiting && sync.Commit == last.Commit && slices.ContainsFunc(sync.Gates, waits) {
+			a.nudge()
+		}
+	}
 }
 
 // Nudge has the loop look at once, or again when it is busy.

@@ -19,7 +19,7 @@ func (a *Agent) followDeaths(ctx context.Context) {
 		return
 	}
 	a.parts.Tasks.FollowDeaths(ctx, func(name string) {
-		for _, s := range a.stacks {
+		for _, s := range a.all() {
 			if s.board.Snapshot().Stack() != name || !s.health.Died() {
 				continue
 			}
@@ -30,7 +30,7 @@ func (a *Agent) followDeaths(ctx context.Context) {
 
 // lookAtDeaths reads the services of the stacks whose containers have died.
 func (a *Agent) lookAtDeaths(ctx context.Context) {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		if !s.health.Pending() {
 			continue
 		}
@@ -43,7 +43,7 @@ func (a *Agent) lookAtDeaths(ctx context.Context) {
 // working names the stack that an attempt works at, which keeps the agent from the others; ""
 // for none.
 func (a *Agent) working() string {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		if s.board.Snapshot().Working() {
 			return string(s.key)
 		}
@@ -53,7 +53,7 @@ func (a *Agent) working() string {
 
 // catchUp looks at the services of the stacks that work at another one kept the agent from.
 func (a *Agent) catchUp(ctx context.Context) {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		v := s.board.Snapshot()
 		if v.Unread != nil || s.sight.Unknown(v, time.Now()) == nil {
 			continue
@@ -67,7 +67,7 @@ func (a *Agent) catchUp(ctx context.Context) {
 // peek reads the services between two looks that are far apart after failures. Once an engine
 // answers that did not, the next look is due.
 func (a *Agent) peek(ctx context.Context) {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		before := s.board.Snapshot().Unread
 		if _, err := s.observe(ctx); before != nil && err == nil {
 			a.nudge()
@@ -107,7 +107,7 @@ func (a *Agent) HealthHandler() http.Handler {
 // ready says which of the remote and the engine did not answer at the last look, or for how
 // long there was none.
 func (a *Agent) ready() error {
-	for _, s := range a.stacks {
+	for _, s := range a.all() {
 		v := s.board.Snapshot()
 		if v.LookError != nil {
 			return v.LookError

@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/group"
@@ -56,20 +57,23 @@ type stack struct {
 	rollouts *rollout.Rollouts
 	plans    plans         // of merge requests
 	stops    chan struct{} // ends the wait of a rollout for a rollback
-	failures int           // looks in a row that failed
+	desk     *desk.Desk
+	leave    context.CancelFunc                             // ends what runs beside the loop
+	fetched  func(context.Context, *gitsync.Checkout) error // takes each fetched commit; an error ends the look
+	failures int                                            // looks in a row that failed
 }
 
 // newStack makes the state machine of a stack.
-func newStack(a *Agent, of Stack) *stack {
+func newStack(a *Agent, key record.StackKey) *stack {
 	parts := a.parts
 	settings := &parts.Settings
 	s := &stack{
-		parts: parts, key: of.Key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
-		records: parts.Store.Stack(of.Key), readings: a.readings,
-		node: desired.Options{Environment: settings.Environment, Node: of.Node, Keys: parts.Keys, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
+		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
+		records: parts.Store.Stack(key), readings: a.readings, leave: func() {}, fetched: a.takeList,
+		node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
-	if len(parts.Stacks) > 1 {
-		s.name, s.log = string(of.Key), parts.Log.With("of", of.Key)
+	if key != record.OnlyStack {
+		s.name, s.log, s.node.Stack = string(key), parts.Log.With("of", key), string(key)
 	}
 	s.metrics = parts.Metrics.Stack(s.name, metrics.Source{
 		InSync:    func() bool { return s.sight.InSync(s.board.Snapshot()) },
@@ -100,6 +104,9 @@ func newStack(a *Agent, of Stack) *stack {
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses, s.publish.Deployments = parts.Reports, parts.Reports
+		if s.name != "" {
+			s.publish.Sum = a.sum
+		}
 	}
 	s.keeper = &inventory.Keeper{
 		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects()},
@@ -109,13 +116,17 @@ func newStack(a *Agent, of Stack) *stack {
 			s.board.Update(func(v *board.View) { v.Rotations, v.Ages = survey.Rotations(), survey.Ages() })
 		},
 	}
-	s.rollouts = rollout.New(s.rolloutParts())
+	made := s.rolloutParts()
+	made.Others = func() []*record.GoodState { return a.deployed(key) }
+	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(key) }
+	s.rollouts = rollout.New(made)
 	s.soak = &soak.Judge{
 		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish,
 		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
 	}
 	s.group = &group.Watch{Environment: settings.Environment, Statuses: parts.Statuses, Board: s.board, Rollouts: s.rollouts, Publish: s.publish, Log: s.log}
 	s.plans = newPlans(s)
+	s.desk = a.newDesk(s)
 	return s
 }
 
@@ -156,12 +167,15 @@ func (s *stack) lookOn(ctx context.Context, why rollout.Cause, progress func(str
 			return result
 		}
 		s.remote.Forget()
+		if s.name != "" {
+			return rollout.Outcome{Err: errAnew} // the stacks before it take the newer commit first
+		}
 	}
 }
 
 // looked counts failed looks in a row and logs the first of its kind.
 func (s *stack) looked(err error) {
-	if errors.As(err, new(pinnedError)) || errors.As(err, new(askedError)) || errors.Is(err, rollout.ErrStopped) {
+	if errors.As(err, new(pinnedError)) || errors.As(err, new(askedError)) || errors.Is(err, errAnew) || errors.Is(err, rollout.ErrStopped) {
 		err = nil // the look succeeded
 	}
 	previous := s.board.Snapshot().LookError

@@ -7,26 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
-	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
 )
 
 const (
-	platformDir = "environments/sandbox/nodes/platform/"
-	businessDir = "environments/sandbox/nodes/business/"
+	platformDir = nodeDir + "platform/"
+	businessDir = nodeDir + "business/"
 )
 
 // twoStacks starts an agent that keeps two stacks in sync.
 func twoStacks(w *world) {
-	w.change = func(parts *agent.Parts) {
-		parts.Stacks = []agent.Stack{{Key: "platform", Node: "platform"}, {Key: "business", Node: "business"}}
-	}
 	w.commit("two", configFile, "environment: {name: sandbox, type: non-production}\n"+
-		"nodes: [{name: platform, context: c, stack: p}, {name: business, context: c, stack: b}]\ndeployment: {strategy: parallel}\n",
+		"nodes: [{name: node3, context: c, stacks: [{name: platform}, {name: business, waits_for: []}]}]\n",
 		platformDir+"node.env", "TAG=1\n", platformDir+"docker-compose.yml", "services: {db: {image: \"db:$TAG\"}}\n",
 		businessDir+"node.env", "TAG=1\n", businessDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\"}}\n")
 	w.start()
@@ -85,11 +80,11 @@ func TestTwoStacks(t *testing.T) {
 		twoStacks(w)
 		commit := w.revision.Commit
 		platform, business := w.lastOf("platform", commit, record.Succeeded), w.lastOf("business", commit, record.Succeeded)
-		if platform.Stack != "p" || business.Stack != "b" || business.ID <= platform.ID || w.image("p_db") != "db:1" || w.image("b_web") != "app:1" {
+		if platform.Stack != "platform" || business.Stack != "business" || business.ID <= platform.ID || w.image("platform_db") != "db:1" || w.image("business_web") != "app:1" {
 			t.Errorf("platform %+v, business %+v", platform, business)
 		}
 		want := "node3/platform pending, node3/platform running, node3/platform success, " +
-			"node3/business pending, node3/business running, node3/business success"
+			"node3/business pending, node3/business running, node3 running, node3/business success, node3 success"
 		if got := strings.Join(w.statusesOf(commit), ", "); got != want {
 			t.Errorf("told %s", got)
 		}
@@ -128,8 +123,8 @@ func TestOneOfTwoStacksFails(t *testing.T) {
 		w.set(func() {
 			w.onVerify = func() {
 				w.result = deploy.Result{}
-				if web := w.live["b_web"].TaskTemplate.ContainerSpec; web != nil && web.Image == "app:2" {
-					w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "b_web", State: deploy.Failed, Message: "the task failed", Error: "it is broken"}}}
+				if web := w.live["business_web"].TaskTemplate.ContainerSpec; web != nil && web.Image == "app:2" {
+					w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "business_web", State: deploy.Failed, Message: "the task failed", Error: "it is broken"}}}
 				}
 			}
 		})
@@ -142,8 +137,8 @@ func TestOneOfTwoStacksFails(t *testing.T) {
 		good := w.commit("good", platformDir+"node.env", "TAG=2\n")
 		w.poll()
 		w.lastOf("platform", good, record.Succeeded)
-		if w.image("p_db") != "db:2" {
-			t.Errorf("p_db runs %s", w.image("p_db"))
+		if w.image("platform_db") != "db:2" {
+			t.Errorf("platform_db runs %s", w.image("platform_db"))
 		}
 		if sync := w.lastOf("business", good, record.Failed); sync.DirtySince != failed.ID {
 			t.Errorf("business %+v", sync)
@@ -152,8 +147,8 @@ func TestOneOfTwoStacksFails(t *testing.T) {
 			t.Error("the stacks' states are mixed up")
 		}
 		rolled, err := w.of("business").Rollback(w.t.Context(), person, request.Rollback{Reason: "it is broken"}, func(string) {})
-		if err != nil || rolled.State != record.RolledBack || w.image("b_web") != "app:1" || w.image("p_db") != "db:2" {
-			t.Errorf("rolled back to %+v, %v: b_web runs %s, p_db %s", rolled, err, w.image("b_web"), w.image("p_db"))
+		if err != nil || rolled.State != record.RolledBack || w.image("business_web") != "app:1" || w.image("platform_db") != "db:2" {
+			t.Errorf("rolled back to %+v, %v: business_web runs %s, platform_db %s", rolled, err, w.image("business_web"), w.image("platform_db"))
 		}
 	})
 }
@@ -168,13 +163,13 @@ func TestRolloutOfOtherStack(t *testing.T) {
 				done := make(chan struct{})
 				w.set(func() {
 					w.verify = func(context.Context) error {
-						if w.image("p_db") == "db:2" || w.image("b_web") == "app:2" {
+						if w.image("platform_db") == "db:2" || w.image("business_web") == "app:2" {
 							<-done
 						}
 						return nil
 					}
 				})
-				w.commit("2", "environments/sandbox/nodes/"+string(key)+"/node.env", "TAG=2\n")
+				w.commit("2", nodeDir+string(key)+"/node.env", "TAG=2\n")
 				w.pass(8 * interval)
 				own, status, metrics := w.of(key).Status(), w.of(other).Status(), w.scrape()
 				if own.Unknown == nil || !own.Unknown.Working || own.Unknown.Other != "" {
@@ -207,8 +202,8 @@ func TestPauseOfOneStack(t *testing.T) {
 		w.poll()
 		w.lastOf("platform", next, record.Waiting)
 		w.lastOf("business", next, record.Succeeded)
-		if w.image("p_db") != "db:1" || w.image("b_web") != "app:2" {
-			t.Errorf("p_db runs %s, b_web %s", w.image("p_db"), w.image("b_web"))
+		if w.image("platform_db") != "db:1" || w.image("business_web") != "app:2" {
+			t.Errorf("platform_db runs %s, business_web %s", w.image("platform_db"), w.image("business_web"))
 		}
 		w.halt()
 		w.start()
@@ -227,7 +222,7 @@ func TestPauseOfOneStack(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		if told := w.statusesOf(next); told[len(told)-1] != "node3/platform "+string(gitlab.Success) {
+		if told := w.statusesOf(next); strings.Join(told[len(told)-2:], ", ") != "node3/platform success, node3 success" {
 			t.Errorf("told %v", told)
 		}
 	})

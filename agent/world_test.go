@@ -59,6 +59,8 @@ type world struct {
 	looks       []time.Time
 	selectErr   error
 	fetchErr    error
+	fetches     int
+	kept, busy  []string // of a stack that is removed
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool

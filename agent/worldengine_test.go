@@ -133,3 +133,28 @@ func (e engine) Verify(ctx context.Context, want *compose.Stack, opts deploy.Ver
 	result.Services = slices.DeleteFunc(slices.Clone(result.Services), func(s deploy.ServiceResult) bool { return !strings.HasPrefix(s.Name, want.Name+"_") })
 	return result, e.w.engineErr
 }
+
+// RemoveStack removes services of a stack. What else there is stays.
+func (e engine) RemoveStack(_ context.Context, stack, _ string, note func(deploy.Event) error) (kept, busy []string, err error) {
+	e.w.mu.Lock()
+	names := slices.Sorted(maps.Keys(e.w.live))
+	e.w.mu.Unlock()
+	for _, name := range names {
+		if !strings.HasPrefix(name, stack+"_") {
+			continue
+		}
+		step := deploy.Step{Action: deploy.Remove, Kind: deploy.Service, Name: name}
+		if err := note(deploy.Event{Step: step}); err != nil {
+			return nil, nil, err
+		}
+		e.w.mu.Lock()
+		delete(e.w.live, name)
+		kept, busy = e.w.kept, e.w.busy
+		e.w.instantly()
+		e.w.mu.Unlock()
+		if err := note(deploy.Event{Step: step, Done: true}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return kept, busy, nil
+}

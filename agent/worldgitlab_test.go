@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -25,10 +26,29 @@ func (w *world) Enqueue(report gitlab.Report) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.instantly()
-	if n := len(w.reported); n == 0 || w.reported[n-1] != report {
-		w.reported = append(w.reported, report)
+	for _, last := range slices.Backward(w.reported) {
+		if last.Commit != report.Commit || last.Name != report.Name {
+			continue
+		}
+		if unfinished := report.State == gitlab.Pending || report.State == gitlab.Running; last.State == report.State && (unfinished || last == report) {
+			return nil
+		}
+		break
 	}
+	w.reported = append(w.reported, report)
 	return nil
+}
+
+// Last gives the state of the last report of a name on a commit.
+func (w *world) Last(of gitlab.Report) (state gitlab.State, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.reported {
+		if one.Commit == of.Commit && one.Name == of.Name {
+			state = one.State
+		}
+	}
+	return state, nil
 }
 
 // Deploy takes deployments as the outbox does: each news once.

@@ -26,6 +26,7 @@ func (w *world) Tags(context.Context, string) ([]gitsync.Tag, error) {
 func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) (*gitsync.Checkout, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.fetches++
 	if w.fetchErr != nil {
 		return nil, w.fetchErr
 	}

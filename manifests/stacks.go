@@ -185,6 +185,9 @@ func (v *validator) validateStacks(key string, node *NodeConfig) {
 	first := map[string]string{}
 	for i := range node.Stacks {
 		stack, at := &node.Stacks[i], fmt.Sprintf("%s.stacks[%d]", key, i)
+		if stack.Name == "default" { // the agent's name for the only stack of a node
+			v.add(at+".name", "give the stack another name", "the stack cannot have the name default")
+		}
 		v.once(first, key+".stacks", at+".name", stack.Name, "rename or remove one of the two")
 		v.unique(at+".files[]", stack.Files)
 		v.validateWaits(at, node.Stacks[:i], stack)

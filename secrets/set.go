@@ -115,7 +115,7 @@ func build(ring *Keyring, files []File, o Options) (*Set, error) {
 }
 
 func read(ring *Keyring, files []File, o Options) (*Set, []error) {
-	set := &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}, references: map[Location]held{}}
+	set := newSet(o)
 	var faults []error
 	for _, file := range files {
 		file.Path = path.Clean(file.Path)
@@ -131,9 +131,13 @@ func read(ring *Keyring, files []File, o Options) (*Set, []error) {
 	return set, faults
 }
 
-// order sorts the files of keys: the override first, then those of the later folder.
+func newSet(o Options) *Set {
+	return &Set{folders: o.Folders, values: map[Location]Value{}, versions: map[Location]string{}, refused: map[Location]refusal{}, references: map[Location]held{}}
+}
+
+// order puts the files of keys in their order of precedence.
 func (s *Set) order() {
-	slices.SortStableFunc(s.keyed, func(a, b string) int {
+	slices.SortStableFunc(s.keyed, func(a, b string) int { // override first, then the later folder
 		return cmp.Or(strings.Compare(path.Base(b), path.Base(a)), slices.Index(s.folders, path.Dir(b))-slices.Index(s.folders, path.Dir(a)))
 	})
 }

@@ -161,15 +161,14 @@ func (r *Repository) results(store storer.EncodedObjectStorer, commit string, in
 	found := make(Inputs, len(in))
 	for name, then := range in {
 		at, there, err := checkout.files.literal(name)
-		switch {
-		case err != nil:
+		if err == nil && there {
+			found[name], err = checkout.files.again(at, then)
+		}
+		if err != nil {
 			return nil, err
-		case !there:
+		}
+		if !there {
 			found[name] = absent
-		case at.mode == modeFolder && then == modeOnly(at):
-			found[name] = then
-		default:
-			found[name] = at.input()
 		}
 	}
 	return found, nil

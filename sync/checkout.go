@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -89,6 +90,7 @@ func (r *Repository) read(store storer.EncodedObjectStorer, rev Revision) (*Chec
 	rev.Time = commit.Committer.When.UTC()
 	all := &files{
 		limits: r.limits,
+		mu:     &sync.Mutex{},
 		store:  store,
 		more:   func([]plumbing.Hash) error { return nil },
 		root:   node{mode: modeFolder, hash: commit.TreeHash},

@@ -38,7 +38,7 @@ type files struct {
 
 	limits limits.Limits
 
-	mu    sync.Mutex // guards all fields below; the stores of go-git are not safe for concurrent use
+	mu    *sync.Mutex // guards all fields below; the stores of go-git are not safe for concurrent use
 	store storer.EncodedObjectStorer
 	more  func(blobs []plumbing.Hash) error
 	trees map[plumbing.Hash]folder

@@ -60,14 +60,17 @@ func (f *files) ReadFile(name string) ([]byte, error) {
 // ReadDir lists a folder, sorted by name.
 func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 	return find(f, "readdir", name, true, func(where string, at node) ([]fs.DirEntry, error) {
-		f.note(where, at.input())
 		if at.mode != modeFolder {
+			f.note(where, at.input())
 			return nil, &fs.PathError{Op: "readdir", Path: name, Err: errNotFolder}
 		}
-		entries, err := f.folder(at.hash)
+		listed, err := f.listing(at)
 		if err != nil {
+			f.note(where, at.input())
 			return nil, err
 		}
+		f.note(where, listed)
+		entries := f.trees[at.hash]
 		list := make([]fs.DirEntry, 0, len(entries))
 		for _, child := range slices.Sorted(maps.Keys(entries)) {
 			list = append(list, entry{files: f, at: entries[child], dir: where, name: child})

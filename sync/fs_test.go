@@ -1,6 +1,8 @@
 package sync_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -125,11 +127,12 @@ func TestInputs(t *testing.T) {
 	made := example(t)
 	made.Commit("Link", map[string]string{"env": "-> environments/sandbox"})
 	hash := func(name string) string { return made.Git("rev-parse", "HEAD:"+name) }
+	listed := sha256.Sum256([]byte("100644 db.enc\x00"))
 	want := gitsync.Inputs{
 		nodeDir + "/node.env":              "100644 " + hash(nodeDir+"/node.env"),
 		"env":                              "120000 " + hash("env"),
 		"environments/sandbox/config.yml":  "100644 " + hash("environments/sandbox/config.yml"),
-		nodeDir + "/secrets":               "040000 " + hash(nodeDir+"/secrets"),
+		nodeDir + "/secrets":               "040000 names " + hex.EncodeToString(listed[:]),
 		"environments/sandbox/nodes/node4": "040000",
 		"environments/sandbox/templates/project.env.template": "",
 	}

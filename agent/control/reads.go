@@ -20,6 +20,22 @@ const (
 	longestPage = 200
 )
 
+// status answers with the status of a stack, or of a node with several.
+func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
+	stack := record.StackKey(r.URL.Query().Get(ofStack))
+	if h.server.Status != nil {
+		status, err := h.server.Status(stack)
+		answer(w, status, err)
+		return
+	}
+	desk, err := h.server.Desk(stack)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	answer(w, desk.Status(), nil)
+}
+
 // history answers with a page of the history.
 func (h *handlers) syncs(w http.ResponseWriter, r *http.Request) {
 	query, err := ReadQuery(r.URL.Query())

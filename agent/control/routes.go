@@ -8,7 +8,6 @@ import (
 	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 )
 
@@ -23,9 +22,7 @@ type route struct {
 func (h *handlers) reads() []route {
 	read := func(pattern string, handler http.HandlerFunc) route { return route{pattern, ScopeRead, handler} }
 	return []route{
-		read("GET /v1/status", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (report.Status, error) {
-			return desk.Status(), nil
-		})),
+		read("GET /v1/status", h.status),
 		read("GET /v1/plan", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (Plan, error) {
 			return h.server.PlanFor(desk)
 		})),

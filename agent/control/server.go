@@ -53,7 +53,8 @@ type feed interface{ Since(id string) events.Batch }
 
 // Server is what the endpoints ask. All fields are required.
 type Server struct {
-	Desk    func(stack record.StackKey) (Desk, error) // "" for the only stack
+	Desk    func(stack record.StackKey) (Desk, error)          // "" for the only stack
+	Status  func(stack record.StackKey) (report.Status, error) // "" for the node; nil: a desk says it
 	History history
 	Audit   auditor
 	Events  feed

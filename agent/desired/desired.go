@@ -25,6 +25,7 @@ type Options struct {
 	Stack             string // of the node; "": its only one (manifests.LoadStack)
 
 	Keys     func() (*secrets.Keyring, error) // called once for each Decrypt; nil, or a nil keyring: nothing is decrypted
+	Opened   *secrets.Memory                  // has the stacks of a node share a decryption; nil: none is shared
 	CheckDir string                           // the folder of the files that config.yml's checks name
 	Bounds   Bounds                           // where these files and the secrets may be sent
 	Vault    Vault                            // where references to Vault are read; zero: nowhere
@@ -137,7 +138,7 @@ func open(files []secrets.File, of secrets.Options, options Options) (*secrets.S
 	if keys == nil {
 		return secrets.Seal(files, of)
 	}
-	return keys.Open(files, of)
+	return options.Opened.Open(keys, files, of)
 }
 
 // secretOptions say how the SOPS files of a node are read.

@@ -76,8 +76,10 @@ type Parts struct {
 	Records  records
 	Plans    planner
 	Versions surveyor
-	Stops    chan<- struct{}            // ends the wait of a rollout for a rollback
-	Note     func(...audit.Entry) error // writes to the audit log
+	Left     func() *report.Left          // says that the stack was taken off the list; nil: it was not
+	Remove   func(*record.Approval) error // has such a stack removed
+	Stops    chan<- struct{}              // ends the wait of a rollout for a rollback
+	Note     func(...audit.Entry) error   // writes to the audit log
 	Log      *slog.Logger
 }
 
@@ -285,6 +287,9 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	}
 	d.users.Lock()
 	defer d.users.Unlock()
+	if left := d.parts.Left(); left != nil {
+		return d.approveRemoval(actor, asked, left, why)
+	}
 	sync, err := d.approvable(asked)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,10 @@ type Daemon struct {
 func (d *Desk) Status() report.Status {
 	daemon, v := d.parts.Daemon, d.parts.Board.Snapshot()
 	status := report.NewStatus(daemon.Node, v.Deployed, v.Last)
-	status.Mode = daemon.Mode
+	if d.parts.Board.Name != "" {
+		status.Stack = d.parts.Board.Name
+	}
+	status.Mode, status.Left = daemon.Mode, d.parts.Left()
 	status.Version, status.Running, status.PID, status.Started = daemon.Version, true, os.Getpid(), daemon.Started
 	status.Desired, status.Services, status.Drift, status.Contests, status.Ignored, status.Progress = v.Desired, v.Services, v.Drift, v.Contests, v.Ignored, v.Progress
 	for _, one := range fault.All(v.Forbidden) {

@@ -40,6 +40,7 @@ type Parts struct {
 	Merged      *Merged                                   // what was asked about earlier commits; nil: it is asked again
 	Statuses    Statuses                                  // nil: no GitLab is configured
 	Paused      func() *record.Pause                      // the current pause, or nil
+	Earlier     func() []Earlier                          // the stacks of the node that this one waits for; nil: none
 	Release     func(ctx context.Context) (Ruling, error) // judges what the release needs
 }
 
@@ -53,6 +54,7 @@ func All(p Parts) []Gate {
 		release{p},
 		approval{p},
 		adoption{p},
+		stack{p},
 		order{p},
 	}
 }

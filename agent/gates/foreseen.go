@@ -33,6 +33,11 @@ func Foreseen(ctx context.Context, parts Parts, plan *Plan) (waits []string, err
 	if plan.Sync.Takes != nil {
 		waits = append(waits, "`agent adopt` on the node")
 	}
+	if parts.Earlier != nil {
+		for _, one := range parts.Earlier() {
+			waits = append(waits, "success of the stack "+one.Name)
+		}
+	}
 	before := plan.Config.Before(parts.Node)
 	if len(before) > 0 {
 		waits = append(waits, "success of "+strings.Join(before, ", "))

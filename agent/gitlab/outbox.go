@@ -164,6 +164,15 @@ func (o *Outbox) Enqueue(r Report) error {
 	return nil
 }
 
+// Last returns the state of the last report on the commit with the report's name and ref; "" if
+// there is none.
+func (o *Outbox) Last(of Report) (State, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	last, err := o.last(of)
+	return last.State, err
+}
+
 // last returns the last enqueued report on a commit.
 func (o *Outbox) last(r Report) (Report, error) {
 	entries, err := o.store.Entries()

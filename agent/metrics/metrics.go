@@ -5,6 +5,7 @@ package metrics
 import (
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,10 @@ type Metrics struct {
 	ofNode     prometheus.Registerer
 	pollErrors prometheus.Counter
 	notices    *prometheus.CounterVec
+	labels     prometheus.Labels
+
+	mu     sync.Mutex
+	stacks []*prometheus.Registry
 }
 
 // Stack are the metrics of one of the node's stacks. The first two have the names that the
@@ -41,6 +46,8 @@ type Stack struct {
 	kept         *prometheus.GaugeVec
 	checkOK      *prometheus.GaugeVec
 	checkSeconds *prometheus.GaugeVec
+	of           *Metrics
+	own          *prometheus.Registry
 }
 
 // Source is what is asked about a stack at each scrape. All functions are required.
@@ -67,11 +74,11 @@ type Services struct {
 
 // New makes the metrics of one node.
 func New(environment, node, version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+	m := &Metrics{registry: prometheus.NewRegistry(), labels: prometheus.Labels{"environment": environment, "node": node}}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	promauto.With(m.registry).NewGaugeVec(prometheus.GaugeOpts{Name: "coin_agent_build_info", Help: "1 for the version that runs."},
 		[]string{"version"}).WithLabelValues(version).Set(1)
-	m.ofNode = prometheus.WrapRegistererWith(prometheus.Labels{"environment": environment, "node": node}, m.registry)
+	m.ofNode = prometheus.WrapRegistererWith(m.labels, m.registry)
 	_, counter := makers(m.ofNode)
 	m.pollErrors = counter("coin_agent_poll_errors_total", "Looks at the remote or the engine that failed.").WithLabelValues()
 	m.notices = counter("coin_agent_notices_total", "Attempts to send notices, by kind of receiver: sent, failed (tried again) or dropped (given up).", "receiver", "result")
@@ -98,12 +105,14 @@ func (m *Metrics) Tokens(expire func() map[string]time.Time) {
 // Stack makes the metrics of a stack. They have its name as a label; the only stack of a
 // node has no name.
 func (m *Metrics) Stack(name string, source Source) *Stack {
-	register := m.ofNode
+	own := m.ofStack()
+	register := prometheus.WrapRegistererWith(m.labels, own)
 	if name != "" {
-		register = prometheus.WrapRegistererWith(prometheus.Labels{"stack": name}, m.ofNode)
+		register = prometheus.WrapRegistererWith(prometheus.Labels{"stack": name}, register)
 	}
 	gauge, counter := makers(register)
 	s := &Stack{
+		of: m, own: own,
 		status:      gauge("deployment_status", "1 when the last sync succeeded or was a rollback by a user, 0 when it failed."),
 		version:     gauge("deployment_version", "1 for the release that runs.", "release"),
 		drifted:     gauge("coin_agent_drifted_services", "Live services that differ from what was applied.").WithLabelValues(),
@@ -243,7 +252,9 @@ func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 
 // Handler answers a scrape.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		promhttp.HandlerFor(m.all(), promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	})
 }
 
 // checksEnded takes over the results of the checks that a sync saw last: in its rollback,

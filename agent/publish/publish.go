@@ -31,6 +31,7 @@ type Publisher struct {
 	SyncPage    func(sync uint64) string   // gives the page of a sync with its report; nil or "" for none
 	Statuses    statuses                   // nil: no statuses are sent to GitLab
 	Deployments deployments                // nil: no deployments are sent to GitLab
+	Sum         *Sum                       // of all stacks of the node; nil for a node with one
 	ByTags      bool                       // the node follows tags
 	Notices     Notices
 }
@@ -124,23 +125,31 @@ func (p *Publisher) queue(n notify.Notice) error {
 	return nil
 }
 
-// status queues a commit status for GitLab.
+// status queues a commit status for GitLab, and that of the node with several stacks.
 func (p *Publisher) status(sync *record.Sync, as gitlab.State) error {
 	if p.Statuses == nil {
 		return nil
 	}
+	told := p.report(sync, as)
+	if err := p.Statuses.Enqueue(told); err != nil {
+		return fmt.Errorf("queue report: %w", err)
+	}
+	if p.Sum == nil {
+		return nil
+	}
+	return p.Sum.Tell(p.Stack, told)
+}
+
+// report gives the commit status of a sync.
+func (p *Publisher) report(sync *record.Sync, as gitlab.State) gitlab.Report {
 	name := "coin-agent/" + p.Node.String()
 	if p.Stack != "" {
 		name += "/" + p.Stack
 	}
-	err := p.Statuses.Enqueue(gitlab.Report{
+	return gitlab.Report{
 		Commit: sync.Commit, Ref: sync.Ref, Name: name,
 		State: as, Description: report.Description(sync, p.Node.String()), Target: p.page(sync.ID),
-	})
-	if err != nil {
-		return fmt.Errorf("queue report: %w", err)
 	}
-	return nil
 }
 
 func (p *Publisher) page(sync uint64) string {

@@ -78,6 +78,7 @@ const (
 	GateRelease    GateName = "release"
 	GateApproval   GateName = "approval"
 	GateAdoption   GateName = "adoption"
+	GateStack      GateName = "stack"
 	GateOrder      GateName = "order"
 )
 

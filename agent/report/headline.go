@@ -21,7 +21,7 @@ func Headline(s *Status) (word, rest string) {
 
 // Counts gives the part of the headline about the services; "" while their state is not known.
 func Counts(s *Status) string {
-	if !s.Running || s.Unknown != nil || s.Health == nil {
+	if !s.Running || s.Left != nil || s.Unknown != nil || s.Health == nil {
 		return ""
 	}
 	return s.Health.Text()
@@ -32,6 +32,8 @@ func Verdict(s *Status) (word, commit string) {
 	switch {
 	case !s.Running:
 		return "the agent does not run", ""
+	case s.Left != nil:
+		return NotManaged, "taken off the list by " + record.Short(s.Left.Commit)
 	case s.Unknown != nil && s.Unknown.Other != "":
 		return fmt.Sprintf("NOT SEEN for %s: the agent rolls out %s", s.Unknown.For(time.Now()), s.Unknown.Other), headlineSync(s)
 	case s.Unknown != nil && s.Unknown.Working:
@@ -112,6 +114,8 @@ const (
 // StateOf gives what the headline of a status stands for.
 func StateOf(s *Status) HeadlineState {
 	switch {
+	case s.Running && s.Left != nil:
+		return Attention
 	case s.Unknown != nil && s.Unknown.Working:
 		return Attention
 	case !s.Running, !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":

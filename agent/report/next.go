@@ -36,6 +36,8 @@ func NextFor(s *Status) string {
 	switch {
 	case !s.Running:
 		return "`systemctl start coin-agent`; `journalctl -u coin-agent` shows why it ended"
+	case s.Left != nil:
+		return s.Left.next(s.Stack)
 	case s.Unknown != nil && !s.Unknown.Working:
 		return "`agent doctor` shows what does not answer, and the remedy"
 	case s.Unknown != nil && s.Unknown.Other != "":

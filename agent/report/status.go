@@ -24,6 +24,9 @@ type Status struct {
 	Node        string `json:"node"`
 	Stack       string `json:"stack,omitempty"`
 
+	Stacks []StackLine `json:"stacks,omitempty"` // of a node with several, in their order; the rest is about the worst, or the one asked for
+	Left   *Left       `json:"left,omitempty"`   // the stack was taken off the list
+
 	Mode    string    `json:"mode,omitempty"` // "observe" while the agent changes nothing on the engine
 	Version string    `json:"version,omitempty"`
 	Running bool      `json:"running"` // the daemon runs

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -262,6 +263,7 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 		return deploy.Plan{}, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
+	a.stack = f.given(a.stack)
 	if a.sync.Trigger == record.OnDrift {
 		live = ownServices(live, a.stack)
 	}
@@ -299,6 +301,18 @@ func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.S
 	}
 	stack, err := f.a.use.Engine.Rerun(ctx, live.Services, stack)
 	return stack, fault.Transient(err)
+}
+
+// given takes external objects to be there, while the stacks of the node that the plan waits for
+// may still make them. The plan is made anew once the gate lets it pass.
+func (f *forward) given(stack *compose.Stack) *compose.Stack {
+	earlier := f.a.use.Gates.Earlier
+	if earlier == nil || f.known || f.a.sync.Trigger == record.OnDrift || !gates.Behind(earlier(), f.a.commit) {
+		return stack
+	}
+	planned := *stack
+	planned.Given = compose.Given{Networks: stack.ExternalNetworks, Secrets: stack.ExternalSecrets, Configs: stack.ExternalConfigs}
+	return &planned
 }
 
 // compareSecrets refuses versions whose content differs from the live one.

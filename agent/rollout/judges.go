@@ -11,13 +11,26 @@ import (
 )
 
 // judges gives the configurations that the next commit is judged by: the node's floor, and
-// each config.yml that is on record with the deployed good state, which may be nil. If one of
+// each config.yml that is on record with the deployed good state, which may be nil: a stack that
+// a commit adds to a node is judged by what is on record of the node's other stacks. If one of
 // them cannot be read, the judges say so, and a person must approve. A state of an earlier
 // version of the agent may have none.
 func (p *Parts) judges(deployed *record.GoodState) manifests.Judges {
 	judges := manifests.Judges{Floor: p.Policy().Gates(), Node: p.Node.Node, At: time.Now()}
+	states := []*record.GoodState{deployed}
+	if deployed == nil && p.Others != nil {
+		states = p.Others()
+	}
+	for _, state := range states {
+		p.judge(&judges, state)
+	}
+	return judges
+}
+
+// judge adds each config.yml that is on record with a good state, which may be nil.
+func (p *Parts) judge(judges *manifests.Judges, deployed *record.GoodState) {
 	if deployed == nil {
-		return judges
+		return
 	}
 	name := manifests.ConfigFile(p.Node.Environment)
 	for _, sum := range rulesOf(deployed, name) {
@@ -32,7 +45,6 @@ func (p *Parts) judges(deployed *record.GoodState) manifests.Judges {
 		judges.Lost = true
 		p.Log.Error("cannot read a recorded config.yml that the next commit is judged by", "sync", deployed.SyncID, "error", err.Error())
 	}
-	return judges
 }
 
 // rulesOf lists the sums of each config.yml that is on record with a good state. One that an

@@ -30,6 +30,7 @@ type Preview struct {
 // asked once the commit's files are read, says that the commit does not concern this node.
 func (r *Rollouts) Preview(ctx context.Context, base Base, checkout *gitsync.Checkout, concerned func() (bool, error)) (*Preview, error) {
 	looking := &Rollouts{use: r.use.looking(), cron: r.cron}
+	looking.use.Node.Opened = nil // it is the loop's
 	looking.use.Node.Render = running{base.Deployed}.render(r.use.Node.Render)
 	f := looking.newForward(base, Commit{Checkout: checkout, Progress: func(string) {}})
 	a := f.a

@@ -173,6 +173,18 @@ func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pa
 // Deployed gives the good state that was deployed last, or nil.
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
+// SaveRemoved writes the sync with which the stack's objects were removed: no state is deployed
+// then, and nothing is adopted.
+func (s *Stack) SaveRemoved(sync *record.Sync) error {
+	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
+		errs := []error{countSync(s, b, sync), putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)}
+		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
+			errs = append(errs, b.Delete(key))
+		}
+		return errors.Join(errs...)
+	})
+}
+
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
 // one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {

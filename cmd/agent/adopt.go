@@ -78,12 +78,20 @@ func (h *here) PlanAdoption(ctx context.Context) (*request.AdoptionPlan, error) 
 			return nil, err
 		}
 	}
-	return h.parts.desk.PlanAdoption()
+	desk, err := h.parts.agent.Desk(record.StackKey(h.app.stack))
+	if err != nil {
+		return nil, err
+	}
+	return desk.PlanAdoption()
 }
 
 // Adopt records the consent of the user of this process.
 func (h *here) Adopt(_ context.Context, asked request.Adopt) (*record.Consent, error) {
-	return h.parts.desk.Adopt(audit.Self(), asked)
+	desk, err := h.parts.agent.Desk(record.StackKey(h.app.stack))
+	if err != nil {
+		return nil, err
+	}
+	return desk.Adopt(audit.Self(), asked)
 }
 
 // confirmation is where the user confirms, unless yes says that they did.

@@ -38,4 +38,4 @@ func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 // ownStatus is the status of this node.
 type ownStatus struct{ parts *parts }
 
-func (o ownStatus) Status(context.Context) (report.Status, error) { return o.parts.desk.Status(), nil }
+func (o ownStatus) Status(context.Context) (report.Status, error) { return o.parts.agent.Status("") }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/durations"
 	"coin.internal/coin-agent/internal/fault"
@@ -50,12 +52,13 @@ agent status and the commit that waits show it.`,
 				return usageError{fault.New(fault.Place{}, "write it as 2h, 30m or 2d", "--for %s is no time", asked.For)}
 			}
 		}
-		pause, err := a.client().Pause(cmd.Context(), asked)
-		if err != nil {
+		return eachStack(cmd.Context(), a, func(client *control.Client, stack string) error {
+			pause, err := client.Pause(cmd.Context(), asked)
+			if err == nil {
+				newPrinter(a.stdout).line("%spaused until %s; a running rollout will finish", of(stack), pauseEnd(pause))
+			}
 			return err
-		}
-		newPrinter(a.stdout).line("paused until %s; a running rollout will finish", pauseEnd(pause))
-		return nil
+		})
 	}
 	return cmd
 }
@@ -74,20 +77,38 @@ rollout that is due then starts at once, unless another gate waits.`,
 	}
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ended, err := a.client().Resume(cmd.Context(), asked)
+		return resume(cmd.Context(), a, asked)
+	}
+	return cmd
+}
+
+// resume ends what holds the stacks. Of several, some may have nothing to resume.
+func resume(ctx context.Context, a *app, asked request.Resume) error {
+	var refused error
+	resumed := 0
+	err := eachStack(ctx, a, func(client *control.Client, stack string) error {
+		ended, err := client.Resume(ctx, asked)
+		if err != nil && stack != a.stack && fault.CodeOf(err) == fault.CodeRefused {
+			refused = err
+			return nil
+		}
 		if err != nil {
 			return err
 		}
+		resumed++
 		p := newPrinter(a.stdout)
 		if ended.Pause != nil {
-			p.line("resumed: the pause by %s (%s) has ended", ended.Pause.Actor, printable(ended.Pause.Reason))
+			p.line("%sresumed: the pause by %s (%s) has ended", of(stack), ended.Pause.Actor, printable(ended.Pause.Reason))
 		}
 		if ended.Pin != "" {
-			p.line("resumed: the node is no longer pinned at %s", short(ended.Pin))
+			p.line("%sresumed: the node is no longer pinned at %s", of(stack), short(ended.Pin))
 		}
 		return nil
+	})
+	if err == nil && resumed == 0 {
+		err = refused
 	}
-	return cmd
+	return err
 }
 
 // untilWhen reads a time that is to come. A time without a zone is of this machine's, and a time

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -52,10 +53,11 @@ func onGroup(cmd *cobra.Command) bool {
 
 // client gives the client of the agent that the command asks.
 func (a *app) client() *control.Client {
-	if a.remote != nil {
-		return a.remote
+	client := a.remote
+	if client == nil {
+		client = control.NewClient(a.settings.Socket)
 	}
-	return control.NewClient(a.settings.Socket)
+	return client.Of(record.StackKey(a.stack))
 }
 
 // here refuses what a command cannot do with another node's agent.

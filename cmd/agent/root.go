@@ -64,6 +64,7 @@ type app struct {
 	level          slog.LevelVar   // the least level that the daemon logs
 	overridden     map[string]bool // settings that a flag or a variable gives
 	host           remoteFlags
+	stack          string          // of the node with several, that the user names
 	remote         *control.Client // of another node; nil: the agent of this machine is asked
 }
 
@@ -158,6 +159,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
 		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a))
+	addStack(a, root)
 	grouped(root)
 	completed(a, root)
 	explainSettings(root)

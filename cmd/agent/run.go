@@ -19,7 +19,6 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/journal"
@@ -187,7 +186,6 @@ func visibleAttr(_ []string, attr slog.Attr) slog.Attr {
 // parts are an agent and what it uses.
 type parts struct {
 	agent  *agent.Agent
-	desk   *desk.Desk
 	source *gitsync.Repository
 	engine *deploy.Engine
 	store  *store.Store
@@ -246,10 +244,6 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	p.agent = agent.New(made)
-	if p.desk, err = p.agent.Desk(record.OnlyStack); err != nil {
-		p.close()
-		return nil, err
-	}
 	return p, nil
 }
 
@@ -300,12 +294,18 @@ func (a *app) previews(client *gitlab.Client, source *gitsync.Repository) *agent
 func (p *parts) control() *control.Server {
 	return &control.Server{
 		Desk:    func(stack record.StackKey) (control.Desk, error) { return p.agent.Desk(stack) },
+		Status:  p.agent.Status,
 		History: p.store, Audit: p.audit, Events: p.events, Node: p.node,
 		Logs: func(stack record.StackKey) (control.Logs, error) {
-			if _, err := p.agent.Desk(stack); err != nil {
+			key, err := p.agent.Key(stack)
+			if err != nil {
 				return nil, err
 			}
-			return p.logs, nil
+			reader := *p.logs
+			if reader.Records = p.store.Stack(key); key != record.OnlyStack {
+				reader.Node.Stack = string(key)
+			}
+			return &reader, nil
 		},
 	}
 }

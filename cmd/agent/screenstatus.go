@@ -23,7 +23,11 @@ type statusView struct {
 // what a user does next. Then come the services that are not healthy, and the rest.
 func statusScreen(s *page, of statusView) {
 	status := &of.status
-	s.put(status.Environment, "/", status.Node, "  ", verdict(s.p, *status))
+	name := status.Environment + "/" + status.Node
+	if len(status.Stacks) > 0 {
+		name = s.stacks(status)
+	}
+	s.put(name, "  ", verdict(s.p, *status))
 	if status.Mode != "" {
 		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
 	}
@@ -46,6 +50,21 @@ func statusScreen(s *page, of statusView) {
 	s.line()
 	s.troubles(of)
 	s.followed(status)
+}
+
+// stacks lists the stacks of a node, and gives the name of the one that the rest is about.
+func (s *page) stacks(status *report.Status) string {
+	s.line(status.Environment, "/", status.Node, "  ", counted(len(status.Stacks), "stack", "stacks"))
+	width := 0
+	for _, one := range status.Stacks {
+		width = max(width, len(one.Stack))
+	}
+	for _, one := range status.Stacks {
+		colour := map[string]string{report.AllWell.String(): green, report.Alarm.String(): red}[one.State]
+		s.line("  ", fmt.Sprintf("%-*s", width, one.Stack), "  ", s.p.paint(cmp.Or(colour, yellow), one.Text))
+	}
+	s.line()
+	return status.Environment + "/" + status.Node + "/" + status.Stack
 }
 
 // troubles adds what besides the services needs a user, and with --all also what does not.

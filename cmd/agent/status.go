@@ -78,7 +78,7 @@ func readStatus(ctx context.Context, a *app) (report.Status, error) {
 		return status, err // the daemon does not run, and there is no state file
 	}
 	defer func() { _ = opened.Close() }()
-	status, err = report.StoredStatus(nodeOf(settings), opened.Stack(record.OnlyStack), time.Now())
+	status, err = storedStatus(a, opened)
 	status.Policy = &policy.State{Rules: settings.Policy, Read: time.Now()}
 	return status, err
 }

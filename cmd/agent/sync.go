@@ -63,22 +63,25 @@ func syncCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			client := a.client()
 			switch {
 			case dryRun:
 				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To}}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a, asked)
 			case wait:
-				return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
-					return client.Sync(cmd.Context(), options, progress)
-				}))
+				return eachStack(cmd.Context(), a, func(client *control.Client, _ string) error {
+					return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+						return client.Sync(cmd.Context(), options, progress)
+					}))
+				})
 			}
-			if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
-				return err
-			}
-			a.requested(cmd.Context())
-			return nil
+			return eachStack(cmd.Context(), a, func(client *control.Client, stack string) error {
+				if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
+					return err
+				}
+				a.requested(cmd.Context(), client, stack)
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "run one sync in this process, without the daemon")
@@ -92,16 +95,16 @@ func syncCommand(a *app) *cobra.Command {
 }
 
 // requested says that a sync was requested, and what holds it.
-func (a *app) requested(ctx context.Context) {
+func (a *app) requested(ctx context.Context, client *control.Client, stack string) {
 	p := newPrinter(a.stdout)
-	status, err := a.client().Status(ctx)
+	status, err := client.Status(ctx)
 	switch {
 	case err == nil && status.Mode != "":
-		p.line("sync requested; the agent only observes (mode: observe): `agent status` shows what it would change")
+		p.line("%ssync requested; the agent only observes (mode: observe): `agent status` shows what it would change", of(stack))
 	case err == nil && status.Pause != nil:
-		p.line("sync requested; it waits until the pause ends: %s; by %s: %s", pauseEnd(status.Pause), status.Pause.Actor, printable(status.Pause.Reason))
+		p.line("%ssync requested; it waits until the pause ends: %s; by %s: %s", of(stack), pauseEnd(status.Pause), status.Pause.Actor, printable(status.Pause.Reason))
 	default:
-		p.line("sync requested; `agent status` shows the progress")
+		p.line("%ssync requested; `agent status` shows the progress", of(stack))
 	}
 }
 
@@ -128,7 +131,7 @@ func syncOnce(ctx context.Context, a *app, asked agent.Asked) error {
 // once runs one sync in this process, and shows its progress.
 func (a *app) once(ctx context.Context, p *parts, asked agent.Asked) (*record.Sync, error) {
 	return a.followed(func(progress func(control.Event)) (*record.Sync, error) {
-		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.desk.Rollout()}) })
+		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.agent.Rollout()}) })
 	})
 }
 

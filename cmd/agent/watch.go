@@ -57,7 +57,11 @@ func statusShower(stdout io.Writer, output string) func(report.Status) error {
 		}
 	}
 	return func(status report.Status) error {
-		if err := changed.print("", map[string]string{"": statusLine(status)}); err != nil {
+		lines := map[string]string{"": statusLine(status)}
+		for _, one := range status.Stacks {
+			lines["stack "+one.Stack] = fmt.Sprintf("%s/%s/%s %s", status.Environment, status.Node, one.Stack, one.Text)
+		}
+		if err := changed.print("", lines); err != nil {
 			return err
 		}
 		if waiting(status) {

@@ -1,0 +1,42 @@
+package desk
+
+import (
+	"strings"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/request"
+)
+
+// approveRemoval has a stack removed that was taken off the list, if its last entry allows that
+// and the request names the commit that took it off.
+func (d *Desk) approveRemoval(actor audit.Actor, asked request.Approve, left *report.Left, why string) (*record.Approval, error) {
+	const shortest = 7
+	commit := strings.ToLower(asked.Commit)
+	switch {
+	case !left.Prune:
+		return nil, request.Refuse(request.Conflict, "list it again with prune: true, and take it off after that", "config.yml did not say prune: true of the stack before %s took it off the list: it is left running", record.Short(left.Commit))
+	case left.Removes:
+		return nil, request.Refuse(request.Conflict, "`agent status` shows how far that is", "the removal was approved before")
+	case d.parts.Daemon.Mode != "":
+		return nil, request.Refuse(request.Conflict, "remove `mode: observe` from agent.yml first", "the agent only observes")
+	case len(commit) < shortest:
+		return nil, request.Refuse(request.Invalid, "write at least 7 digits, as `agent status` shows them", "%q does not name a commit", asked.Commit)
+	case !strings.HasPrefix(left.Commit, commit):
+		return nil, request.Refuse(request.Conflict, "look at it first: `agent status`", "the commit that took the stack off the list is %s, not %s", record.Short(left.Commit), asked.Commit)
+	}
+	given := &record.Approval{Source: record.FromNode, By: []string{actor.String()}, Reason: why, Actor: &actor, At: time.Now().UTC()}
+	entry := d.userEntry(actor, audit.Approve, "remove the stack, which "+record.Short(left.Commit)+" took off the list: "+why)
+	entry.Revision = left.Commit
+	if err := d.parts.Note(entry); err != nil {
+		return nil, err
+	}
+	if err := d.parts.Remove(given); err != nil {
+		return nil, err
+	}
+	d.parts.Log.Info("approved the removal", "actor", actor.String(), "revision", record.Short(left.Commit), "reason", why)
+	d.parts.Loop.Nudge()
+	return given, nil
+}

@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/rollout"
+)
+
+// Asked is what the user of a process asks for who makes one sync of each stack.
+type Asked struct {
+	Adopt bool   // the user adopts what the first sync of a stack takes over
+	To    string // a tag; "" for the one that is followed
+}
+
+// Once makes one sync of each stack without a loop, for the user of this process. It gives
+// the last sync, or the first one that failed.
+func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*record.Sync, error) {
+	if err := a.recall(); err != nil {
+		return nil, err
+	}
+	a.opened.Begin()
+	defer a.opened.Wipe()
+	var result rollout.Outcome
+	done := map[*stack]bool{}
+	for s := a.next(done); s != nil; s = a.next(done) {
+		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
+		if err := s.desk.NoteTag(why.Actor, asked.To); err != nil {
+			return nil, err
+		}
+		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
+		if errors.Is(result.Err, errAnew) {
+			continue
+		}
+		done[s] = true
+		if result.Err != nil || result.Sync != nil && result.Sync.State != record.Succeeded {
+			break
+		}
+	}
+	return result.Sync, result.Err
+}
+
+// next gives the first stack of the list that is not among those; nil if there is none.
+func (a *Agent) next(done map[*stack]bool) *stack {
+	for _, s := range a.all() {
+		if !done[s] {
+			return s
+		}
+	}
+	return nil
+}
+
+// Rollout gives the state of the services that a stack waits for now; nil if none does.
+func (a *Agent) Rollout() *report.Rollout {
+	for _, s := range a.all() {
+		if now := s.desk.Rollout(); now != nil {
+			return now
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/record"
+)
+
+// listKey holds the list of the node's stacks.
+var listKey = []byte("stacks")
+
+// StackList gives the last known list of the node's stacks: one stack before the first one is
+// known.
+func (s *Store) StackList() (record.StackList, error) {
+	list, err := get[record.StackList](s, metaBucket, "list of stacks", listKey)
+	if err == nil && len(list.Stacks) == 0 {
+		list = record.OneStack()
+	}
+	return list, err
+}
+
+// SaveStackList records the list. In the same transaction the records of a stack move to a new
+// key, for each of moved, which gives the new keys. A key that has records keeps them.
+func (s *Store) SaveStackList(list record.StackList, moved map[record.StackKey]record.StackKey) error {
+	return s.write(func(tx *bbolt.Tx) error {
+		for from, to := range moved {
+			for _, parent := range []*bbolt.Bucket{tx.Bucket(stacksBucket), tx.Bucket(previewsBucket)} {
+				if err := rename(parent, []byte(from), []byte(to)); err != nil {
+					return fmt.Errorf("move the records of stack %s to %s: %w", from, to, err)
+				}
+			}
+		}
+		return putJSON(tx.Bucket(metaBucket), listKey, list)
+	})
+}
+
+// rename moves a bucket to another name; nothing if there is no such bucket, or one of that
+// name.
+func rename(parent *bbolt.Bucket, from, to []byte) error {
+	if parent == nil || parent.Bucket(from) == nil || parent.Bucket(to) != nil {
+		return nil
+	}
+	made, err := parent.CreateBucket(to)
+	if err != nil {
+		return err
+	}
+	return errors.Join(copyBucket(parent.Bucket(from), made), parent.DeleteBucket(from))
+}
+
+// copyBucket copies what a bucket has, with its numbering.
+func copyBucket(from, to *bbolt.Bucket) error {
+	if err := to.SetSequence(from.Sequence()); err != nil {
+		return err
+	}
+	return from.ForEach(func(key, data []byte) error {
+		if data != nil {
+			return to.Put(bytes.Clone(key), bytes.Clone(data))
+		}
+		inner, err := to.CreateBucket(bytes.Clone(key))
+		if err != nil {
+			return err
+		}
+		return copyBucket(from.Bucket(key), inner)
+	})
+}
