@@ -131,6 +131,12 @@ func TestReadRefuses(t *testing.T) {
 			func(_ map[string]string, _ *stackfiles.Flags, options *stackfiles.Options) { options.Strict = true },
 			[]string{"docker-compose.yml:6: the variable NOWHERE is not set and has no default"},
 		},
+		"a secret in Vault": {
+			func(files map[string]string, _ *stackfiles.Flags, _ *stackfiles.Options) {
+				files["secrets.override.env"] += "other=vault:kv/data/coin/db#password@7\n"
+			},
+			[]string{"secrets.override.env: vault:kv/data/coin/db#password@7 is a secret in Vault, which only an agent reads"},
+		},
 		"an empty secret": {
 			func(files map[string]string, _ *stackfiles.Flags, _ *stackfiles.Options) {
 				files["secrets/db_access"] = ""

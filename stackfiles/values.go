@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/bounded"
@@ -87,7 +88,14 @@ func (r *reading) decrypt() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
-	return r.openFiles(files)
+	if err := r.openFiles(files); err != nil {
+		return err
+	}
+	if all := r.set.References(); len(all) > 0 {
+		place := fault.Place{File: strings.TrimPrefix(r.absolute(r.flags.Secrets), "/")}
+		return fault.New(place, "write the value itself, or deploy the stack by its agent", "%s is a secret in Vault, which only an agent reads", all[0])
+	}
+	return nil
 }
 
 // secretFile reads the file of a secret; nil if it does not exist.
