@@ -81,7 +81,25 @@ func (a *adapter) condemn(s *source, one rule, at []string, value any) error {
 		instead += " and does not wait for " + what
 	}
 	a.warnings.add(place, one.remedy, "%s has no effect: %s", what, instead)
+	a.noteDependencies(at, value)
 	return nil
+}
+
+// noteDependencies keeps a depends_on for those who run the stack without Swarm.
+func (a *adapter) noteDependencies(at []string, value any) {
+	if len(at) != 3 || at[2] != "depends_on" {
+		return
+	}
+	if a.depends[at[1]] == nil {
+		a.depends[at[1]] = map[string]string{}
+	}
+	for _, name := range list(value) {
+		a.depends[at[1]][fmt.Sprint(name)] = ""
+	}
+	for name, item := range mapping(value) {
+		condition, _ := mapping(item)["condition"].(string)
+		a.depends[at[1]][name] = condition
+	}
 }
 
 // conditions lists the conditions of a depends_on other than the start.

@@ -55,7 +55,7 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 	if err := check.pass(versions.decide(values)); err != nil {
 		return nil, err
 	}
-	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}}
+	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}, depends: map[string]map[string]string{}}
 	merged, err := a.merge()
 	if values.budget.exceeded != nil {
 		return nil, values.budget.exceeded
@@ -77,6 +77,7 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 	if err := check.pass(err); err != nil {
 		return nil, err
 	}
+	stack.Depends = a.depends
 	stack.Warnings = inOrder(append(slices.Clone(node.Warnings), *a.warnings...))
 	return stack, nil
 }
@@ -89,6 +90,7 @@ type adapter struct {
 	exported  map[string]string // the environment of docker
 	extras    extras
 	warnings  *warnings
+	depends   map[string]map[string]string // Stack.Depends
 }
 
 func (a *adapter) merge() (*composetypes.Config, error) {

@@ -77,6 +77,10 @@ type Stack struct {
 	Configs  []Config // sorted by name
 	Services map[string]swarm.ServiceSpec
 
+	// Depends has the dependencies of services that depends_on lists, by the names in the compose
+	// files: the other service, and the condition. They have no effect in Swarm.
+	Depends map[string]map[string]string `json:"-"`
+
 	// External objects must exist in Swarm. The agent never writes them. Sorted.
 	ExternalNetworks []string
 	ExternalSecrets  []string

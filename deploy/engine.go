@@ -43,6 +43,15 @@ type Engine struct {
 // Connect prepares a connection to the engine at host (unix:///path or
 // tcp://host:port). It reads no environment variables and sends nothing yet.
 func Connect(host string) (*Engine, error) {
+	api, err := Dial(host)
+	if err != nil {
+		return nil, err
+	}
+	return New(api), nil
+}
+
+// Dial gives Docker's client for the engine at host, as Connect does.
+func Dial(host string) (*client.Client, error) {
 	const hint = "give it as unix:///var/run/docker.sock"
 	if host == "" {
 		return nil, fault.New(fault.Place{}, hint, "no engine address given")
@@ -51,7 +60,7 @@ func Connect(host string) (*Engine, error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), hint)
 	}
-	return New(api), nil
+	return api, nil
 }
 
 // New gives an Engine that calls through client, which it closes at its end.

@@ -15,7 +15,7 @@ var groups = []struct {
 	{"act", "Act:", []string{"sync", "release", "rollback", "retry", "approve", "adopt", "pause", "resume"}},
 	{"secrets", "Secrets:", []string{"secrets"}},
 	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
-	{"stack", "In the place of deployment.sh:", []string{"stack"}},
+	{"stack", "In the place of deployment.sh:", []string{"stack", "import"}},
 	{"daemon", "Daemon:", []string{"init", "run", "version"}},
 }
 

@@ -38,6 +38,7 @@ var settingsOf = map[string][]string{
 	"test":    {"config", "environment", "node", "repository", "engine"},
 	"wait":    {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
 	"fleet":   {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
+	"import":  {"config", "environment", "node", "age-key-files", "pgp-key-files"},
 	"version": {},
 
 	"stack check":  {"config"},

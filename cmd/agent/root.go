@@ -158,7 +158,7 @@ func (a *app) root() *cobra.Command {
 	a.host.add(root)
 	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a))
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a), importCommand(a))
 	addStack(a, root)
 	grouped(root)
 	completed(a, root)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/client"
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/control"
@@ -42,7 +43,7 @@ func stackCommand(a *app) *cobra.Command {
 A link to the program with the name deployment.sh or deploy.sh is this command:
 "./deploy.sh deploy -w coin …". docs/stack.md has the place of each flag and step.`,
 	}
-	cmd.AddCommand(stackCheckCommand(a), stackDeployCommand(a))
+	cmd.AddCommand(stackCheckCommand(a), stackDeployCommand(a), stackRunCommand(a), stackStopCommand(a))
 	return cmd
 }
 
@@ -80,6 +81,16 @@ func (f *stackFlags) options(a *app) (stackfiles.Options, error) {
 // readStack reads and renders the files, and prints their warnings. Wipe must be called after
 // the use of the secrets.
 func readStack(ctx context.Context, a *app, flags *stackFlags) (*stackfiles.Files, error) {
+	return readFilesOf(ctx, a, flags, func(*fault.Error) bool { return true })
+}
+
+// withoutSwarm tells which warnings hold where there is no Swarm: depends_on has an effect there.
+func withoutSwarm(warning *fault.Error) bool {
+	return !strings.Contains(warning.Message, ": depends_on has no effect")
+}
+
+// readFilesOf is readStack, with a choice of warnings.
+func readFilesOf(ctx context.Context, a *app, flags *stackFlags, shown func(*fault.Error) bool) (*stackfiles.Files, error) {
 	options, err := flags.options(a)
 	if err != nil {
 		return nil, err
@@ -95,7 +106,9 @@ func readStack(ctx context.Context, a *app, flags *stackFlags) (*stackfiles.File
 		return nil, fault.WithCode(err, fault.CodeFiles)
 	}
 	for _, warning := range files.Warnings {
-		printFault(a.stderr, "warning", warning)
+		if shown(warning) {
+			printFault(a.stderr, "warning", warning)
+		}
 	}
 	return files, nil
 }
@@ -192,15 +205,13 @@ type deployFlags struct {
 // stackEngine connects to the engine of the Docker context that -n names, else of the one that
 // the docker CLI would use. With -u it has the logins that docker login stored.
 func stackEngine(a *app, flags *stackFlags) (*deploy.Engine, error) {
-	var engine *deploy.Engine
-	var err error
-	if flags.Node == "" && a.overridden["engine"] {
-		engine, err = deploy.Connect(a.settings.Engine)
-	} else {
-		engine, err = contextEngine(a, flags.Node)
+	api, err := stackClient(a, flags)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || !flags.Update {
-		return engine, err
+	engine := deploy.New(api)
+	if !flags.Update {
+		return engine, nil
 	}
 	logins := a.settings.RegistryConfigFile
 	if stored := filepath.Join(contexts.Folder(), "config.json"); logins == "" {
@@ -212,8 +223,16 @@ func stackEngine(a *app, flags *stackFlags) (*deploy.Engine, error) {
 	return engine, nil
 }
 
-// contextEngine connects to the engine of a Docker context; "" is the current one.
-func contextEngine(a *app, name string) (*deploy.Engine, error) {
+// stackClient gives the client of that engine.
+func stackClient(a *app, flags *stackFlags) (*client.Client, error) {
+	if flags.Node == "" && a.overridden["engine"] {
+		return deploy.Dial(a.settings.Engine)
+	}
+	return contextClient(a, flags.Node)
+}
+
+// contextClient gives a client of the engine of a Docker context; "" is the current one.
+func contextClient(a *app, name string) (*client.Client, error) {
 	stored := contexts.In(contexts.Folder())
 	var err error
 	if name == "" {
@@ -228,11 +247,7 @@ func contextEngine(a *app, name string) (*deploy.Engine, error) {
 	if warning := endpoint.Warning(); warning != "" {
 		printFault(a.stderr, "warning", errors.New(warning))
 	}
-	client, err := endpoint.Client()
-	if err != nil {
-		return nil, err
-	}
-	return deploy.New(client), nil
+	return endpoint.Client()
 }
 
 // deployStack shows the plan, applies it and shows the progress.
