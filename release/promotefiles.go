@@ -38,7 +38,7 @@ func (s *side) released() map[string]string {
 
 // variables moves the release, its version, task and migration. A service's own release that
 // From does not have ends.
-func (p *promoter) variables(from, to *side) error {
+func (p *promoter) variables(from, to *side) {
 	fresh, present := from.released(), to.released()
 	for _, name := range sorted(fresh) {
 		target := name
@@ -67,7 +67,6 @@ func (p *promoter) variables(from, to *side) error {
 			p.edits.change(file, func(before string) (string, error) { return commentOut(before, name), nil })
 		}
 	}
-	return nil
 }
 
 // setBy gives the file of the node that sets a variable of the release, or else that would.
