@@ -164,6 +164,11 @@ func (p *promoter) settings(from, to *side) error {
 			}
 		}
 	}
+	return p.lackingVariables(from, to)
+}
+
+// lackingVariables finds the variables that the node lacks.
+func (p *promoter) lackingVariables(from, to *side) error {
 	for _, name := range sorted(from.node.Variables) {
 		v := from.node.Variables[name]
 		if _, set := to.node.Variables[name]; set || isRelease(name, from.node.Config) || strings.HasPrefix(name, "SV_") || !slices.Contains(from.files.variables, v.Place.File) {
