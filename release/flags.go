@@ -86,9 +86,7 @@ func (f Flags) Plan(tree *worktree.Worktree, commit string) (*FlagPlan, error) {
 		}
 	}
 	changes := newEdits(fsys)
-	if err := f.configFlags(config, wanted, refused, changes, plan); err != nil {
-		return nil, err
-	}
+	f.configFlags(config, wanted, refused, changes, plan)
 	files, err := f.settingFiles(at, config)
 	if err != nil {
 		return nil, err
@@ -155,7 +153,7 @@ func (p *FlagPlan) settings(fsys fs.FS, file string, of [2]map[string]string, ch
 }
 
 // configFlags sets the flags of feature_flags in config.yml, each at its place.
-func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]string, changes *edits, plan *FlagPlan) error {
+func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]string, changes *edits, plan *FlagPlan) {
 	file := manifests.ConfigFile(f.Environment)
 	flags := sorted(config.Deployment.FeatureFlags)
 	slices.SortStableFunc(flags, func(a, b string) int { // those of one line from the last one, so that earlier places stay valid
@@ -187,7 +185,6 @@ func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]
 			return "", fault.New(place, "write each flag on a line of its own, as "+path.Base(flag)+": "+present, "the flag %s cannot be changed in place", flag)
 		})
 	}
-	return nil
 }
 
 // The last lines of the commit.

@@ -39,8 +39,8 @@ func TestFlags(t *testing.T) {
 	)
 	files := after(plan2(plan))
 	for file, want := range map[string]string{
-		"config.yml":           "feature_flags: {all: true, ai: false, new-checkout: true, old: false}",
-		"common/project.env":   "FEATURE_BETA_UI=true\nFEATURE_ALIKE=true\n#FEATURE_OLD=true\nFEATURE_PART=false\nFEATURE_TWICE=true\n",
+		"config.yml":         "feature_flags: {all: true, ai: false, new-checkout: true, old: false}",
+		"common/project.env": "FEATURE_BETA_UI=true\nFEATURE_ALIKE=true\n#FEATURE_OLD=true\nFEATURE_PART=false\nFEATURE_TWICE=true\n",
 	} {
 		if !strings.Contains(files[file], want) {
 			t.Errorf("%s is %q, want %q", file, files[file], want)

@@ -185,9 +185,7 @@ func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
 		return fault.New(from.node.Variables["TAG"].Place, "give all nodes of "+p.From+" the same TAG first", "the nodes of %s have different releases: %s and %s", p.From, p.plan.Release, release)
 	}
 	p.plan.Release = release
-	if err := p.variables(from, to); err != nil {
-		return err
-	}
+	p.variables(from, to)
 	if err := p.composeFiles(ctx, from, to); err != nil {
 		return err
 	}

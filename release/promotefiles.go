@@ -38,7 +38,7 @@ func (s *side) released() map[string]string {
 
 // variables moves the release, its version, task and migration. A service's own release that
 // From does not have ends.
-func (p *promoter) variables(from, to *side) error {
+func (p *promoter) variables(from, to *side) {
 	fresh, present := from.released(), to.released()
 	for _, name := range sorted(fresh) {
 		target := name
@@ -67,7 +67,6 @@ func (p *promoter) variables(from, to *side) error {
 			p.edits.change(file, func(before string) (string, error) { return commentOut(before, name), nil })
 		}
 	}
-	return nil
 }
 
 // setBy gives the file of the node that sets a variable of the release, or else that would.
@@ -165,6 +164,11 @@ func (p *promoter) settings(from, to *side) error {
 			}
 		}
 	}
+	return p.lackingVariables(from, to)
+}
+
+// lackingVariables finds the variables that the node lacks.
+func (p *promoter) lackingVariables(from, to *side) error {
 	for _, name := range sorted(from.node.Variables) {
 		v := from.node.Variables[name]
 		if _, set := to.node.Variables[name]; set || isRelease(name, from.node.Config) || strings.HasPrefix(name, "SV_") || !slices.Contains(from.files.variables, v.Place.File) {

@@ -16,10 +16,9 @@ func unified(path, before, after string) string {
 	var all []line
 	for _, piece := range diff.Do(before, after) {
 		sign := "+"
-		switch piece.Type {
-		case deleted:
+		if piece.Type == deleted {
 			sign = "-"
-		case equal:
+		} else if piece.Type == equal {
 			sign = " "
 		}
 		for _, text := range linesOf(piece.Text) {
