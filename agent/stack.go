@@ -116,10 +116,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 			s.board.Update(func(v *board.View) { v.Rotations, v.Ages = survey.Rotations(), survey.Ages() })
 		},
 	}
-	made := s.rolloutParts()
-	made.Others = func() []*record.GoodState { return a.deployed(key) }
-	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(key) }
-	s.rollouts = rollout.New(made)
+	s.rollouts = rollout.New(s.rolloutParts(a))
 	s.soak = &soak.Judge{
 		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish,
 		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
@@ -131,7 +128,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 }
 
 // rolloutParts gives what the attempts at the stack work with.
-func (s *stack) rolloutParts() rollout.Parts {
+func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 	parts := s.parts
 	made := rollout.Parts{
 		Settings: &parts.Settings, Node: s.node, Stack: s.name, Version: parts.Version, Log: s.log,
@@ -144,6 +141,8 @@ func (s *stack) rolloutParts() rollout.Parts {
 		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
+	made.Others = func() []*record.GoodState { return a.deployed(s.key) }
+	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(s.key) }
 	if parts.Tokens != nil {
 		made.Tokens = parts.tokenErrors
 	}

@@ -60,65 +60,73 @@ func isUsed(err error) bool {
 }
 
 // removals lists what is to be removed in its order, and what stays.
-func (e *Engine) removals(ctx context.Context, stack, owner string) (all []removal, kept []string, err error) {
-	own := func(labels map[string]string) bool {
-		return labels[compose.LabelStack] == stack && labels[compose.LabelOwner] == owner && owner != ""
-	}
+func (e *Engine) removals(ctx context.Context, stack, owner string) ([]removal, []string, error) {
 	services, err := e.reader.services(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, nil, err
 	}
-	add := func(kind Kind, name string, remove func(context.Context) error) {
-		all = append(all, removal{Step{Action: Remove, Kind: kind, Name: name}, remove})
-	}
-	users := map[string][]string{} // services that stay, by what they use
+	l := &leaving{stack: stack, owner: owner, users: map[string][]string{}}
 	for _, name := range keys(services) {
 		service := services[name]
-		if own(service.Spec.Labels) {
-			add(Service, name, func(ctx context.Context) error { return e.swarm.ServiceRemove(ctx, service.ID) })
+		if l.own(service.Spec.Labels) {
+			l.add(Service, name, service.ID, e.swarm.ServiceRemove)
 			continue
 		}
 		for _, used := range usedBy(service.Spec) {
-			users[used] = append(users[used], name)
+			l.users[used] = append(l.users[used], name)
 		}
-	}
-	stays := func(kind Kind, name string, ids ...string) bool {
-		for _, id := range ids {
-			if by := users[id]; len(by) > 0 {
-				kept = append(kept, fmt.Sprintf("%s %s, which %s uses", kind, name, strings.Join(slices.Compact(by), " and ")))
-				return true
-			}
-		}
-		return false
 	}
 	secrets, err := e.reader.secrets(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range keys(secrets) {
-		if one := secrets[name]; own(one.Spec.Labels) && !stays(Secret, name, one.ID) {
-			add(Secret, name, func(ctx context.Context) error { return e.swarm.SecretRemove(ctx, one.ID) })
-		}
+		l.take(object{Secret, name}, secrets[name].ID, secrets[name].Spec.Labels, e.swarm.SecretRemove)
 	}
 	configs, err := e.reader.configs(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range keys(configs) {
-		if one := configs[name]; own(one.Spec.Labels) && !stays(Config, name, one.ID) {
-			add(Config, name, func(ctx context.Context) error { return e.swarm.ConfigRemove(ctx, one.ID) })
-		}
+		l.take(object{Config, name}, configs[name].ID, configs[name].Spec.Labels, e.swarm.ConfigRemove)
 	}
 	networks, err := e.reader.allNetworks(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range keys(networks) {
-		if one := networks[name]; own(one.Labels) && !stays(Network, name, one.ID, name) {
-			add(Network, name, func(ctx context.Context) error { return e.swarm.NetworkRemove(ctx, one.ID) })
-		}
+		l.take(object{Network, name}, networks[name].ID, networks[name].Labels, e.swarm.NetworkRemove)
 	}
-	return all, kept, nil
+	return l.all, l.kept, nil
+}
+
+// leaving is what is found out about a stack that is removed.
+type leaving struct {
+	stack, owner string
+	users        map[string][]string // services that stay, by the IDs and names of what they use
+
+	all  []removal
+	kept []string
+}
+
+func (l *leaving) own(labels map[string]string) bool {
+	return l.owner != "" && labels[compose.LabelStack] == l.stack && labels[compose.LabelOwner] == l.owner
+}
+
+// take adds an object of the stack, unless a service that stays uses it.
+func (l *leaving) take(of object, id string, labels map[string]string, remove func(context.Context, string) error) {
+	users := slices.Concat(l.users[id], l.users[of.name])
+	switch {
+	case !l.own(labels):
+	case len(users) > 0:
+		l.kept = append(l.kept, fmt.Sprintf("%s %s, which %s uses", of.kind, of.name, strings.Join(slices.Compact(users), " and ")))
+	default:
+		l.add(of.kind, of.name, id, remove)
+	}
+}
+
+func (l *leaving) add(kind Kind, name, id string, remove func(context.Context, string) error) {
+	l.all = append(l.all, removal{Step{Action: Remove, Kind: kind, Name: name}, func(ctx context.Context) error { return remove(ctx, id) }})
 }
 
 // usedBy lists what a service uses: the IDs or names of secrets, configs and networks.
