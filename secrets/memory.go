@@ -88,6 +88,9 @@ func (m *Memory) keep(sum [sha256.Size]byte, set *Set) {
 // digestOf gives what the Set of a file depends on, beside the keys.
 func digestOf(file File, o Options) [sha256.Size]byte {
 	text := []byte(file.Path + "\x00")
+	if file.Keyed {
+		text = append(text, '=')
+	}
 	if o.AllowPlaintext {
 		text = append(text, '+')
 	}
