@@ -30,12 +30,13 @@ type estate struct {
 	world  *world // its folder, git server and GitLab
 	clone  *repository
 	agents map[string]*daemon
-	merged int64 // the number of the last merge request that was merged
+	merged int64           // the number of the last merge request that was merged
+	told   map[string]bool // the commits that GitLab knows
 }
 
 // newEstate makes the repository with the first release on all nodes, and serves it.
 func newEstate(ctx context.Context, of *world) (*estate, error) {
-	e := &estate{agents: map[string]*daemon{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
+	e := &estate{agents: map[string]*daemon{}, told: map[string]bool{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
 	if err := os.MkdirAll(e.world.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the estate: %w", err)
 	}
@@ -93,7 +94,7 @@ func firstFiles() map[string]string {
 			files[dir+"node.env"] = "export TAG=" + firstRelease + "\nexport RELEASE_VERSION=25.22\n"
 			files[dir+"docker-compose.yml"] = releaseCompose(firstRelease)
 		}
-		config += "deployment: {strategy: sequential, health_check: {timeout: 2m}}\nimages: {resolve: never, missing: warn}\n"
+		config += "deployment: {strategy: sequential, health_check: {timeout: 2m}, gates: {images: false}}\nimages: {resolve: never, missing: warn}\n"
 		if environment == prodEnv {
 			config += "approval: {required: true, approvers: [bob], change_advisory_board: true, board: {members: [dan]}}\n" +
 				"promote: {prod3: test1}\n"
@@ -161,7 +162,11 @@ func (e *estate) succeeded(ctx context.Context, environment, commit string, name
 			if states[name] == "failed" {
 				return "", false, fmt.Errorf("%s failed with %s: %s", name, short(commit), why[name])
 			}
-			said, done = append(said, name+" "+states[name]), done && states[name] == "success"
+			text := name + " " + states[name]
+			if states[name] == "pending" {
+				text += " (" + why[name] + ")"
+			}
+			said, done = append(said, text), done && states[name] == "success"
 		}
 		return strings.Join(said, ", "), done, nil
 	})

@@ -38,7 +38,7 @@ func (w *world) releaseChapters() []chapter {
 func (e *estate) firstChapter(ctx context.Context) error {
 	e.world.say.line("testing has %s; production has %s, and wants the approval of bob and of\nthe change advisory board, dan. All run release %s.",
 		strings.Join(testingNodes, " and "), strings.Join(productionNodes, ", "), firstRelease)
-	first, err := e.world.repo.git(ctx, "rev-parse", "HEAD")
+	first, err := e.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (e *estate) merge(ctx context.Context) (commit string, err error) {
 	if _, err := e.world.repo.git(ctx, "merge", "--quiet", "--no-ff", "--message", "Merge branch '"+request.SourceBranch+"' into 'master'", request.SourceBranch); err != nil {
 		return "", err
 	}
-	if commit, err = e.world.repo.git(ctx, "rev-parse", "HEAD"); err != nil {
+	if commit, err = e.known(ctx); err != nil {
 		return "", err
 	}
 	e.merged = request.IID
@@ -149,6 +149,30 @@ func (e *estate) merge(ctx context.Context) (commit string, err error) {
 	}
 	_, err = e.clone.git(ctx, "pull", "--quiet", "--ff-only")
 	return commit, err
+}
+
+// known has GitLab know the commits of master, of which it gives the newest.
+func (e *estate) known(ctx context.Context) (tip string, err error) {
+	list, err := e.world.repo.git(ctx, "rev-list", "--reverse", "--topo-order", "master")
+	if err != nil {
+		return "", err
+	}
+	for _, tip = range strings.Fields(list) {
+		if e.told[tip] {
+			continue
+		}
+		e.told[tip] = true
+		e.world.gitlab.AddCommit(tip, "master")
+		for _, environment := range []string{testEnv, prodEnv} {
+			file := "environments/" + environment + "/config.yml"
+			content, err := e.world.repo.git(ctx, "show", tip+":"+file)
+			if err != nil {
+				return "", err
+			}
+			e.world.gitlab.SetFile(tip, file, content+"\n")
+		}
+	}
+	return tip, nil
 }
 
 // showRequest prints the newest merge request.
