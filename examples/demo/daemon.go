@@ -31,17 +31,23 @@ type daemon struct {
 	log     string
 }
 
-// startAgent runs the agent in its own process group, so that Ctrl-C does not end it
-// before the demo does. The kernel sends SIGTERM to the agent when the thread that
+// startAgent starts the agent of the demo's node.
+func (w *world) startAgent() (err error) {
+	w.agent, err = w.startDaemon("agent", w.path("bin/agent"))
+	return err
+}
+
+// startDaemon runs an agent by its settings file, in its own process group, so that Ctrl-C does
+// not end it before the demo does. The kernel sends SIGTERM to the agent when the thread that
 // started it ends; therefore the thread is locked.
-func (w *world) startAgent() error {
-	log, err := os.Create(w.path("agent.log"))
+func (w *world) startDaemon(name, program string) (*daemon, error) {
+	log, err := os.Create(w.path(name + ".log"))
 	if err != nil {
-		return fmt.Errorf("start the agent: %w", err)
+		return nil, fmt.Errorf("start the agent: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	command := exec.Command(w.path("bin/agent"), "run")
-	command.Env, command.Stdout, command.Stderr = w.agentEnv(), log, log
+	command := exec.Command(program, "run")
+	command.Env, command.Stdout, command.Stderr = append(bareEnv(), settings.EnvPrefix+"CONFIG="+w.path(name+".yml")), log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	d := &daemon{ended: make(chan struct{}), log: log.Name()}
 	started := make(chan error, 1)
@@ -56,11 +62,10 @@ func (w *world) startAgent() error {
 		}
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("start the agent: %w", err)
+		return nil, fmt.Errorf("start the agent: %w", err)
 	}
-	w.agent = d
 	w.later("stop the agent (SIGTERM)", d.stop)
-	return nil
+	return d, nil
 }
 
 // stop ends the agent and waits until it has ended.
@@ -79,13 +84,7 @@ func (d *daemon) stop(context.Context) error {
 // agentEnv returns the environment of this process, with only the demo's settings of
 // the agent.
 func (w *world) agentEnv() []string {
-	env := []string{settings.EnvPrefix + "CONFIG=" + w.path("agent.yml")}
-	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, settings.EnvPrefix) {
-			env = append(env, variable)
-		}
-	}
-	return env
+	return append(bareEnv(), settings.EnvPrefix+"CONFIG="+w.path("agent.yml"))
 }
 
 // run runs an agent command, and prints it and its output. Exit code 3 is not a

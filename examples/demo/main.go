@@ -1,11 +1,12 @@
 // Command demo shows the agent at work to new users: the agent rolls out a merged
 // change automatically, and reports the result. `make demo` runs it.
 //
-//	go run ./examples/demo [-keep]
+//	go run ./examples/demo [-full] [-keep]
 //
 // It needs root on a Linux machine with Go, and installs other missing programs. It
 // uses its own folder and a private Docker engine. It cleans up when it ends, also
-// after a failure or Ctrl-C. -keep leaves everything running until Ctrl-C.
+// after a failure or Ctrl-C. -full adds the way of a release through two environments;
+// -keep leaves everything running until Ctrl-C.
 package main
 
 import (
@@ -41,7 +42,9 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(out)
-	keep := flags.Bool("keep", false, "leave everything running until Ctrl-C")
+	var asked options
+	flags.BoolVar(&asked.full, "full", false, "also bring a release through two environments with five agents, and back")
+	flags.BoolVar(&asked.keep, "keep", false, "leave everything running until Ctrl-C")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -49,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	}
 	say := newNarrator(out)
 	w := &world{say: say}
-	err := w.tell(ctx, *keep)
+	err := w.tell(ctx, asked)
 	interrupted := err != nil && ctx.Err() != nil
 	switch {
 	case interrupted:

@@ -16,13 +16,10 @@ import (
 // counts as merged.
 type repository struct{ dir string }
 
-// newRepository copies the example, applies change, and commits it.
-func newRepository(ctx context.Context, dir, example string, change func(*repository) error) (*repository, error) {
+// newRepository makes a repository of the files that fill writes, and commits them.
+func newRepository(ctx context.Context, dir string, fill func(*repository) error) (*repository, error) {
 	r := &repository{dir: dir}
-	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
-		return nil, fmt.Errorf("copy the example: %w", err)
-	}
-	if err := change(r); err != nil {
+	if err := fill(r); err != nil {
 		return nil, err
 	}
 	if _, err := r.git(ctx, "init", "--quiet", "--initial-branch=master"); err != nil {

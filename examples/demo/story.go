@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,14 +27,20 @@ type chapter struct {
 	tell  func(context.Context) error
 }
 
+// options are what the user asks for.
+type options struct {
+	full bool // the release chapters, too
+	keep bool // leave everything running
+}
+
 // tell runs all chapters.
-func (w *world) tell(ctx context.Context, keep bool) error {
+func (w *world) tell(ctx context.Context, asked options) error {
 	w.say.line("%s", w.say.paint(bold, "coin-agent rolls out a merged change automatically and reports the result."))
 	w.say.line(`
 This demo runs everything on this machine: a private Docker engine with a Swarm, a
 git repository served over HTTP, a simulated GitLab, and the agent of the node %s/%s,
 which runs the COIN stack. It takes one to two minutes and cleans up at the end.`, environment, node)
-	for _, chapter := range []chapter{
+	chapters := []chapter{
 		{"Required programs", w.prepare},
 		{"A private Docker engine and Swarm", w.engineChapter},
 		{"A git repository and a GitLab", w.gitChapter},
@@ -43,7 +50,11 @@ which runs the COIN stack. It takes one to two minutes and cleans up at the end.
 		{"A merge that fails: the service ends at once", w.breakChapter},
 		{"A rollback without git", w.backChapter},
 		{"The fix", w.fixChapter},
-	} {
+	}
+	if asked.full {
+		chapters = append(chapters, w.releaseChapters()...)
+	}
+	for _, chapter := range chapters {
 		w.say.begin(chapter.title)
 		if err := chapter.tell(ctx); err != nil {
 			return err
@@ -51,7 +62,7 @@ which runs the COIN stack. It takes one to two minutes and cleans up at the end.
 	}
 	w.say.end()
 	w.summary()
-	if keep {
+	if asked.keep {
 		w.lookAround()
 		<-ctx.Done()
 	}
@@ -74,7 +85,10 @@ func (w *world) engineChapter(ctx context.Context) error {
 
 func (w *world) gitChapter(ctx context.Context) error {
 	var err error
-	w.repo, err = newRepository(ctx, w.path("git/"+project), filepath.Join(w.root, "examples/coin-gitops"), func(r *repository) error {
+	w.repo, err = newRepository(ctx, w.path("git/"+project), func(r *repository) error {
+		if err := os.CopyFS(r.dir, os.DirFS(filepath.Join(w.root, "examples/coin-gitops"))); err != nil {
+			return fmt.Errorf("copy the example: %w", err)
+		}
 		// cron_service uses the private engine, and no registry has the images.
 		return errors.Join(
 			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
