@@ -76,6 +76,33 @@ func TestPromotedTwice(t *testing.T) {
 	}
 }
 
+// The migration ID moves from settings, too, to where the node has it. A variable without a value
+// is not set.
+func TestPromotionMovesTheMigration(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{
+		sandbox + "nodes/node3/node.env":     "TAG=" + second + "\nREPLICAS=1\nTASK_ID=\n",
+		sandbox + "nodes/node3/project.env":  "MAX_WORKERS=2\nEXPECTED_MIGRATION_ID=565\n",
+		testing4 + "nodes/test1/node.env":    "TAG=" + first + "\nREPLICAS=3\nTASK_ID=7\n",
+		testing4 + "nodes/test1/project.env": "MAX_WORKERS=8\nEXPECTED_MIGRATION_ID=560\n",
+	}))
+	files := after(p.must(release.Promotion{}))
+	if got := files["nodes/test1/project.env"]; got != "MAX_WORKERS=8\nEXPECTED_MIGRATION_ID=565\n" {
+		t.Errorf("test1 gets the settings %q", got)
+	}
+	if got, want := files["nodes/test1/node.env"], "TAG="+second+"\nREPLICAS=3\nTASK_ID=7\n"; got != want {
+		t.Errorf("test1 gets %q", got)
+	}
+	if got := files["nodes/test3/node.env"]; !strings.Contains(got, "EXPECTED_MIGRATION_ID=565\n") {
+		t.Errorf("test3 gets %q", got)
+	}
+}
+
+// A setting of the environment that shares its line with a service's own release is not lost.
+func TestPromotionKeepsWhatSharesALine(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{testing4 + "nodes/test1/node.env": "TAG=" + first + "\nTAG_WEB=2025-12-06-aaaaaaaaaa REPLICAS=3\n"}))
+	p.fails(release.Promotion{}, "shares its line with another assignment")
+}
+
 func TestPromotionOrder(t *testing.T) {
 	p := newPromotions(t, nil)
 	for _, step := range []string{"sandbox production", "testing sandbox", "sandbox sandbox", "sandbox live"} {
