@@ -103,6 +103,26 @@ func TestPromotionKeepsWhatSharesALine(t *testing.T) {
 	p.fails(release.Promotion{}, "shares its line with another assignment")
 }
 
+// What FROM has added to a release after its first commit, and removed with the next one, is
+// removed in TO as well: the files that an earlier promotion moved are the base.
+func TestPromotionRemovesWhatWasRemoved(t *testing.T) {
+	p := newPromotions(t, nil)
+	p.Commit("Debug", map[string]string{sandbox + "nodes/node3/nginx.conf": "worker_processes 4;\n\ndebug on;\n"})
+	plan := p.must(release.Promotion{})
+	files := map[string]string{}
+	for _, file := range plan.Files {
+		files[file.Path] = string(file.After)
+	}
+	p.Commit(plan.Message(""), files)
+	p.Commit("Third release", map[string]string{
+		sandbox + "nodes/node3/nginx.conf": "worker_processes 4;\n",
+		sandbox + "nodes/node3/node.env":   "TAG=" + third + "\nREPLICAS=1\n", sandbox + "nodes/node4/node.env": "TAG=" + third + "\nREPLICAS=1\n",
+	})
+	if got := after(p.must(release.Promotion{}))["nodes/test1/nginx.conf"]; got != "worker_processes 4;\n" {
+		t.Errorf("test1 gets %q", got)
+	}
+}
+
 func TestPromotionOrder(t *testing.T) {
 	p := newPromotions(t, nil)
 	for _, step := range []string{"sandbox production", "testing sandbox", "sandbox sandbox", "sandbox live"} {

@@ -159,11 +159,7 @@ func (r *reverter) brought(ctx context.Context) (*object.Commit, error) {
 // notReverted refuses a commit that is a revert itself: to revert it brings back the release that
 // was left.
 func (r *reverter) notReverted(commit *object.Commit) error {
-	messages := []string{commit.Message}
-	if second, err := commit.Parent(1); err == nil {
-		messages = append(messages, second.Message)
-	}
-	for _, message := range messages {
+	for _, message := range messagesOf(commit) {
 		if strings.HasPrefix(message, `Revert "`) || proposal.Trailers(message)[trailerReverted] != "" {
 			return fault.New(fault.Place{}, "to bring back the release that was left, run the command with --commit "+commit.Hash.String(),
 				"%s has its release by a revert, commit %s", r.Environment, record.Short(commit.Hash.String()))
