@@ -54,3 +54,17 @@ func TestAuditAsksVault(t *testing.T) {
 		t.Errorf("without a token: %v", err)
 	}
 }
+
+// inVault has the node's settings name a Vault, with a token that it accepts or not.
+func inVault(t *testing.T, l *lab, accepted bool) func() {
+	return func() {
+		double := vaulttest.New(t)
+		admin := vaulttest.NewAdmin(t, double.Server)
+		token := map[bool]string{true: double.Root, false: "hvs.of-another"}[accepted]
+		for name, value := range map[string]string{
+			"vault_address": double.Address, "ca_file": double.CAFile, "vault_mount": "kv", "vault_prefix": "coin", "vault_token_file": admin.File("token", token),
+		} {
+			l.settings[name] = value
+		}
+	}
+}
