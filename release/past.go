@@ -40,18 +40,14 @@ func (p *promoter) past(ctx context.Context, from *side, release string) (*side,
 		if moved := p.moved(commit, release); moved != nil {
 			return p.at.sideAt(moved)
 		}
-		tree, err := commit.Tree()
-		if err != nil {
-			return nil, fmt.Errorf("read commit %s: %w", commit.Hash, err)
-		}
-		entry, err := tree.FindEntry(p.at.prefix + "environments/" + from.node.Environment)
+		folder, err := p.folder(commit)
 		if err != nil {
 			break // the environment is younger
 		}
-		has, known := judged[entry.Hash]
+		has, known := judged[folder]
 		if !known {
 			has = snapshot{p.at.store, p.at.prefix, commit.Hash.String()}.release(from.files.variables) == release
-			judged[entry.Hash] = has
+			judged[folder] = has
 		}
 		switch {
 		case has:
@@ -70,6 +66,19 @@ func (p *promoter) past(ctx context.Context, from *side, release string) (*side,
 		return nil, nil
 	}
 	return p.at.sideAt(found)
+}
+
+// folder gives the hash of the folder of From in a commit.
+func (p *promoter) folder(commit *object.Commit) (plumbing.Hash, error) {
+	tree, err := commit.Tree()
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("read commit %s: %w", commit.Hash, err)
+	}
+	entry, err := tree.FindEntry(p.at.prefix + "environments/" + p.From)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("find the environment in commit %s: %w", commit.Hash, err)
+	}
+	return entry.Hash, nil
 }
 
 // moved gives the commit whose files a commit, or a merge of it, has promoted; nil if it is not a

@@ -152,13 +152,8 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 	if len(nodes) == 0 {
 		return fault.New(fault.Place{}, "name the nodes with --api node=URL", "no node is known")
 	}
-	if asking {
-		for _, node := range nodes {
-			newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
-		}
-		if !confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?") {
-			return errors.New("nothing was changed")
-		}
+	if asking && !sends(a, nodes, stdin) {
+		return errors.New("nothing was changed")
 	}
 	group := release.Group{
 		Asked: f.request, Partial: f.all.partial,
@@ -187,6 +182,14 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 		err = errors.Join(printJSON(a.stdout, all), err)
 	}
 	return err
+}
+
+// sends shows the addresses, and asks whether they may get the token.
+func sends(a *app, nodes []addressed, stdin io.Reader) bool {
+	for _, node := range nodes {
+		newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
+	}
+	return confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?")
 }
 
 // groupScreen shows what a rollback would do on each node.

@@ -57,7 +57,9 @@ func TestAuditAsksVault(t *testing.T) {
 
 // inVault has the node's settings name a Vault, with a token that it accepts or not.
 func inVault(t *testing.T, l *lab, accepted bool) func() {
+	t.Helper()
 	return func() {
+		t.Helper()
 		double := vaulttest.New(t)
 		admin := vaulttest.NewAdmin(t, double.Server)
 		token := map[bool]string{true: double.Root, false: "hvs.of-another"}[accepted]
