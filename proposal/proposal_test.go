@@ -71,7 +71,7 @@ func TestAfter(t *testing.T) {
 	}
 	after := proposal.After(files, []proposal.File{{Path: "environments/a/x", After: []byte("2\n")}, {Path: "environments/a/z", After: []byte("3\n")}, {Path: "new/one", After: []byte("4\n")}, {Path: "environments/a/y"}})
 	var got []string
-	err = fs.WalkDir(after, ".", func(name string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(after, ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || strings.HasPrefix(name, ".git") {
 			return fs.SkipDir
 		}

@@ -39,8 +39,11 @@ const (
 )
 
 // Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
-// is open.
+// is open. It refuses the commit of an earlier run that is merged.
 func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
+	if err := p.notMerged(ctx, commit); err != nil {
+		return opened, err
+	}
 	tip, err := p.GitLab.Tip(ctx, commit.Branch)
 	if err == nil && tip != commit.Hash {
 		err = p.push(ctx, w, commit)
@@ -77,6 +80,26 @@ func (p Publisher) Elsewhere(ctx context.Context, w *Worktree, branch string) (*
 		return nil, err
 	}
 	return &Commit{Hash: tip, Branch: branch, Taken: true}, nil
+}
+
+// notMerged refuses a commit of an earlier run that is merged: the user is still on its branch, and
+// wants a new one.
+func (p Publisher) notMerged(ctx context.Context, commit *Commit) error {
+	if !commit.Taken {
+		return nil
+	}
+	target, err := p.Target, error(nil)
+	if target == "" {
+		if target, err = p.GitLab.DefaultBranch(ctx); err != nil {
+			return err
+		}
+	}
+	merged, err := p.GitLab.Merged(ctx, commit.Branch, target, commit.Hash)
+	if err != nil || merged.Number == 0 {
+		return err
+	}
+	return fault.New(fault.Place{}, "git switch "+target+" && git pull --ff-only, and run the command again",
+		"the branch %s is checked out, and !%d has merged it", commit.Branch, merged.Number)
 }
 
 // awaitTip waits until GitLab's API shows the pushed commit.

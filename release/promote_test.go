@@ -76,6 +76,53 @@ func TestPromotedTwice(t *testing.T) {
 	}
 }
 
+// The migration ID moves from settings, too, to where the node has it. A variable without a value
+// is not set.
+func TestPromotionMovesTheMigration(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{
+		sandbox + "nodes/node3/node.env":     "TAG=" + second + "\nREPLICAS=1\nTASK_ID=\n",
+		sandbox + "nodes/node3/project.env":  "MAX_WORKERS=2\nEXPECTED_MIGRATION_ID=565\n",
+		testing4 + "nodes/test1/node.env":    "TAG=" + first + "\nREPLICAS=3\nTASK_ID=7\n",
+		testing4 + "nodes/test1/project.env": "MAX_WORKERS=8\nEXPECTED_MIGRATION_ID=560\n",
+	}))
+	files := after(p.must(release.Promotion{}))
+	if got := files["nodes/test1/project.env"]; got != "MAX_WORKERS=8\nEXPECTED_MIGRATION_ID=565\n" {
+		t.Errorf("test1 gets the settings %q", got)
+	}
+	if got, want := files["nodes/test1/node.env"], "TAG="+second+"\nREPLICAS=3\nTASK_ID=7\n"; got != want {
+		t.Errorf("test1 gets %q", got)
+	}
+	if got := files["nodes/test3/node.env"]; !strings.Contains(got, "EXPECTED_MIGRATION_ID=565\n") {
+		t.Errorf("test3 gets %q", got)
+	}
+}
+
+// A setting of the environment that shares its line with a service's own release is not lost.
+func TestPromotionKeepsWhatSharesALine(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{testing4 + "nodes/test1/node.env": "TAG=" + first + "\nTAG_WEB=2025-12-06-aaaaaaaaaa REPLICAS=3\n"}))
+	p.fails(release.Promotion{}, "shares its line with another assignment")
+}
+
+// What FROM has added to a release after its first commit, and removed with the next one, is
+// removed in TO as well: the files that an earlier promotion moved are the base.
+func TestPromotionRemovesWhatWasRemoved(t *testing.T) {
+	p := newPromotions(t, nil)
+	p.Commit("Debug", map[string]string{sandbox + "nodes/node3/nginx.conf": "worker_processes 4;\n\ndebug on;\n"})
+	plan := p.must(release.Promotion{})
+	files := map[string]string{}
+	for _, file := range plan.Files {
+		files[file.Path] = string(file.After)
+	}
+	p.Commit(plan.Message(""), files)
+	p.Commit("Third release", map[string]string{
+		sandbox + "nodes/node3/nginx.conf": "worker_processes 4;\n",
+		sandbox + "nodes/node3/node.env":   "TAG=" + third + "\nREPLICAS=1\n", sandbox + "nodes/node4/node.env": "TAG=" + third + "\nREPLICAS=1\n",
+	})
+	if got := after(p.must(release.Promotion{}))["nodes/test1/nginx.conf"]; got != "worker_processes 4;\n" {
+		t.Errorf("test1 gets %q", got)
+	}
+}
+
 func TestPromotionOrder(t *testing.T) {
 	p := newPromotions(t, nil)
 	for _, step := range []string{"sandbox production", "testing sandbox", "sandbox sandbox", "sandbox live"} {

@@ -1,7 +1,6 @@
 package release
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +24,19 @@ func isRelease(name string, config *manifests.Config) bool {
 		name == config.Deployment.MigrationCheck.ExpectedVariable
 }
 
-// released gives the variables of the release that the node's files of variables set.
+// released gives the variables of the release that the node's files of variables set, and the
+// migration ID of its settings.
 func (s *side) released() map[string]string {
 	all := map[string]string{}
+	if expected := s.node.Config.Deployment.MigrationCheck.ExpectedVariable; expected != "" {
+		for _, file := range s.files.settings {
+			if value, set := settingsIn(s.content(file))[expected]; set {
+				all[expected] = strings.Trim(strings.TrimSpace(value), `"'`)
+			}
+		}
+	}
 	for name, v := range s.node.Variables {
-		if isRelease(name, s.node.Config) && slices.Contains(s.files.variables, v.Place.File) {
+		if v.Value != "" && isRelease(name, s.node.Config) && slices.Contains(s.files.variables, v.Place.File) {
 			all[name] = v.Value
 		}
 	}
@@ -54,7 +61,7 @@ func (p *promoter) variables(from, to *side) {
 			continue
 		}
 		p.edits.change(file, func(before string) (string, error) {
-			after, err := manifests.SetVersion(file, []byte(before), target, fresh[name])
+			after, err := manifests.SetVariable(file, []byte(before), target, fresh[name])
 			return string(after), err
 		})
 	}
@@ -64,7 +71,10 @@ func (p *promoter) variables(from, to *side) {
 		}
 		p.plan.Dropped = append(p.plan.Dropped, Dropped{to.node.Name, name, present[name]})
 		for _, file := range to.files.variables {
-			p.edits.change(file, func(before string) (string, error) { return commentOut(before, name), nil })
+			p.edits.change(file, func(before string) (string, error) {
+				after, _, err := manifests.CommentOut(file, []byte(before), func(one string) bool { return one == name })
+				return string(after), err
+			})
 		}
 	}
 }
@@ -240,16 +250,4 @@ func setLine(content, name, value string) string {
 		content += "\n"
 	}
 	return content + name + "=" + value + "\n"
-}
-
-// commentOut makes comments of the lines that set a variable.
-func commentOut(content, name string) string {
-	all := linesOf(content)
-	for i, line := range all {
-		before, _, assigned := strings.Cut(strings.TrimSpace(line), "=")
-		if assigned && cmp.Or(strings.TrimSpace(strings.TrimPrefix(before, "export ")), before) == name {
-			all[i] = "#" + line
-		}
-	}
-	return strings.Join(all, "")
 }

@@ -33,6 +33,7 @@ approval: {required: true, approvers: [ada, grace], minimum: 2, change_advisory_
 `
 	first  = "2025-12-05-ecacdc6c25"
 	second = "2025-12-15-11eeef9e99"
+	third  = "2026-01-08-0a1b2c3d4e"
 )
 
 // web is a compose file. It has ports of its own in each environment.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"coin.internal/coin-agent/agent/record"
@@ -159,11 +160,7 @@ func (r *reverter) brought(ctx context.Context) (*object.Commit, error) {
 // notReverted refuses a commit that is a revert itself: to revert it brings back the release that
 // was left.
 func (r *reverter) notReverted(commit *object.Commit) error {
-	messages := []string{commit.Message}
-	if second, err := commit.Parent(1); err == nil {
-		messages = append(messages, second.Message)
-	}
-	for _, message := range messages {
+	for _, message := range messagesOf(commit) {
 		if strings.HasPrefix(message, `Revert "`) || proposal.Trailers(message)[trailerReverted] != "" {
 			return fault.New(fault.Place{}, "to bring back the release that was left, run the command with --commit "+commit.Hash.String(),
 				"%s has its release by a revert, commit %s", r.Environment, record.Short(commit.Hash.String()))
@@ -201,7 +198,11 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 				plan.Others = append(plan.Others, name)
 			default:
 				file := proposal.File{Path: "environments/" + r.Environment + "/" + within}
-				conflicts = append(conflicts, takeBackFile(&file, name, [3]*object.Tree{before, after, now}))
+				err := plainChange(change, file.Path)
+				if err == nil {
+					err = takeBackFile(&file, name, [3]*object.Tree{before, after, now})
+				}
+				conflicts = append(conflicts, err)
 				if string(file.Before) != string(file.After) || (file.Before == nil) != (file.After == nil) {
 					plan.Files = append(plan.Files, file)
 					plan.Changes = append(plan.Changes, Change{file.Path, unified(file.Path, string(file.Before), string(file.After))})
@@ -216,6 +217,16 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 	plan.Others = slices.Compact(plan.Others)
 	slices.SortFunc(plan.Files, func(a, b proposal.File) int { return strings.Compare(a.Path, b.Path) })
 	return nil
+}
+
+// plainChange refuses what a file's content does not say: links, modules, and another mode.
+func plainChange(change *object.Change, file string) error {
+	before, after := change.From.TreeEntry.Mode, change.To.TreeEntry.Mode
+	fits := func(mode filemode.FileMode) bool { return mode == filemode.Empty || mode == filemode.Regular }
+	if fits(before) && fits(after) || after == filemode.Executable && (before == filemode.Empty || before == after) {
+		return nil
+	}
+	return fault.New(fault.Place{File: file}, "", "the commit changed a link, a module or a mode")
 }
 
 // takeBackFile gives a file as it is now and as it is without the commit. The trees are those

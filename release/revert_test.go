@@ -1,6 +1,9 @@
 package release_test
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -107,6 +110,30 @@ func TestRevertIsCommitted(t *testing.T) {
 	}
 	if plan, err := p.revert(release.Revert{Environment: "sandbox", Commit: p.Head()}); err != nil || plan.Back != second {
 		t.Errorf("got %+v, %v", plan, err)
+	}
+}
+
+// A link or a mode that the release changed is refused: a file in its place would have the text of
+// the link. Secrets that go back are named.
+func TestRevertOfLinksAndSecrets(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{sandbox + "nodes/node3/secrets.override.env": "SV_db_access=4\n"}))
+	plan := p.revertTo(p.Head())
+	if want := "- Secrets go back, too: environments/sandbox/nodes/node3/secrets.override.env\n"; !strings.Contains(plan.Text(""), want) {
+		t.Errorf("the text lacks %q:\n%s", want, plan.Text(""))
+	}
+	for _, change := range []func(file string) error{
+		func(file string) error { return errors.Join(os.Remove(file), os.Symlink("node.env", file)) },
+		func(file string) error { return os.Chmod(file, 0o755) },
+	} {
+		p := newPromotions(t, nil)
+		if err := change(filepath.Join(p.Dir, sandbox, "nodes/node3/nginx.conf")); err != nil {
+			t.Fatal(err)
+		}
+		p.Git("commit", "--quiet", "--all", "--amend", "--no-edit")
+		_, err := p.revert(release.Revert{Environment: "sandbox"})
+		if err == nil || !strings.Contains(err.Error(), "nginx.conf: the commit changed a link, a module or a mode") {
+			t.Error(err)
+		}
 	}
 }
 

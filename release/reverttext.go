@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"coin.internal/coin-agent/agent/record"
@@ -9,6 +10,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/secrets"
 )
 
 // Branches begins the names of the branches of reverts of the environment.
@@ -66,5 +68,11 @@ func (p *RevertPlan) Text(reason string) string {
 	for _, name := range p.Others {
 		text += "- stays as it is, because it is outside of the environment's folder: " + report.Escape(name) + "\n"
 	}
-	return text + "\n## Review Required\n\n- Migrations of the database are not taken back: the release before must run with them.\n- Approval, freezes and the order of nodes hold for the revert as for a release.\n"
+	text += "\n## Review Required\n\n"
+	for _, file := range p.Files {
+		if path.Base(file.Path) == "secrets.override.env" || secrets.Encrypted(secrets.File{Path: file.Path, Data: file.Before}, false) || isSecret(file.Path) {
+			text += "- Secrets go back, too: " + report.Escape(file.Path) + "\n"
+		}
+	}
+	return text + "- Migrations of the database are not taken back: the release before must run with them.\n- Approval, freezes and the order of nodes hold for the revert as for a release.\n"
 }

@@ -15,12 +15,7 @@ func unified(path, before, after string) string {
 	type line struct{ sign, text string }
 	var all []line
 	for _, piece := range diff.Do(before, after) {
-		sign := "+"
-		if piece.Type == deleted {
-			sign = "-"
-		} else if piece.Type == equal {
-			sign = " "
-		}
+		sign := string("- +"[piece.Type-deleted])
 		for _, text := range linesOf(piece.Text) {
 			all = append(all, line{sign, strings.TrimSuffix(text, "\n")})
 		}

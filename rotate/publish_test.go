@@ -77,6 +77,13 @@ func TestPublish(t *testing.T) {
 	if anew, err := l.publish(h, commit, gitsync.Remote{URL: h.git.URL + "/coin-gitops.git"}); err != nil || anew.Number != 2 { // it is pushed, so it needs no token
 		t.Errorf("after it was closed: %+v, %v", anew, err)
 	}
+	// The user is still on the branch, which GitLab has removed with the merge.
+	h.Merge(2, commit.Hash)
+	h.git.Requests()
+	commit.Taken = true
+	if again, err := l.publish(h, commit, remote); err == nil || !strings.Contains(err.Error(), "!2 has merged it") || fault.Hint(err) != "git switch master && git pull --ff-only, and run the command again" || len(h.git.Requests()) > 0 {
+		t.Errorf("after it was merged: %+v, %v", again, err)
+	}
 }
 
 // After every refusal the commit stays, and the next attempt succeeds.

@@ -22,6 +22,14 @@ type Flags struct {
 
 var stackName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
 
+// ValidateStack refuses a name that cannot be that of a stack.
+func (f *Flags) ValidateStack() error {
+	if f.Stack == "" || stackName.MatchString(f.Stack) {
+		return nil
+	}
+	return fault.New(fault.Place{}, "write letters, digits, '_' and '-', such as -w sbxapp3", "-w: %q is not a valid stack name", visible.Line(f.Stack))
+}
+
 // Validate refuses flags that cannot be used, with all reasons.
 func (f *Flags) Validate() error {
 	var faults []error
@@ -31,9 +39,7 @@ func (f *Flags) Validate() error {
 	if len(f.Compose) == 0 {
 		add("name each with -f, such as -f docker-compose.yml", "no compose file is named")
 	}
-	if f.Stack != "" && !stackName.MatchString(f.Stack) {
-		add("write letters, digits, '_' and '-', such as -w sbxapp3", "-w: %q is not a valid stack name", visible.Line(f.Stack))
-	}
+	faults = append(faults, f.ValidateStack())
 	if strings.ContainsAny(f.Node, "/\x00") {
 		add("write the name of a Docker context", "-n: %q is not a valid name of a context", visible.Line(f.Node))
 	}

@@ -49,16 +49,16 @@ func storageOf(folders map[plumbing.Hash]plumbing.EncodedObject) *memory.Storage
 }
 
 // learn gives what a store knows after the fetch of a commit that built on before; nil if that
-// is too much to keep, or if the store has more than the folders. Folders of earlier commits stay
-// until they double the size.
+// is too much to keep, or if the store has more than the folders, or not all of them. Folders of
+// earlier commits stay until they double the size.
 func learn(store *memory.Storage, commit plumbing.Hash, before *known) *known {
 	now := &known{commit: store.Commits[commit], folders: maps.Clone(store.Trees)}
-	if now.commit == nil || len(store.Blobs) > 0 {
+	if now.commit == nil || len(store.Blobs) > 0 || !before.completes(store, commit) {
 		return nil
 	}
 	size := sizeOf(now.folders)
 	if before != nil && size > 2*before.whole {
-		now.folders = reachable(store, commit)
+		now.folders = reachable(store, commit, nil)
 		size, before = sizeOf(now.folders), nil
 	}
 	if now.whole = size; before != nil {
@@ -77,8 +77,18 @@ func sizeOf(folders map[plumbing.Hash]plumbing.EncodedObject) (size limits.Bytes
 	return size
 }
 
-// reachable gives the folders of a commit; none if one is missing.
-func reachable(store *memory.Storage, commit plumbing.Hash) map[plumbing.Hash]plumbing.EncodedObject {
+// completes reports whether a store that has the known folders has all folders of a commit.
+func (k *known) completes(store *memory.Storage, commit plumbing.Hash) bool {
+	var has map[plumbing.Hash]plumbing.EncodedObject
+	if k != nil {
+		has = k.folders
+	}
+	return reachable(store, commit, has) != nil
+}
+
+// reachable gives the folders of a commit without those that are reached through the known ones,
+// which are complete; nil if one is missing.
+func reachable(store *memory.Storage, commit plumbing.Hash, known map[plumbing.Hash]plumbing.EncodedObject) map[plumbing.Hash]plumbing.EncodedObject {
 	found := map[plumbing.Hash]plumbing.EncodedObject{}
 	read, err := object.GetCommit(store, commit)
 	if err != nil {
@@ -87,7 +97,7 @@ func reachable(store *memory.Storage, commit plumbing.Hash) map[plumbing.Hash]pl
 	for todo := []plumbing.Hash{read.TreeHash}; len(todo) > 0; {
 		hash := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if found[hash] != nil {
+		if found[hash] != nil || known[hash] != nil {
 			continue
 		}
 		tree, err := object.GetTree(store, hash)

@@ -114,6 +114,9 @@ func (w *wire) pull(ctx context.Context, need need) (storer.EncodedObjectStorer,
 		return store, err
 	}
 	err := w.fetch(ctx, store, need)
+	if err == nil && before != nil && !before.completes(store, need.wants[0]) {
+		err = errUnusable
+	}
 	if before != nil && (errors.Is(err, errUnknownHave) || errors.Is(err, errUnusable)) {
 		before, need.known = nil, nil
 		store = memory.NewStorage()

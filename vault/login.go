@@ -117,8 +117,11 @@ func (c *Client) exchange(ctx context.Context, mount string, files, more map[str
 }
 
 // Close ends the login that the client made, so that its token is not valid longer than it is
-// used. A server that does not answer ends it by itself, when its time is over.
+// used, also once ctx is over. A server that does not answer ends it by itself, when its time is
+// over.
 func (c *Client) Close(ctx context.Context) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer stop()
 	if c.login != nil && c.login.own {
 		_, _ = c.send(ctx, http.MethodPost, "auth/token/revoke-self", nil, map[string]string{}, nil)
 	}

@@ -26,6 +26,7 @@ const (
 	// answerTime is the timeout of one request, maxAnswer the maximum size of its answer. Swarm
 	// takes secrets of 500 KiB.
 	answerTime = 10 * time.Second
+	closeTime  = 5 * time.Second // for the end of a login
 	maxAnswer  = limits.Bytes(4 << 20)
 )
 
@@ -116,6 +117,7 @@ func New(o Options) (*Client, error) {
 	// What the library took from the environment does not count.
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}, "User-Agent": {"coin-agent"}})
 	client.ClearToken()
+	client.SetWrappingLookupFunc(func(string, string) string { return "" })
 	if o.Namespace != "" {
 		client.SetNamespace(o.Namespace)
 	}

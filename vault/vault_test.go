@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -47,14 +48,15 @@ func TestElsewhere(t *testing.T) {
 	}
 	t.Setenv("VAULT_TOKEN", "hvs.of-the-environment")
 	t.Setenv("VAULT_NAMESPACE", "of-the-environment")
+	t.Setenv("VAULT_WRAP_TTL", "60s")
 	t.Setenv("VAULT_HEADERS", `{"X-Other":"x"}`)
 	double, options := on(t)
 	if got, err := read(t, options); err != nil || got != canary {
 		t.Errorf("got %v", err)
 	}
 	for _, request := range double.Requests("") {
-		if request.Namespace != "" {
-			t.Errorf("%+v has the namespace of the environment", request)
+		if request.Namespace != "" || request.WrapTTL != "" {
+			t.Errorf("%+v has the namespace or the wrapping of the environment", request)
 		}
 	}
 	options.Namespace = "team/coin"
@@ -133,5 +135,27 @@ func TestValidate(t *testing.T) {
 		if err := options.Validate(); err == nil || !strings.Contains(err.Error(), want) || fault.Hint(err) == "" {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// TestCloseAfterTheEnd ends the login once the context is over, as after an interruption.
+func TestCloseAfterTheEnd(t *testing.T) {
+	double, options := on(t)
+	admin := vaulttest.NewAdmin(t, double.Server)
+	admin.Allow("reader", "kv/data/*")
+	role, secret := admin.AppRole("approle", "reader")
+	options.TokenFile, options.RoleIDFile, options.SecretIDFile = "", role, secret
+	client, err := vault.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := client.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	client.Close(ctx)
+	if left := double.Requests("auth/token/revoke-self"); len(left) != 1 {
+		t.Errorf("the login was not ended: %v", double.Requests(""))
 	}
 }

@@ -3,7 +3,6 @@ package desired
 import (
 	"context"
 	"errors"
-	"time"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/fault"
@@ -23,14 +22,11 @@ type Vault struct {
 	Plan bool
 }
 
-// VaultClient reads secrets with one login, which Close ends.
+// VaultClient reads secrets with one login, which Close ends, also once the context is over.
 type VaultClient interface {
 	secrets.VaultReader
 	Close(ctx context.Context)
 }
-
-// closeTime is how long the end of a login may take.
-const closeTime = 5 * time.Second
 
 // fromVault reads the references of the set. A node without them asks nothing.
 func (s *State) fromVault(ctx context.Context, set *secrets.Set) error {
@@ -51,11 +47,7 @@ func (s *State) fromVault(ctx context.Context, set *secrets.Set) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-		defer stop()
-		client.Close(ending)
-	}()
+	defer client.Close(ctx)
 	read, err := set.Resolve(ctx, client, what)
 	for _, one := range read {
 		s.Readings = append(s.Readings, record.VaultRead(one))

@@ -69,6 +69,7 @@ type doctor struct {
 	node     *manifests.Node                          // nil if it cannot be read
 	files    func(name string) (checks.Secret, error) // of check_dir, for that node
 	opened   *desired.State                           // nil if the node's secrets cannot be decrypted; closed says why
+	others   []desired.Rendered                       // the earlier stacks of a node with several
 	closed   error
 	stack    *compose.Stack
 }
@@ -133,6 +134,9 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		}
 	}
 	d.opened.Wipe()
+	for _, one := range d.others {
+		one.State.Wipe()
+	}
 	if d.engine != nil {
 		_ = d.engine.Close()
 	}

@@ -30,6 +30,7 @@ func (d *doctor) checkStacks(ctx context.Context, options desired.Options) (stri
 		services, secrets = services+len(one.Stack.Services), secrets+len(one.Stack.Secrets)
 	}
 	last := all[len(all)-1]
+	d.others = all[:len(all)-1]
 	d.node, d.files, d.opened, d.stack = last.State.Node, last.State.CheckFile, last.State, last.Stack
 	if err := errors.Join(faults...); err != nil {
 		return "", err

@@ -69,6 +69,21 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	return OpenMergeRequest{}, nil
 }
 
+// Merged returns the merge request that has merged a commit from one branch into another, or one
+// without a number.
+func (c *Client) Merged(ctx context.Context, source, target, commit string) (OpenMergeRequest, error) {
+	options := &gl.ListProjectMergeRequestsOptions{State: new("merged"), SourceBranch: &source, TargetBranch: &target}
+	for found, err := range list(ctx, c, "find a merged merge request of "+source, c.mergeRequests(options)) {
+		if err != nil {
+			return OpenMergeRequest{}, err
+		}
+		if found.SHA == commit {
+			return OpenMergeRequest{Number: found.IID, URL: found.WebURL, Existed: true}, nil
+		}
+	}
+	return OpenMergeRequest{}, nil
+}
+
 // Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
 	found, err := ask(ctx, c, "find branch "+branch, func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {

@@ -77,6 +77,8 @@ func TestDoctor(t *testing.T) {
 		{"key file", func() { l.settings["age_key_files"] = l.dir + "/nowhere" }, "keys", "fail", said{"/nowhere", " "}, "manifests registries images migrations"},
 		{"open key file", func() { l.chmod(0o644) }, "keys", "fail", said{"age.key", "chmod"}, "manifests registries images migrations"},
 		{"no key", set("age_key_files", ""), "keys", "warn", said{"no keys are set", "set age_key_files"}, ""},
+		{"vault", inVault(t, l, true), "vault", "ok", said{"by vault_token_file, with a token that does not expire; commits may read below kv/data/coin", ""}, ""},
+		{"vault token", inVault(t, l, false), "vault", "fail", said{"does not accept the token in vault_token_file", "check the files of the login"}, ""},
 		{"engine", set("engine", "unix:///nowhere/docker.sock"), "engine", "fail", said{"the engine at unix:///nowhere/docker.sock does not answer", "start the engine"}, "swarm registries images"},
 		{"swarm", func() { l.settings["engine"] = noManager(t, l) }, "swarm", "fail", said{"is not part of a Swarm", "docker swarm init"}, ""},
 		{"git", func() { l.git.Fail(http.StatusUnauthorized) }, "git", "fail", said{"refuses the token", "set a token file"}, "manifests releases registries images harbor database migrations notices"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,7 +64,10 @@ func (r remoteAgent) Rollback(ctx context.Context, asked request.Rollback) (*rec
 }
 
 // addressed is a node with the address of its agent.
-type addressed struct{ node, url string }
+type addressed struct {
+	node, url string
+	named     bool // the user named the address, and not config.yml
+}
 
 // groupNodes lists the nodes: those of config.yml in GitLab, with the addresses that the user
 // names. Without GitLab they are those that the user names.
@@ -76,7 +80,7 @@ func groupNodes(ctx context.Context, a *app, apis []string) ([]addressed, error)
 			return nil, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
 		}
 		if named[node] == "" {
-			nodes = append(nodes, addressed{node, url})
+			nodes = append(nodes, addressed{node, url, true})
 		}
 		named[node] = url
 	}
@@ -93,44 +97,67 @@ func groupNodes(ctx context.Context, a *app, apis []string) ([]addressed, error)
 		printFault(a.stderr, "warning", fmt.Errorf("only the nodes of --api are rolled back: the others are not known: %w", err))
 		return nodes, nil
 	}
-	nodes = nil
+	if err != nil {
+		return nil, err
+	}
+	return inEnvironment(members, named)
+}
+
+// inEnvironment gives the nodes of config.yml, with the addresses that the user named.
+func inEnvironment(members []fleet.Member, named map[string]string) (nodes []addressed, err error) {
 	for _, member := range members {
-		nodes = append(nodes, addressed{member.Name, cmp.Or(named[member.Name], member.URL)})
+		url := named[member.Name]
+		nodes = append(nodes, addressed{member.Name, cmp.Or(url, member.URL), url != ""})
+		delete(named, member.Name)
+	}
+	for _, node := range slices.Sorted(maps.Keys(named)) {
+		return nil, usageError{fault.New(fault.Place{}, "name a node of config.yml", "--api: the environment has no node %q", node)}
 	}
 	slices.SortFunc(nodes, func(a, b addressed) int { return cmp.Compare(a.node, b.node) })
-	return nodes, err
+	return nodes, nil
+}
+
+// members gives the nodes with clients for their agents. An address of config.yml gets the token
+// only if the user is asked: a commit could name another server.
+func members(nodes []addressed, with control.Remote, asking bool) []release.Member {
+	var all []release.Member
+	for _, node := range nodes {
+		member := release.Member{Node: node.node}
+		switch {
+		case node.url == "":
+			member.Err = errors.New("config.yml has no url for it")
+		case !node.named && !asking:
+			member.Err = errors.New("only config.yml names its address, " + node.url + ", and the command does not ask")
+		default:
+			with.URL = node.url
+			client, err := control.NewRemote(with)
+			member.Agent, member.Err = remoteAgent{client}, err
+		}
+		all = append(all, member)
+	}
+	return all
 }
 
 // rollbackGroup shows the plan of each node, asks for confirmation, and rolls back one node after
 // the other.
 func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) error {
-	asking := !f.yes && !f.dryRun
-	if asking && (*f.output == "json" || !isTerminal(stdin)) {
+	asking := !f.yes && *f.output != "json" && isTerminal(stdin)
+	if !asking && !f.yes && !f.dryRun {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plans", "there is no terminal to ask on")}
 	}
 	nodes, err := groupNodes(ctx, a, f.all.apis)
 	if err != nil {
 		return err
 	}
-	group := release.Group{Asked: f.request, Partial: f.all.partial}
-	for _, node := range nodes {
-		member := release.Member{Node: node.node, Err: errors.New("config.yml has no url for it")}
-		if node.url != "" {
-			client, err := control.NewRemote(control.Remote{URL: node.url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
-			member.Agent, member.Err = remoteAgent{client}, err
-		}
-		group.Members = append(group.Members, member)
-	}
 	if len(nodes) == 0 {
 		return fault.New(fault.Place{}, "name the nodes with --api node=URL", "no node is known")
 	}
-	if asking {
-		for _, node := range nodes {
-			newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
-		}
-		if !confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?") {
-			return errors.New("nothing was changed")
-		}
+	if asking && !sends(a, nodes, stdin) {
+		return errors.New("nothing was changed")
+	}
+	group := release.Group{
+		Asked: f.request, Partial: f.all.partial,
+		Members: members(nodes, control.Remote{TokenFile: a.host.token, CAFile: a.settings.CAFile}, asking),
 	}
 	plans, err := group.Plan(ctx)
 	if err != nil {
@@ -155,6 +182,14 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 		err = errors.Join(printJSON(a.stdout, all), err)
 	}
 	return err
+}
+
+// sends shows the addresses, and asks whether they may get the token.
+func sends(a *app, nodes []addressed, stdin io.Reader) bool {
+	for _, node := range nodes {
+		newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
+	}
+	return confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?")
 }
 
 // groupScreen shows what a rollback would do on each node.

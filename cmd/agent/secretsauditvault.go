@@ -39,15 +39,7 @@ func addVaultVersions(ctx context.Context, s *settings.Settings, report *provena
 	for _, secret := range in {
 		path := secret.VaultPath
 		if _, asked := newest[path]; !asked {
-			err := s.Policy.ReadVault(path, s.VaultBelow())
-			if err == nil {
-				var data map[string][]byte
-				newest[path], data, err = client.Read(ctx, path, 0)
-				for _, value := range data {
-					clear(value)
-				}
-			}
-			if fault.IsTransient(err) {
+			if newest[path], err = newestInVault(ctx, s, client, path); fault.IsTransient(err) {
 				return err
 			}
 			if err != nil {
@@ -60,4 +52,16 @@ func addVaultVersions(ctx context.Context, s *settings.Settings, report *provena
 		}
 	}
 	return nil
+}
+
+// newestInVault gives the newest version at a path that the node may read.
+func newestInVault(ctx context.Context, s *settings.Settings, client *vault.Client, path string) (int, error) {
+	if err := s.Policy.ReadVault(path, s.VaultBelow()); err != nil {
+		return 0, err
+	}
+	newest, data, err := client.Read(ctx, path, 0)
+	for _, value := range data {
+		clear(value)
+	}
+	return newest, err
 }

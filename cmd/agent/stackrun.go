@@ -90,7 +90,10 @@ command line of deployment.sh works, and have no effect.`,
 		if flags.Stack == "" {
 			return usageError{fault.New(fault.Place{}, "name the stack with -w", "the name of the stack is missing")}
 		}
-		var err error
+		err := flags.ValidateStack()
+		if err != nil {
+			return usageError{err}
+		}
 		if options.API, err = stackClient(a, &flags); err != nil {
 			return err
 		}

@@ -85,7 +85,7 @@ func newLab(t *testing.T) *lab {
 	l.write("docker-compose.yml", composeFile)
 	l.write("db_access", canary)
 	l.write("nginx.conf", "events {}\n")
-	l.options.Stack = &compose.Stack{Name: fmt.Sprintf("run%d", os.Getpid())}
+	l.options.Stack = &compose.Stack{Name: fmt.Sprintf("run%d%s", os.Getpid(), strings.ToLower(t.Name()))} // Stop at the end removes what has it
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
@@ -268,12 +268,17 @@ func TestRefused(t *testing.T) {
 	target := func(uid string) *swarm.SecretReferenceFileTarget {
 		return &swarm.SecretReferenceFileTarget{Name: "db_access", UID: uid, GID: "0", Mode: 0o400}
 	}
+	open := filepath.Join(l.options.Files, "open")
+	if err := errors.Join(os.MkdirAll(open, 0o700), os.Chmod(open, 0o755)); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		files         string
 		secret        *swarm.SecretReference
 		message, hint string
 	}{
 		"a disk":             {l.dir, &swarm.SecretReference{SecretName: "db_access.1", File: target("0")}, "the folder is on a disk", "--files"},
+		"another's folder":   {open, &swarm.SecretReference{SecretName: "db_access.1", File: target("0")}, "open to other users", "--files"},
 		"an external secret": {l.options.Files, &swarm.SecretReference{SecretName: "other", File: target("0")}, "the secret other has no value", "external"},
 		"a user by name":     {l.options.Files, &swarm.SecretReference{SecretName: "db_access.1", File: target("nginx")}, `"nginx" is not a number`, "number"},
 	}
@@ -296,5 +301,25 @@ func TestRefused(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Stop removes nothing above the folder of the files.
+func TestStopStaysInItsFolder(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	kept := filepath.Join(l.options.Files, "other", "file")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o700), os.WriteFile(kept, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"..", ".", "", "other/..", "/"} {
+		options := l.options
+		options.Files, options.Stack = filepath.Join(l.options.Files, "run"), &compose.Stack{Name: name}
+		if _, err := containers.Stop(t.Context(), options, false); err == nil || !strings.Contains(err.Error(), "is not a valid stack name") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := os.Stat(kept); err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/visible"
 )
 
 // DefaultFiles is the folder for the files of secrets and configs. /run is in memory.
@@ -107,7 +108,7 @@ func (r *run) folder(dir string) error {
 	if at.Type != tmpfs {
 		return fault.New(fault.Place{File: dir}, "name a folder of a tmpfs with --files, such as /dev/shm/coin-agent", "the folder is on a disk, where secrets must not be written")
 	}
-	return nil
+	return private(r.Files)
 }
 
 func number(text string) (int, error) {
@@ -121,8 +122,31 @@ func number(text string) (int, error) {
 	return value, nil
 }
 
-// forget removes the files of a stack.
+// private refuses a folder that another user could have made, or can read or change.
+func private(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !known || !info.IsDir() || info.Mode().Perm()&0o077 != 0 || int(owner.Uid) != os.Geteuid() {
+		return fault.New(fault.Place{File: dir}, "remove it, so that the command makes it anew, or name another folder with --files", "the folder for the files of secrets is open to other users")
+	}
+	return nil
+}
+
+// forget removes the files of a stack. It removes nothing outside of the folder, and nothing from
+// a folder that is not one of Run.
 func forget(folder, stack string) error {
+	if stack == "" || strings.Contains(stack, "/") || !filepath.IsLocal(stack) || stack == "." {
+		return fault.New(fault.Place{}, "name the stack with -w", "%q is not a valid stack name", visible.Line(stack))
+	}
+	if _, err := os.Lstat(filepath.Join(folder, stack)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := private(folder); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(filepath.Join(folder, stack)); err != nil {
 		return fmt.Errorf("remove the files of secrets: %w", err)
 	}

@@ -47,7 +47,7 @@ type Double struct {
 }
 
 // Request is a request that the double got.
-type Request struct{ Method, Path, Namespace string }
+type Request struct{ Method, Path, Namespace, WrapTTL string }
 
 type secret struct{ versions []*kvVersion }
 
@@ -114,7 +114,7 @@ func (d *Double) serve(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := &call{d: d, w: w, r: r, path: strings.TrimPrefix(r.URL.Path, "/v1/"), token: r.Header.Get("X-Vault-Token")}
-	d.requests = append(d.requests, Request{r.Method, c.path, r.Header.Get("X-Vault-Namespace")})
+	d.requests = append(d.requests, Request{r.Method, c.path, r.Header.Get("X-Vault-Namespace"), r.Header.Get("X-Vault-Wrap-Ttl")})
 	if r.Body != nil && json.NewDecoder(r.Body).Decode(&c.body) != nil && r.ContentLength > 0 {
 		c.fail(http.StatusBadRequest, "failed to parse JSON input")
 		return
