@@ -120,6 +120,7 @@ type Agent struct {
 	daemon   *desk.Daemon // what the stacks have in common
 	opened   secrets.Memory
 	sum      *publish.Sum // of several stacks; nil: no statuses are sent to GitLab
+	agreed   agreed
 	remote   *selection.Shared
 	pulse    *pulse.Pulse
 	started  time.Time

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,57 @@ func TestListOfAChosenTag(t *testing.T) {
 		r.poll()
 		if keys := r.agent.Stacks(); len(keys) != 2 || len(r.looks) > looks+2 {
 			r.t.Errorf("stacks %v after %d looks", keys, len(r.looks)-looks)
+		}
+	})
+}
+
+// Two stacks that claim one port, or one object, are refused with both places before anything of
+// them is written.
+func TestDisputedStacks(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		bad := w.commit("disputed",
+			platformDir+"docker-compose.yml", "services: {db: {image: \"db:2\", ports: [\"80:80\"]}}\n",
+			businessDir+"docker-compose.yml", "services: {web: {image: \"app:2\", ports: [\"80:8080\"]}}\n")
+		w.poll()
+		for _, key := range []record.StackKey{"platform", "business"} {
+			last := w.lastOf(key, bad, record.Failed)
+			if last.Stage != record.StageRender || !strings.Contains(last.Error, "port 80/tcp is claimed by") || !strings.Contains(last.Error, "platform/docker-compose.yml") {
+				w.t.Errorf("%s failed at %s: %s", key, last.Stage, last.Error)
+			}
+		}
+		if w.image("platform_db") != "db:1" || w.image("business_web") != "app:1" {
+			w.t.Errorf("platform runs %s, business %s", w.image("platform_db"), w.image("business_web"))
+		}
+		business, web := w.edit("business", "web", "app:2")
+		good := w.commit("settled", business, web)
+		w.poll()
+		w.lastOf("business", good, record.Succeeded)
+	})
+}
+
+// A stack that is listed again in the middle of its removal is rolled out anew.
+func TestListedAgainWhileRemoved(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		list := layers("{name: system}", "{name: platform}", "{name: business, prune: true}")
+		w.commit("prune", configFile, list)
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}"))
+		w.poll()
+		w.set(func() { w.busy = []string{"network business_default, which is still in use"} })
+		if _, err := w.of("business").Approve(person, request.Approve{Commit: off, Reason: "it moved"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		if w.image("business_web") != "" {
+			w.t.Fatal("nothing was removed")
+		}
+		again := w.commit("again", configFile, list)
+		w.poll()
+		w.lastOf("business", again, record.Succeeded)
+		if w.image("business_web") != "app:1" {
+			w.t.Error("the commit succeeded, and nothing runs")
 		}
 	})
 }

@@ -119,6 +119,9 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	}
 	made := s.rolloutParts()
 	made.Others = func() []*record.GoodState { return a.deployed(key) }
+	if s.name != "" {
+		made.Agrees = a.agrees
+	}
 	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(key) }
 	s.rollouts = rollout.New(made)
 	s.soak = &soak.Judge{
