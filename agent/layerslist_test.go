@@ -92,3 +92,25 @@ func TestListedAgainWhileRemoved(t *testing.T) {
 		}
 	})
 }
+
+// A stack that was taken off the list is not removed while another one has its name in Swarm.
+func TestRemovalOfANameInUse(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start() // the only stack, s
+		path, content := w.edit("platform", "db", "db:1")
+		w.commit("list", configFile, layers("{name: platform, prune: true}"), path, content)
+		w.poll()
+		off := w.commit("only", configFile, "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: platform}]\n",
+			nodeDir+"docker-compose.yml", "services: {web: {image: \"app:1\"}}\n")
+		w.poll()
+		w.lastOf(record.OnlyStack, off, record.Waiting) // for its adoption
+		if _, err := w.of("platform").Approve(person, request.Approve{Commit: off, Reason: "it is the node's own now"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.poll()
+		if w.image("platform_db") != "db:1" {
+			w.t.Errorf("the stack that the node lists was removed: runs %v", w.live)
+		}
+	})
+}
