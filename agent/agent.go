@@ -120,6 +120,7 @@ type Agent struct {
 	daemon   *desk.Daemon // what the stacks have in common
 	opened   secrets.Memory
 	sum      *publish.Sum // of several stacks; nil: no statuses are sent to GitLab
+	agreed   agreed
 	remote   *selection.Shared
 	pulse    *pulse.Pulse
 	started  time.Time
@@ -240,13 +241,18 @@ func (a *Agent) recall() error {
 	return nil
 }
 
+// mostAnew is how often a turn begins anew, so that stacks which follow different tags with
+// different lists do not keep the loop.
+const mostAnew = 5
+
 // turn looks at each stack once, in the order of the list. If the commit lists other stacks, the
 // turn begins anew with those.
 func (a *Agent) turn(ctx context.Context) {
 	a.remote.Forget()
 	a.opened.Begin()
 	defer a.opened.Wipe()
-	for relisted := true; relisted && ctx.Err() == nil; {
+	relisted := true
+	for anew := 0; relisted && anew <= mostAnew && ctx.Err() == nil; anew++ {
 		relisted = false
 		for _, s := range a.all() {
 			done := a.lookAt(ctx, s, rollout.Cause{Trigger: record.OnCommit}, func(string) {})

@@ -260,8 +260,10 @@ func (s *stack) askFiles(ctx context.Context, seen *sighting) error {
 		return fmt.Errorf("fetch %s: %w", record.Short(seen.revision.Commit), err)
 	}
 	seen.checkout, seen.fetching, seen.signer = checkout.Anew(), time.Since(started), signer
-	if err := s.fetched(ctx, checkout); err != nil {
-		return err
+	if !s.wanders(seen) {
+		if err := s.fetched(ctx, checkout); err != nil {
+			return err
+		}
 	}
 	seen.observed.Files = &decision.Files{Same: last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs)}
 	s.board.Update(func(v *board.View) { v.Desired = &checkout.Revision })

@@ -26,13 +26,16 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	defer a.opened.Wipe()
 	var result rollout.Outcome
 	done := map[*stack]bool{}
+	anew := 0
 	for s := a.next(done); s != nil; s = a.next(done) {
 		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
 		if err := s.desk.NoteTag(why.Actor, asked.To); err != nil {
 			return nil, err
 		}
 		result = a.do(ctx, s, func(ctx context.Context) rollout.Outcome { return s.lookOn(ctx, why, progress) })
-		if errors.Is(result.Err, errAnew) {
+		if errors.Is(result.Err, errAnew) && anew < mostAnew {
+			anew++
+			clear(done) // the stacks before it take the newer commit first
 			continue
 		}
 		done[s] = true

@@ -45,6 +45,9 @@ func (a *Agent) leftOf(key record.StackKey) *report.Left {
 			if first := after(list, key); first != "" && said.Removes {
 				said.Kept = []string{"waits until the stack " + string(first) + " is removed, which came later in the list"}
 			}
+			if said.Removes && a.lists(one.Stack) {
+				said.Kept = []string{"stays: a stack of the list has its name in Swarm"}
+			}
 			return said
 		}
 	}

@@ -74,7 +74,7 @@ func (a *Agent) prune(ctx context.Context) {
 	list, _, left := a.roster.known()
 	for _, one := range list.Left {
 		s := find(left, one.Key)
-		if s == nil || one.Consent == nil || after(list, one.Key) != "" || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() {
+		if s == nil || one.Consent == nil || a.lists(one.Stack) || after(list, one.Key) != "" || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() {
 			continue
 		}
 		over, err := a.remove(ctx, s, one)
@@ -85,6 +85,18 @@ func (a *Agent) prune(ctx context.Context) {
 			list, _, _ = a.roster.known()
 		}
 	}
+}
+
+// lists reports whether a stack of the list has a name in Swarm, or may have it: one that never
+// ran has no name yet.
+func (a *Agent) lists(name string) bool {
+	return slices.ContainsFunc(a.all(), func(s *stack) bool {
+		if s.name != "" {
+			return s.name == name
+		}
+		v := s.board.Snapshot() // the commit can give the only stack another name than what runs
+		return v.Last == nil || v.Last.Stack == "" || v.Last.Stack == name || v.Stack() == name
+	})
 }
 
 // after names the stack that has to be removed before another one that the same commit took off

@@ -60,6 +60,7 @@ type stack struct {
 	desk     *desk.Desk
 	leave    context.CancelFunc                             // ends what runs beside the loop
 	fetched  func(context.Context, *gitsync.Checkout) error // takes each fetched commit; an error ends the look
+	several  func() bool                                    // whether the node has other stacks
 	failures int                                            // looks in a row that failed
 }
 
@@ -69,7 +70,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	settings := &parts.Settings
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
-		records: parts.Store.Stack(key), readings: a.readings, leave: func() {}, fetched: a.takeList,
+		records: parts.Store.Stack(key), readings: a.readings, leave: func() {}, fetched: a.takeList, several: func() bool { return len(a.all()) > 1 },
 		node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if key != record.OnlyStack {
@@ -142,6 +143,9 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
 	made.Others = func() []*record.GoodState { return a.deployed(s.key) }
+	if s.name != "" {
+		made.Agrees = a.agrees
+	}
 	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(s.key) }
 	if parts.Tokens != nil {
 		made.Tokens = parts.tokenErrors

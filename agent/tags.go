@@ -41,6 +41,16 @@ func (s *stack) chosen(ctx context.Context, seen *sighting) (gitsync.Revision, e
 	return revision, err
 }
 
+// wanders reports whether a user has one of several stacks leave what the others follow: the list
+// of stacks stays that of the commit which those follow.
+func (s *stack) wanders(seen *sighting) bool {
+	if !s.several() {
+		return false
+	}
+	last := s.board.Snapshot().Last
+	return seen.to != "" || last != nil && last.Chosen != nil && last.Commit == seen.revision.Commit && last.Ref == seen.revision.Ref
+}
+
 // askedError refuses a tag that a user asks for. The look succeeded.
 type askedError struct{ error }
 

@@ -11,6 +11,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -120,7 +121,11 @@ func (s *Survey) Collect(ctx context.Context, note func(deploy.Event) error) (er
 			unused = append(unused, version.ID)
 		}
 	}
-	if s.keep.Since, err = s.sources.Usage.SeeUnused(unused, s.At); err != nil {
+	of, err := s.ofOthers()
+	if err != nil {
+		return fmt.Errorf("read unused versions: %w", err)
+	}
+	if s.keep.Since, err = s.sources.Usage.SeeUnused(append(unused, of...), s.At); err != nil {
 		return fmt.Errorf("record unused versions: %w", err)
 	}
 	s.Versions = s.stock.Versions(s.keep)
@@ -134,6 +139,25 @@ func (s *Survey) Collect(ctx context.Context, note func(deploy.Event) error) (er
 		return slices.ContainsFunc(s.Removed, func(gone deploy.Version) bool { return gone.ID == v.ID })
 	})
 	return err
+}
+
+// ofOthers lists the objects that the node's other stacks have found unused, and which are still
+// there: their surveys look after those.
+func (s *Survey) ofOthers() (ids []string, err error) {
+	since, err := s.sources.Usage.Unused()
+	add := func(id string, labels map[string]string) {
+		if _, unused := since[id]; unused && labels[compose.LabelStack] != s.keep.Stack {
+			ids = append(ids, id)
+		}
+	}
+	for _, one := range s.stock.Secrets {
+		add(one.ID, one.Spec.Labels)
+	}
+	for _, one := range s.stock.Configs {
+		add(one.ID, one.Spec.Labels)
+	}
+	slices.Sort(ids)
+	return ids, err
 }
 
 // Kept counts the versions of a kind that belong to the node, that no service uses,

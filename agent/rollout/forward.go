@@ -227,6 +227,9 @@ func (f *forward) decrypt(ctx context.Context) error {
 func (f *forward) render(ctx context.Context) error {
 	a := f.a
 	stack, err := a.desired.Render(ctx)
+	if err == nil && a.use.Agrees != nil {
+		err = a.use.Agrees(ctx, f.checkout)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,116 @@
+package agent_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+)
+
+// A tag that a user asks for one of several stacks does not change the list: the other stacks are
+// kept in sync, and the agent looks no more often than it should.
+func TestListOfAChosenTag(t *testing.T) {
+	following(t, func(r *releases) {
+		one, db := r.edit("platform", "db", "db:0")
+		first := r.commit("1", configFile, layers("{name: platform}")+"approval: {required: true}\n", one, db)
+		r.tag("2026-01-01-a", first)
+		two, web := r.edit("business", "web", "app:1")
+		_, newer := r.edit("platform", "db", "db:1")
+		second := r.commit("2", configFile, layers("{name: platform}", "{name: business, waits_for: []}")+"approval: {required: true}\n", two, web, one, newer)
+		r.tag("2026-01-02-a", second)
+		r.start()
+		for _, key := range []record.StackKey{"platform", "business"} {
+			if _, err := r.of(key).Approve(person, request.Approve{Commit: second, Reason: "checked"}); err != nil {
+				r.t.Fatal(err)
+			}
+			r.pass(time.Second)
+			r.lastOf(key, second, record.Succeeded)
+		}
+		granted, err := r.of("platform").GrantSync(person, request.Sync{To: "2026-01-01-a"})
+		if _, err := run(r.t.Context(), func(string) {}, granted, err); err != nil {
+			r.t.Fatal(err)
+		}
+		r.pass(time.Second)
+		r.lastOf("platform", first, record.Waiting)
+		looks := len(r.looks)
+		r.poll()
+		if keys := r.agent.Stacks(); len(keys) != 2 || len(r.looks) > looks+2 {
+			r.t.Errorf("stacks %v after %d looks", keys, len(r.looks)-looks)
+		}
+	})
+}
+
+// Two stacks that claim one port, or one object, are refused with both places before anything of
+// them is written.
+func TestDisputedStacks(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		bad := w.commit("disputed",
+			platformDir+"docker-compose.yml", "services: {db: {image: \"db:2\", ports: [\"80:80\"]}}\n",
+			businessDir+"docker-compose.yml", "services: {web: {image: \"app:2\", ports: [\"80:8080\"]}}\n")
+		w.poll()
+		for _, key := range []record.StackKey{"platform", "business"} {
+			last := w.lastOf(key, bad, record.Failed)
+			if last.Stage != record.StageRender || !strings.Contains(last.Error, "port 80/tcp is claimed by") || !strings.Contains(last.Error, "platform/docker-compose.yml") {
+				w.t.Errorf("%s failed at %s: %s", key, last.Stage, last.Error)
+			}
+		}
+		if w.image("platform_db") != "db:1" || w.image("business_web") != "app:1" {
+			w.t.Errorf("platform runs %s, business %s", w.image("platform_db"), w.image("business_web"))
+		}
+		business, web := w.edit("business", "web", "app:2")
+		good := w.commit("settled", business, web)
+		w.poll()
+		w.lastOf("business", good, record.Succeeded)
+	})
+}
+
+// A stack that is listed again in the middle of its removal is rolled out anew.
+func TestListedAgainWhileRemoved(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		list := layers("{name: system}", "{name: platform}", "{name: business, prune: true}")
+		w.commit("prune", configFile, list)
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}"))
+		w.poll()
+		w.set(func() { w.busy = []string{"network business_default, which is still in use"} })
+		if _, err := w.of("business").Approve(person, request.Approve{Commit: off, Reason: "it moved"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		if w.image("business_web") != "" {
+			w.t.Fatal("nothing was removed")
+		}
+		again := w.commit("again", configFile, list)
+		w.poll()
+		w.lastOf("business", again, record.Succeeded)
+		if w.image("business_web") != "app:1" {
+			w.t.Error("the commit succeeded, and nothing runs")
+		}
+	})
+}
+
+// A stack that was taken off the list is not removed while another one has its name in Swarm.
+func TestRemovalOfANameInUse(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start() // the only stack, s
+		path, content := w.edit("platform", "db", "db:1")
+		w.commit("list", configFile, layers("{name: platform, prune: true}"), path, content)
+		w.poll()
+		off := w.commit("only", configFile, "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: platform}]\n",
+			nodeDir+"docker-compose.yml", "services: {web: {image: \"app:1\"}}\n")
+		w.poll()
+		w.lastOf(record.OnlyStack, off, record.Waiting) // for its adoption
+		if _, err := w.of("platform").Approve(person, request.Approve{Commit: off, Reason: "it is the node's own now"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.poll()
+		if w.image("platform_db") != "db:1" {
+			w.t.Errorf("the stack that the node lists was removed: runs %v", w.live)
+		}
+	})
+}
