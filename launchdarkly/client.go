@@ -130,7 +130,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("read LaunchDarkly's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return refused(response, body)
+		return c.refused(response, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("read LaunchDarkly's answer: %w", err)
@@ -138,13 +138,13 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// refused gives the error of an answer.
-func refused(response *http.Response, body []byte) error {
+// refused gives the error of an answer, without the token if the answer repeats it.
+func (c *Client) refused(response *http.Response, body []byte) error {
 	var said struct{ Message string }
 	_ = json.Unmarshal(body, &said) // the code decides
 	text := fmt.Sprintf("LaunchDarkly answers %d", response.StatusCode)
 	if said.Message != "" {
-		text += ": " + oneline.Cut(said.Message, maxMessage)
+		text += ": " + oneline.Cut(strings.ReplaceAll(said.Message, c.token, "[token]"), maxMessage)
 	}
 	hint := ""
 	switch response.StatusCode {

@@ -118,6 +118,7 @@ func TestRefused(t *testing.T) {
 		"unknown project": {project: "other", want: "answers 404: Unknown project key other", hint: "--project"},
 		"rate limit":      {answer: says(429, `{"message":"slow down"}`, "X-Ratelimit-Reset", "1735689600000"), want: "answers 429: slow down", hint: "after 00:00:00 UTC"},
 		"blocked":         {answer: says(429, `no`, "Retry-After", "7"), want: "answers 429", hint: "in 7s"},
+		"the token":       {answer: says(401, `{"message":"Invalid token `+launchdarklytest.Token+`"}`), want: "answers 401: Invalid token [token]"},
 		"redirect":        {answer: says(302, "", "Location", "https://evil.example"), want: "answers 302"},
 		"no JSON":         {answer: says(200, "<html>"), want: "invalid character"},
 		"no list":         {answer: says(200, "{}"), want: "has no list of flags"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,6 +160,7 @@ func (f *promoteFlags) finish(ctx context.Context, a *app, git *worktree.Worktre
 	}
 	tree.Close() // pushing needs no lock
 	of, reason := release.Taken(commit)
+	reason = cmp.Or(reason, f.reason)
 	plan, err := f.promotion.Plan(ctx, git, of)
 	if err != nil {
 		return err

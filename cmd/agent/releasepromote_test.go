@@ -74,3 +74,19 @@ func TestPromoteProof(t *testing.T) {
 	r.agent(exitError, promote, "in which its files differ")
 	r.agent(exitDone, promote+" --unproven --reason repair", "not proven node3")
 }
+
+// A user who finishes an earlier run's promotion, and moves it unproven, says why in the merge
+// request.
+func TestUnprovenIsFinished(t *testing.T) {
+	r := newReleases(t)
+	r.post(gitlab.Success, "done")
+	const promote = "release promote sandbox testing --no-input --leave DB_TIMEOUT"
+	r.agent(exitDone, promote+" --no-merge-request", "proven node3")
+	r.repo.Git("switch", "--quiet", "master")
+	r.post(gitlab.Failed, "it is not healthy")
+	r.agent(exitError, promote, "node3: failed: it is not healthy")
+	r.agent(exitDone, promote+" --unproven --reason repair", "finished the commit of an earlier run", "/-/merge_requests/1")
+	if text := *r.MergeRequests()[0].Description; !strings.Contains(text, "**Not proven in sandbox**: repair") {
+		t.Errorf("the merge request does not say why:\n%s", text)
+	}
+}
