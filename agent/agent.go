@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/desk"
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -50,6 +51,7 @@ const maxBackoff = 10 * time.Minute
 type engine interface {
 	rollout.Engine
 	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+	ObserveStacks(ctx context.Context, stackNames []string) (map[string]deploy.LiveServices, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
 	RemoveStack(ctx context.Context, stack, owner string, note func(deploy.Event) error) (kept, busy []string, err error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
@@ -119,6 +121,7 @@ type Agent struct {
 	roster   roster
 	daemon   *desk.Daemon // what the stacks have in common
 	opened   secrets.Memory
+	live     *drift.Shared
 	sum      *publish.Sum // of several stacks; nil: no statuses are sent to GitLab
 	agreed   agreed
 	remote   *selection.Shared
@@ -198,7 +201,7 @@ func New(parts Parts) *Agent {
 		remote: &selection.Shared{Remote: selection.NewRemote(parts.Source, parts.Settings.Rule()), Files: parts.Source, Gate: reading.NewGate(parts.gate, read), Paths: parts.Settings.Paths()},
 		nudges: make(chan struct{}, 1), deaths: make(chan struct{}, 1), queue: desk.NewQueue(ended), ended: ended,
 	}
-	a.daemon = a.newDaemon()
+	a.daemon, a.live = a.newDaemon(), &drift.Shared{Engine: parts.Engine, Stacks: a.inSwarm}
 	if parts.Reports != nil {
 		a.sum = &publish.Sum{Name: gates.StatusName(parts.Settings.Environment, parts.Settings.Node), Statuses: parts.Reports, Stacks: a.names}
 	}
@@ -254,6 +257,7 @@ func (a *Agent) turn(ctx context.Context) {
 	relisted := true
 	for anew := 0; relisted && anew <= mostAnew && ctx.Err() == nil; anew++ {
 		relisted = false
+		a.live.Begin()
 		for _, s := range a.all() {
 			done := a.lookAt(ctx, s, rollout.Cause{Trigger: record.OnCommit}, func(string) {})
 			if relisted = errors.Is(done.Err, errAnew); relisted {
@@ -261,6 +265,7 @@ func (a *Agent) turn(ctx context.Context) {
 			}
 		}
 	}
+	a.live.End()
 	a.settleLeft(ctx)
 	a.prune(ctx)
 }

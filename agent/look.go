@@ -40,6 +40,7 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		if works(action) { // a rollout comes before the plans of merge requests
 			release()
 			release = s.plans.Hold()
+			s.live.End()
 		}
 		if ask := s.observation(action); ask != nil {
 			if err := ask(ctx, seen); err != nil {

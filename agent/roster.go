@@ -90,6 +90,16 @@ func (a *Agent) all() []*stack {
 	return stacks
 }
 
+// inSwarm gives the names in Swarm of the stacks of the list that have run.
+func (a *Agent) inSwarm() (names []string) {
+	for _, s := range a.all() {
+		if name := s.board.Snapshot().Stack(); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // find gives the state machine of a stack that is on record; nil if there is none.
 func find(stacks []*stack, key record.StackKey) *stack {
 	if i := slices.IndexFunc(stacks, func(s *stack) bool { return s.key == key }); i >= 0 {

@@ -67,6 +67,8 @@ func (a *Agent) catchUp(ctx context.Context) {
 // peek reads the services between two looks that are far apart after failures. Once an engine
 // answers that did not, the next look is due.
 func (a *Agent) peek(ctx context.Context) {
+	a.live.Begin()
+	defer a.live.End()
 	for _, s := range a.all() {
 		before := s.board.Snapshot().Unread
 		if _, err := s.observe(ctx); before != nil && err == nil {

@@ -48,6 +48,7 @@ type stack struct {
 	sight    *board.Sight
 	metrics  *metrics.Stack
 	publish  *publish.Publisher
+	live     *drift.Shared
 	watch    *drift.Watch
 	contests drift.Corrections
 	health   health.Watch
@@ -70,7 +71,8 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	settings := &parts.Settings
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
-		records: parts.Store.Stack(key), readings: a.readings, leave: func() {}, fetched: a.takeList, several: func() bool { return len(a.all()) > 1 },
+		records: parts.Store.Stack(key), readings: a.readings, live: a.live, leave: func() {}, fetched: a.takeList,
+		several: func() bool { return len(a.all()) > 1 },
 		node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if key != record.OnlyStack {
@@ -98,7 +100,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.working}
 	s.notes = &journal.Notes{Stack: s.name, Log: parts.Audit, Heads: parts.Store, Moved: parts.auditMoved}
 	s.contests.Records = s.records
-	s.watch, s.health.Tasks = drift.New(parts.Engine, s.log), parts.Tasks
+	s.watch, s.health.Tasks = drift.New(a.live, parts.Engine, s.log), parts.Tasks
 	s.publish = &publish.Publisher{
 		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, SyncPage: settings.SyncPage, Notices: parts.Notices,
 		ByTags: settings.TagPattern != "",

@@ -42,6 +42,18 @@ func (e engine) ObserveServices(_ context.Context, name string) (deploy.LiveServ
 	return live, e.w.engineErr
 }
 
+func (e engine) ObserveStacks(ctx context.Context, names []string) (map[string]deploy.LiveServices, error) {
+	stacks := map[string]deploy.LiveServices{}
+	for _, name := range names {
+		live, err := e.ObserveServices(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		stacks[name] = live
+	}
+	return stacks, nil
+}
+
 // Resolve leaves images as they are, unless the world says otherwise.
 func (e engine) Resolve(_ context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error) {
 	e.w.mu.Lock()

@@ -65,6 +65,30 @@ func (e *Engine) ObserveServices(ctx context.Context, stackName string) (LiveSer
 	return e.reader.live(ctx, stackName)
 }
 
+// ObserveStacks reads the services of several stacks with one call: the engine has no filter for
+// one label of several, so the answer has the services of all stacks.
+func (e *Engine) ObserveStacks(ctx context.Context, stackNames []string) (map[string]LiveServices, error) {
+	services, err := e.reader.services(ctx, filters.NewArgs(filters.Arg("label", compose.LabelStack)))
+	if err != nil {
+		return nil, err
+	}
+	stacks := make(map[string]LiveServices, len(stackNames))
+	for _, name := range stackNames {
+		stacks[name] = LiveServices{}
+	}
+	for name, service := range services {
+		if stack, asked := stacks[service.Spec.Labels[compose.LabelStack]]; asked {
+			stack[name] = service
+		}
+	}
+	for _, live := range stacks {
+		if err := e.reader.nameNetworks(ctx, live); err != nil {
+			return nil, err
+		}
+	}
+	return stacks, nil
+}
+
 // reader reads the objects of the Swarm.
 type reader struct {
 	api    SwarmAPI

@@ -19,26 +19,32 @@ import (
 // tag moved, where config.yml says images.resolve: always.
 const movedEvery = 10 * time.Minute
 
-// engine reads services, and asks the registries for the digests of images.
-type engine interface {
+// reader reads the services of a stack.
+type reader interface {
 	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+}
+
+// registries give the digests of images.
+type registries interface {
 	Resolve(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (deploy.Resolution, error)
 }
 
 // Watch compares the services of one stack. Only one goroutine may use it.
 type Watch struct {
-	engine engine
-	log    *slog.Logger
-	asked  time.Time      // when the registries were asked last
-	moved  *compose.Stack // what was applied, with the digests at that time; nil before
+	reader     reader
+	registries registries
+	log        *slog.Logger
+
+	asked time.Time      // when the registries were asked last
+	moved *compose.Stack // what was applied, with the digests at that time; nil before
 
 	good  *record.GoodState // that was looked at last
 	stack *compose.Stack    // what it says was applied; read only
 }
 
 // New makes a Watch.
-func New(engine engine, log *slog.Logger) *Watch {
-	return &Watch{engine: engine, log: log, asked: time.Now()}
+func New(reader reader, registries registries, log *slog.Logger) *Watch {
+	return &Watch{reader: reader, registries: registries, log: log, asked: time.Now()}
 }
 
 // Deployed notes that another good state is deployed since a time.
@@ -71,7 +77,7 @@ func (s Seen) Changed() (names []string) {
 // Look reads the services of a stack and gives those that differ from a good state; no
 // difference is looked for if the good state is nil.
 func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) (seen Seen, err error) {
-	live, err := w.engine.ObserveServices(ctx, stack)
+	live, err := w.reader.ObserveServices(ctx, stack)
 	if err != nil {
 		return seen, fmt.Errorf("look at the services: %w", err)
 	}
@@ -103,7 +109,7 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 		return stack, nil
 	}
 	if time.Since(w.asked) >= movedEvery {
-		moved, err := w.engine.Resolve(ctx, live, deploy.Unresolved(stack))
+		moved, err := w.registries.Resolve(ctx, live, deploy.Unresolved(stack))
 		if err != nil {
 			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
 			moved.Stack = w.moved

@@ -1,0 +1,56 @@
+package drift
+
+import (
+	"context"
+	"time"
+
+	"coin.internal/coin-agent/deploy"
+)
+
+// together is how old the services may be that one call read for several stacks.
+const together = 5 * time.Second
+
+// lister reads the services of one stack, or of several with one call.
+type lister interface {
+	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+	ObserveStacks(ctx context.Context, stackNames []string) (map[string]deploy.LiveServices, error)
+}
+
+// Shared reads the services of a node's stacks with one call a turn. It gives what was read
+// once: whoever asks again, asks after a write or too late reads a stack on its own. Only one
+// goroutine may use it.
+type Shared struct {
+	Engine lister
+	Stacks func() []string // their names in Swarm
+
+	due  bool // the next read is of all stacks
+	read map[string]deploy.LiveServices
+	at   time.Time // of that read
+}
+
+// Begin begins a turn: its first read is of all stacks.
+func (s *Shared) Begin() { s.due, s.read = true, nil }
+
+// End ends what Begin began, at the latest before a write: what was read counts no longer, and
+// each stack is read on its own.
+func (s *Shared) End() { s.due, s.read = false, nil }
+
+// ObserveServices gives the services of a stack.
+func (s *Shared) ObserveServices(ctx context.Context, stack string) (deploy.LiveServices, error) {
+	if s.due {
+		s.due = false
+		if names := s.Stacks(); len(names) > 1 {
+			read, err := s.Engine.ObserveStacks(ctx, names)
+			if err != nil {
+				return nil, err
+			}
+			s.read, s.at = read, time.Now()
+		}
+	}
+	live, there := s.read[stack]
+	if !there || time.Since(s.at) > together {
+		return s.Engine.ObserveServices(ctx, stack)
+	}
+	delete(s.read, stack)
+	return live, nil
+}
