@@ -12,7 +12,6 @@ import (
 	"coin.internal/coin-agent/agent/consent"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/agent/store"
@@ -54,6 +53,9 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 	changed, documents := false, []report.PlanDocument{}
 	p := newPrinter(a.stdout)
 	for i, one := range all {
+		if one.State.Node.Config.Layered(a.settings.Node) {
+			a.stack = one.Stack.Name // whose records the agent is asked for
+		}
 		plan, err := planOf(ctx, a, flags, one.State, one.Stack)
 		if err != nil {
 			return err
@@ -160,7 +162,11 @@ func storedAdoption(a *app) (consent.Record, error) {
 		return consent.Record{}, err
 	}
 	defer func() { _ = opened.Close() }()
-	stack := opened.Stack(record.OnlyStack)
+	key, err := storedKey(a, opened)
+	if err != nil {
+		return consent.Record{}, err
+	}
+	stack := opened.Stack(key)
 	kept, keptErr := stack.Adoption()
 	good, goodErr := stack.Deployed()
 	if err := errors.Join(keptErr, goodErr); err != nil {

@@ -142,11 +142,21 @@ func localNode(ctx context.Context, a *app) string {
 	if err == nil {
 		return status.Environment + "/" + status.Node
 	}
-	applied, err := fromStateFile(&a.settings, func(s *store.Store) (*record.GoodState, error) { return s.Stack(record.OnlyStack).Deployed() })
+	applied, err := fromStateFile(&a.settings, anyDeployed)
 	if err != nil || applied == nil {
 		return ""
 	}
 	return applied.Owner
+}
+
+// anyDeployed gives the deployed good state of one of the stacks on record; nil if none has one.
+func anyDeployed(opened *store.Store) (*record.GoodState, error) {
+	for _, key := range opened.Stacks() {
+		if good, err := opened.Stack(key).Deployed(); good != nil || err != nil {
+			return good, err
+		}
+	}
+	return nil, nil
 }
 
 // addStatuses adds the commit statuses of GitLab, if one is configured.

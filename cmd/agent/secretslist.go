@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/inventory"
-	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 )
@@ -37,12 +36,16 @@ func secretsListCommand(a *app) *cobra.Command {
 func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 	found, err := a.client().Survey(ctx)
 	return orStateFile(&a.settings, found, err, func(s *store.Store) (*inventory.Survey, error) {
+		key, err := storedKey(a, s)
+		if err != nil {
+			return nil, err
+		}
 		engine, err := a.connect()
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = engine.Close() }()
-		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(record.OnlyStack), Usage: s.Objects()}, time.Now())
+		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(key), Usage: s.Objects()}, time.Now())
 	})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ import (
 // ofOneStack are the commands that take --stack. Those of ofAllStacks work for all stacks of the
 // node without it.
 var (
-	ofOneStack  = []string{"adopt", "approve", "logs", "retry", "rollback"}
+	ofOneStack  = []string{"adopt", "approve", "logs", "retry", "rollback", "secrets gc", "secrets list"}
 	ofAllStacks = []string{"history", "pause", "resume", "status", "sync"}
 )
 
@@ -28,7 +29,7 @@ func addStack(a *app, root *cobra.Command) {
 		"only this stack of a node with several":           ofAllStacks,
 	} {
 		for _, name := range names {
-			if cmd, _, err := root.Find([]string{name}); err == nil {
+			if cmd, _, err := root.Find(strings.Fields(name)); err == nil {
 				cmd.Flags().StringVar(&a.stack, "stack", "", usage)
 			}
 		}
@@ -64,6 +65,24 @@ func of(stack string) string {
 		return ""
 	}
 	return stack + ": "
+}
+
+// storedKey gives the key in the state file of the stack that the user names, or of the only one.
+func storedKey(a *app, opened *store.Store) (record.StackKey, error) {
+	list, err := opened.StackList()
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, one := range list.Stacks {
+		if names = append(names, string(one.Key)); string(one.Key) == a.stack || a.stack == "" && len(list.Stacks) == 1 {
+			return one.Key, nil
+		}
+	}
+	if a.stack == "" {
+		return "", request.Refuse(request.Invalid, "name one of them with --stack: "+strings.Join(names, ", "), "this node has several stacks, and none is named")
+	}
+	return "", request.Refuse(request.NotFound, "the node has: "+strings.Join(names, ", "), "this node has no stack %q", a.stack)
 }
 
 // storedStatus gives what the state file has of the stacks of a node whose daemon does not run.

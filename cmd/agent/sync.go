@@ -58,6 +58,9 @@ func syncCommand(a *app) *cobra.Command {
 			if asked.Adopt && !once {
 				return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
 			}
+			if once && a.stack != "" {
+				return usageError{fault.New(fault.Place{}, "leave out --stack", "--once syncs each stack of the node")}
+			}
 			if once || dryRun {
 				if err := a.here("sync --once or --dry-run"); err != nil {
 					return err
@@ -65,7 +68,7 @@ func syncCommand(a *app) *cobra.Command {
 			}
 			switch {
 			case dryRun:
-				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To}}, "text")
+				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To, stack: a.stack}}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a, asked)
 			case wait:
