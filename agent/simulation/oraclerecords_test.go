@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/enginetest"
 )
 
@@ -141,7 +142,11 @@ func (w *world) checkAnchors() {
 
 // watchWrite demands, at a write to the engine, that state file and audit log announce it.
 func (w *world) watchWrite(p *process, call enginetest.Call) {
-	sync, announced, scaledDown := p.parts.recorded(call.Name)
+	if w.layered {
+		w.watchLayer(p, call)
+		return
+	}
+	sync, announced, scaledDown := p.parts.recorded(record.OnlyStack, call.Name)
 	w.mu.Lock()
 	err := w.log1.read(w.dir)
 	started, removal := w.log1.started[sync], w.log1.removal[call.Kind+" "+call.Name]

@@ -50,6 +50,8 @@ type release struct {
 	automatic, correct, manual, approval bool      // config.yml
 	frozen                               time.Time // until when; zero for no freeze
 	ignores                              bool      // the replicas of web
+
+	layers layers // of a node with several stacks
 }
 
 // image is what all services run.
@@ -57,6 +59,9 @@ func (r *release) image() string { return "coin/app:" + r.tag }
 
 // files is the tree of a commit.
 func (r *release) files() map[string]string {
+	if r.layers.list != "" {
+		return r.layers.files(r)
+	}
 	return map[string]string{
 		"README.md":                    fmt.Sprintf("Notes, edition %d\n", r.readme),
 		configDir + "config.yml":       r.config(),

@@ -18,6 +18,7 @@ import (
 
 const (
 	perSeed       = 20               // rounds of one seed
+	layeredEvery  = 6                // of so many seeds one has a node with several stacks
 	defaultRounds = 500              // rounds without ROUNDS, as many as fit in patience: the same seeds
 	patience      = 75 * time.Second // on every machine, for the race detector (make test runs more without it)
 	shownSeeds    = 3                // failing seeds that are shown with their trace
@@ -151,6 +152,10 @@ func simulate(t *testing.T, all *run, seed uint64) (wrong string) {
 		t.Helper()
 		w := newWorld(t, seed, all.shared)
 		defer func() { _ = os.RemoveAll(w.dir) }()
+		if w.layered {
+			wrong = all.add(w, w.simulateLayers())
+			return
+		}
 		w.push(release{about: "first", tag: "g0", replicas: 1, secret: 1, automatic: w.random.IntN(3) > 0, correct: w.random.IntN(2) == 0})
 		w.start()
 		w.settle()

@@ -89,8 +89,11 @@ func (p *process) assemble() (*parts, error) {
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
-		Render: w.renders.render, Previews: &agent.Previews{Branch: branch, Heads: w.git.Heads, Requests: requests, Notes: requests},
+		Render: w.render(), Previews: &agent.Previews{Branch: branch, Heads: w.git.Heads, Requests: requests, Notes: requests},
 	})
+	if w.layered {
+		return made, nil
+	}
 	if made.desk, err = made.agent.Desk(""); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
@@ -167,8 +170,10 @@ type seen struct {
 }
 
 // look asks the agent for its status.
-func (m *parts) look() seen {
-	status := m.desk.Status()
+func (m *parts) look() seen { return lookAt(m.desk) }
+
+func lookAt(desk *desk.Desk) seen {
+	status := desk.Status()
 	s := seen{pollError: status.PollError, lastLook: status.LastLook, undelivered: status.GitLab.Undelivered, busy: status.Progress != "", paused: status.Pause != nil}
 	for _, place := range status.Anchors {
 		s.undelivered += place.Left
@@ -197,8 +202,8 @@ func (m *parts) look() seen {
 // recorded gives what the state file of a running agent has, now, of writes to services:
 // the number of the last sync, whether its record announces writes, and whether a service
 // is recorded as scaled down.
-func (m *parts) recorded(service string) (sync uint64, announced, scaledDown bool) {
-	records := m.store.Stack(record.OnlyStack)
+func (m *parts) recorded(of record.StackKey, service string) (sync uint64, announced, scaledDown bool) {
+	records := m.store.Stack(of)
 	if down, err := records.ScaledDown(); err == nil {
 		_, scaledDown = down.Services[service]
 	}

@@ -39,6 +39,8 @@ type world struct {
 	log       *slog.Logger
 	rewrites  bool // the agent's allow_rewrite
 	process   *process
+	layered   bool            // the node has several stacks
+	approved  map[string]bool // stacks whose removal a user approved
 
 	refused  bool   // the agent does not follow the branch, whose history was rewritten
 	intruder bool   // a service that is not the agent's is in the stack
@@ -81,7 +83,7 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 	w := &world{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys, renders: shared.renders,
 		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
-		decoded: map[string]attempt{},
+		decoded: map[string]attempt{}, layered: seed%layeredEvery == 0, approved: map[string]bool{},
 	}
 	w.log = slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -210,7 +212,7 @@ func (w *world) pass(d time.Duration) {
 		}
 		if w.process != nil {
 			w.reap()
-			if w.random.IntN(4) == 0 {
+			if !w.layered && w.random.IntN(4) == 0 {
 				w.pushStuck() // what was interrupted is not carried on
 			}
 			time.Sleep(time.Duration(w.random.IntN(8000)) * time.Millisecond)
