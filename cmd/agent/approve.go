@@ -37,6 +37,10 @@ GitLab show the user and the reason. agent diff shows the plan.`,
 		if err != nil {
 			return err
 		}
+		if approval.PlanDigest == "" { // the removal of a stack has no plan
+			newPrinter(a.stdout).line("approved: the removal of stack %s; `agent status` shows the progress", a.stack)
+			return nil
+		}
 		newPrinter(a.stdout).line("approved: plan %s of %s; `agent status` shows the progress", short(approval.PlanDigest), asked.Commit)
 		return nil
 	}

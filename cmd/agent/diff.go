@@ -65,7 +65,10 @@ func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
 			continue
 		}
 		if len(all) > 1 {
-			p.line("%sstack %s", strings.Repeat("\n", min(i, 1)), printable(one.Stack.Name))
+			if i > 0 {
+				p.line("")
+			}
+			p.line("stack %s", printable(one.Stack.Name))
 		}
 		if err := printPage(p, planScreen, plan.Recorded()); err != nil {
 			return err

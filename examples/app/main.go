@@ -1,4 +1,4 @@
-// Command app replaces every image of the example repository examples/coin-gitops.
+// Command app replaces every image of the example repositories.
 // It is a small static program that serves HTTP, runs jobs, checks its own health,
 // and fails on demand.
 //
@@ -8,6 +8,9 @@
 //	app /job.sh NAME         run the job NAME once
 //	app release              print the file /release, as an image of a release prints its bundle
 //	app health               request /health from the server of this container
+//	app --providers…         route requests as Traefik does, by the labels of services (examples/layers)
+//	pg_isready, traefik healthcheck
+//	                         health, for the health checks of examples/layers
 //	sh -c "exit N"           the only shell command, for CMD-SHELL health checks
 //
 // Variables: SERVICE_NAME, ENVIRONMENT, NODE_NAME and APP_RELEASE are shown;
@@ -48,10 +51,15 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if len(args) > 1 {
 		command = args[1]
 	}
+	if name := filepath.Base(args[0]); name == "pg_isready" || name == "traefik" && command == "healthcheck" {
+		command = "health"
+	}
 	var err error
 	switch {
 	case command == "serve", strings.HasPrefix(command, "/entrypoint"):
 		err = serve(ctx, log)
+	case strings.HasPrefix(command, "--providers"):
+		err = route(ctx, log, args[1:])
 	case command == "health":
 		err = askHealth(ctx)
 	case command == "release":

@@ -88,14 +88,14 @@ func ports() []string {
 
 func handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+	health := func(w http.ResponseWriter, _ *http.Request) {
 		if os.Getenv("HEALTH_FAIL") != "" {
 			http.Error(w, "unhealthy on demand (HEALTH_FAIL)", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	}
+	shown := func(w http.ResponseWriter, _ *http.Request) {
 		report, err := look()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -105,7 +105,11 @@ func handler() http.Handler {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		_ = encoder.Encode(report) // fails only if the client has closed the connection
-	})
+	}
+	mux.HandleFunc("GET /health", health)
+	mux.HandleFunc("GET /{$}", shown)
+	mux.HandleFunc("GET /{part}/health", health) // behind a router that keeps the path
+	mux.HandleFunc("GET /{part}", shown)
 	return mux
 }
 

@@ -50,7 +50,7 @@ func Build(ctx context.Context) ([]byte, error) {
 	return pack(content)
 }
 
-// pack returns a tar archive with the program as /app and /bin/sh.
+// pack returns a tar archive with the program as /app, /bin/sh, and the programs of health checks.
 func pack(program []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	archive := tar.NewWriter(&packed)
@@ -58,6 +58,8 @@ func pack(program []byte) ([]byte, error) {
 		{Name: "app", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))},
 		{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755},
 		{Name: "bin/sh", Typeflag: tar.TypeSymlink, Linkname: "/app"},
+		{Name: "bin/pg_isready", Typeflag: tar.TypeSymlink, Linkname: "/app"},
+		{Name: "bin/traefik", Typeflag: tar.TypeSymlink, Linkname: "/app"},
 	} {
 		if err := archive.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("pack demo image: %w", err)
