@@ -90,6 +90,9 @@ func (a *Agent) all() []*stack {
 	return stacks
 }
 
+// layered reports whether the node has several stacks.
+func (a *Agent) layered() bool { return len(a.all()) > 1 }
+
 // inSwarm gives the names in Swarm of the stacks of the list that have run.
 func (a *Agent) inSwarm() (names []string) {
 	for _, s := range a.all() {

@@ -72,8 +72,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(key), readings: a.readings, live: a.live, leave: func() {}, fetched: a.takeList,
-		several: func() bool { return len(a.all()) > 1 },
-		node:    desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
+		several: a.layered, node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if key != record.OnlyStack {
 		s.name, s.log, s.node.Stack = string(key), parts.Log.With("of", key), string(key)

@@ -55,11 +55,8 @@ func syncCommand(a *app) *cobra.Command {
 				return err
 			}
 			options.To = asked.To
-			if asked.Adopt && !once {
-				return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
-			}
-			if once && a.stack != "" {
-				return usageError{fault.New(fault.Place{}, "leave out --stack", "--once syncs each stack of the node")}
+			if err := checkOnce(once, asked.Adopt, a.stack); err != nil {
+				return err
 			}
 			if once || dryRun {
 				if err := a.here("sync --once or --dry-run"); err != nil {
@@ -95,6 +92,17 @@ func syncCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
 	cmd.Flags().StringVar(&why, "reason", "", "reason for overriding the freeze; it is recorded")
 	return cmd
+}
+
+// checkOnce refuses what does not go with --once, or without it.
+func checkOnce(once, adopt bool, stack string) error {
+	switch {
+	case adopt && !once:
+		return usageError{fault.New(fault.Place{}, "add --once, or run `agent adopt`", "--adopt needs --once")}
+	case once && stack != "":
+		return usageError{fault.New(fault.Place{}, "leave out --stack", "--once syncs each stack of the node")}
+	}
+	return nil
 }
 
 // requested says that a sync was requested, and what holds it.

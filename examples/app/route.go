@@ -79,9 +79,9 @@ func listServices(ctx context.Context, engine *http.Client) (services []service,
 }
 
 var (
-	router  = regexp.MustCompile(`^traefik\.http\.routers\.[^.]+\.rule$`)
-	port    = regexp.MustCompile(`^traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port$`)
-	ofHost  = regexp.MustCompile("Host\\(`([^`]+)`\\)")
+	router   = regexp.MustCompile(`^traefik\.http\.routers\.[^.]+\.rule$`)
+	port     = regexp.MustCompile(`^traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port$`)
+	ofHost   = regexp.MustCompile("Host\\(`([^`]+)`\\)")
 	prefixes = regexp.MustCompile("PathPrefix\\(`([^`]+)`\\)")
 )
 
