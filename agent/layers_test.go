@@ -59,14 +59,14 @@ func TestLayers(t *testing.T) {
 		if got := strings.Join(w.statusesOf(commit), ", "); got != want {
 			t.Errorf("told %s", got)
 		}
-		if w.fetches != 1 || len(w.looks) != 1 {
-			t.Errorf("%d fetches, %d listings", w.fetches, len(w.looks))
+		if w.fetches != 1 || w.listings() != 1 {
+			t.Errorf("%d fetches, %d listings", w.fetches, w.listings())
 		}
 		path, content := w.edit("business", "web", "app:2")
 		second := w.commit("second", path, content)
 		w.poll()
-		if w.fetches != 2 || len(w.looks) != 2 {
-			t.Errorf("after a commit: %d fetches, %d listings", w.fetches, len(w.looks))
+		if w.fetches != 2 || w.listings() != 2 {
+			t.Errorf("after a commit: %d fetches, %d listings", w.fetches, w.listings())
 		}
 		w.lastOf("business", second, record.Succeeded)
 		if w.image("business_web") != "app:2" {
@@ -105,11 +105,11 @@ func TestMiddleLayerFails(t *testing.T) {
 		}
 		_, db = w.edit("platform", "db", "db:3")
 		good := w.commit("good", platform, db)
-		looks := len(w.looks)
+		looks := w.listings()
 		w.poll()
 		w.lastOf("business", good, record.Succeeded)
-		if w.image("business_web") != "app:2" || len(w.looks) != looks+1 {
-			t.Errorf("business runs %s after %d turns", w.image("business_web"), len(w.looks)-looks)
+		if w.image("business_web") != "app:2" || w.listings() != looks+1 {
+			t.Errorf("business runs %s after %d turns", w.image("business_web"), w.listings()-looks)
 		}
 		if told := w.statusesOf(good); told[len(told)-1] != "node3 success" {
 			t.Errorf("told %v", told)

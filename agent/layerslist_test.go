@@ -34,10 +34,10 @@ func TestListOfAChosenTag(t *testing.T) {
 		}
 		r.pass(time.Second)
 		r.lastOf("platform", first, record.Waiting)
-		looks := len(r.looks)
+		looks := r.listings()
 		r.poll()
-		if keys := r.agent.Stacks(); len(keys) != 2 || len(r.looks) > looks+2 {
-			r.t.Errorf("stacks %v after %d looks", keys, len(r.looks)-looks)
+		if keys := r.agent.Stacks(); len(keys) != 2 || r.listings() > looks+2 {
+			r.t.Errorf("stacks %v after %d looks", keys, r.listings()-looks)
 		}
 	})
 }

@@ -57,9 +57,9 @@ func TestReadsOfSeveralStacks(t *testing.T) {
 			w.lastOf(key, commit, record.Succeeded)
 		}
 		counted.take()
-		looks := len(w.looks)
+		looks := w.listings()
 		w.pass(10 * interval)
-		looks = len(w.looks) - looks
+		looks = w.listings() - looks
 		if got := counted.take(); looks < 8 || got["ServiceList"] != looks || len(got) != 1 {
 			t.Errorf("calls in %d looks: %v", looks, got)
 		}

@@ -88,13 +88,13 @@ func TestTwoStacks(t *testing.T) {
 		if got := strings.Join(w.statusesOf(commit), ", "); got != want {
 			t.Errorf("told %s", got)
 		}
-		if looks := len(w.looks); looks != 1 {
+		if looks := w.listings(); looks != 1 {
 			t.Errorf("asked the remote %d times for two stacks", looks)
 		}
 		applied := w.plans()
 		w.poll()
-		if w.plans() != applied || len(w.looks) != 2 {
-			t.Errorf("%d plans more, %d looks", w.plans()-applied, len(w.looks))
+		if w.plans() != applied || w.listings() != 2 {
+			t.Errorf("%d plans more, %d looks", w.plans()-applied, w.listings())
 		}
 		w.wantMetrics(`coin_agent_in_sync{environment="sandbox",node="node3",stack="platform"} 1`,
 			`coin_agent_in_sync{environment="sandbox",node="node3",stack="business"} 1`,

@@ -17,6 +17,13 @@ func (w *world) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) 
 	return w.revision, w.selectErr
 }
 
+// listings counts the remote's listings.
+func (w *world) listings() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.looks)
+}
+
 // Tags has none.
 func (w *world) Tags(context.Context, string) ([]gitsync.Tag, error) {
 	return nil, gitsync.ErrNotFound
