@@ -41,7 +41,7 @@ func TestBuild(t *testing.T) {
 		}
 		names = append(names, header.Name)
 	}
-	if diff := cmp.Diff([]string{"app", "bin/", "bin/sh"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"app", "bin/", "bin/sh", "bin/pg_isready", "bin/traefik"}, names); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
