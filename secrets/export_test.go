@@ -21,3 +21,6 @@ func (s *Set) Names() []string {
 	delete(names, autoVersionKey)
 	return slices.Sorted(maps.Keys(names))
 }
+
+// SOPSVersion is what new files say of the version of sops.
+const SOPSVersion = sopsVersion

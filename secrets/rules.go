@@ -15,7 +15,6 @@ import (
 	"github.com/getsops/sops/v3/aes"
 	"github.com/getsops/sops/v3/config"
 	"github.com/getsops/sops/v3/keyservice"
-	"github.com/getsops/sops/v3/version"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
@@ -102,6 +101,10 @@ func (r *Rules) EncryptKeys(name string, values map[string]Value) ([]byte, error
 	return r.make(name, formatYAML, sops.TreeBranches{branch})
 }
 
+// sopsVersion is that of the library, as sops writes it into its files. Its own constant is in a
+// package with a command line and a man page in it.
+const sopsVersion = "3.13.3"
+
 // make encrypts a tree. It opens the result again in memory, and accepts it only if it has the
 // same content and no value of it is readable.
 func (r *Rules) make(name string, kind format, branches sops.TreeBranches) ([]byte, error) {
@@ -133,7 +136,7 @@ func (r *Rules) make(name string, kind format, branches sops.TreeBranches) ([]by
 
 func metadataOf(rule *config.Config) sops.Metadata {
 	metadata := sops.Metadata{
-		KeyGroups: rule.KeyGroups, ShamirThreshold: rule.ShamirThreshold, Version: version.Version, LastModified: time.Now().UTC(),
+		KeyGroups: rule.KeyGroups, ShamirThreshold: rule.ShamirThreshold, Version: sopsVersion, LastModified: time.Now().UTC(),
 		UnencryptedSuffix: rule.UnencryptedSuffix, EncryptedSuffix: rule.EncryptedSuffix,
 		UnencryptedRegex: rule.UnencryptedRegex, EncryptedRegex: rule.EncryptedRegex,
 		UnencryptedCommentRegex: rule.UnencryptedCommentRegex, EncryptedCommentRegex: rule.EncryptedCommentRegex,
