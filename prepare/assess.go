@@ -1,7 +1,6 @@
 package prepare
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -24,7 +23,7 @@ type assessed struct {
 
 // assess finds what people have to know of a release: from its files alone, so that a run that
 // finishes an earlier one finds the same.
-func assess(ctx context.Context, of assessed) (*Plan, error) {
+func assess(of assessed) (*Plan, error) {
 	nodes, err := choose(of.config, of.request)
 	if err != nil {
 		return nil, err
@@ -40,8 +39,8 @@ func assess(ctx context.Context, of assessed) (*Plan, error) {
 	}
 	scanned := desired.Scan(of.after, of.request.Environment, "")
 	plan.Problems = unique(append(plan.Problems, scanned.Problems...))
-	plan.Text, err = plan.describe(ctx)
-	return plan, err
+	plan.Text = plan.describe()
+	return plan, nil
 }
 
 // node gives what changes on a node, and what `agent check` finds in the result.

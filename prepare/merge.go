@@ -1,7 +1,6 @@
 package prepare
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,23 +63,6 @@ func conflict(file string, merged []byte) error {
 	}
 	return fault.New(fault.Place{File: file}, "make your change fit the release, commit it, and run the command again",
 		"the release and the node both change the same lines (%s):\n%s", plural.Count(count, "conflict"), strings.Join(shown, "\n"))
-}
-
-// diff gives the lines that differ, as git shows them, without a header.
-func diff(ctx context.Context, before, after []byte) (string, error) {
-	dir, err := written(version{"", before}, version{"", after})
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // temporary
-	out, err := proposal.Git(ctx, dir, "diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--text", "--", "0", "1")
-	if ended, exited := errors.AsType[*exec.ExitError](err); exited && ended.ExitCode() == 1 {
-		err = nil
-	}
-	if _, hunks, found := bytes.Cut(out, []byte("\n@@")); found {
-		return "@@" + string(hunks), err
-	}
-	return "", err
 }
 
 // written writes versions as files into a folder of their own. They are files of the repository

@@ -104,7 +104,7 @@ func makePlan(ctx context.Context, files fs.ReadLinkFS, tools Tools, request Req
 		return nil, err
 	}
 	of := assessed{request: request, config: config, before: files, after: proposal.After(files, changed), files: changed}
-	plan, err := assess(ctx, of)
+	plan, err := assess(of)
 	if err != nil || len(plan.Problems) > 0 { // with a problem the images are not known
 		return plan, err
 	}
@@ -114,8 +114,8 @@ func makePlan(ctx context.Context, files fs.ReadLinkFS, tools Tools, request Req
 	if plan.Asked, err = ask(ctx, tools.Probes, config, release); err != nil {
 		return nil, err
 	}
-	plan.Text, err = plan.describe(ctx)
-	return plan, err
+	plan.Text = plan.describe()
+	return plan, nil
 }
 
 // confirm asks before a release follows a newer one.
@@ -178,7 +178,7 @@ func taken(ctx context.Context, files fs.ReadLinkFS, commit *proposal.Commit, re
 	if err != nil {
 		return nil, err
 	}
-	plan, err := assess(ctx, assessed{request: request, config: config, before: undone(files, commit.Files), after: files, files: commit.Files})
+	plan, err := assess(assessed{request: request, config: config, before: undone(files, commit.Files), after: files, files: commit.Files})
 	if err != nil {
 		return nil, err
 	}

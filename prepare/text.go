@@ -1,7 +1,6 @@
 package prepare
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -27,7 +26,7 @@ func (p *Plan) Title() string {
 }
 
 // describe gives the text of the merge request.
-func (p *Plan) describe(ctx context.Context) (string, error) {
+func (p *Plan) describe() string {
 	var b strings.Builder
 	b.WriteString(p.summary())
 	p.list(&b, "Dropped overrides", "These TAG_ variables set another release for one service. They are comments now: check that the release contains those fixes.", p.dropped())
@@ -44,16 +43,16 @@ func (p *Plan) describe(ctx context.Context) (string, error) {
 		if strings.HasPrefix(file.Path, keptFolder(p.Tag)+"/") {
 			continue
 		}
-		differences, err := diff(ctx, file.Before, file.After)
-		if err != nil {
-			return "", err
+		differences := file.Diff()
+		if at := strings.Index(differences, "@@"); at > 0 {
+			differences = differences[at:] // without the names
 		}
 		if len(differences) > maxDiff {
 			differences = differences[:maxDiff] + "\n…\n"
 		}
 		fmt.Fprintf(&b, "\n### %s\n\n%s", code(file.Path), fenced(differences))
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // summary gives the release, and what it replaces on which node.

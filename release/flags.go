@@ -98,7 +98,7 @@ func (f Flags) Plan(tree *worktree.Worktree, commit string) (*FlagPlan, error) {
 		return nil, err
 	}
 	for _, file := range plan.Files {
-		plan.Changes = append(plan.Changes, Change{file.Path, unified(file.Path, string(file.Before), string(file.After))})
+		plan.Changes = append(plan.Changes, Change{file.Path, file.Diff()})
 	}
 	plan.Refused = compact(plan.Refused)
 	return plan, nil

@@ -193,18 +193,18 @@ func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
 }
 
 // finish makes the list of files, and looks at what they give.
-func (p *promoter) finish(fsys fs.FS) error {
+func (p *promoter) finish(fsys fs.ReadLinkFS) error {
 	files, err := p.edits.files()
 	if err != nil {
 		return err
 	}
 	p.plan.Files = files
 	for _, file := range files {
-		p.plan.Changes = append(p.plan.Changes, Change{file.Path, unified(file.Path, string(file.Before), string(file.After))})
+		p.plan.Changes = append(p.plan.Changes, Change{file.Path, file.Diff()})
 	}
 	slices.SortFunc(p.plan.Lacking, func(a, b Lacking) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Name, b.Name)) })
 	p.plan.Lacking = slices.Compact(p.plan.Lacking)
-	after := p.edits.over(fsys)
+	after := proposal.After(fsys, files)
 	for _, pair := range p.plan.Nodes {
 		if err := p.look(after, pair); err != nil {
 			return err

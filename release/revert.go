@@ -205,7 +205,7 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 				conflicts = append(conflicts, err)
 				if string(file.Before) != string(file.After) || (file.Before == nil) != (file.After == nil) {
 					plan.Files = append(plan.Files, file)
-					plan.Changes = append(plan.Changes, Change{file.Path, unified(file.Path, string(file.Before), string(file.After))})
+					plan.Changes = append(plan.Changes, Change{file.Path, file.Diff()})
 				}
 			}
 		}

@@ -30,13 +30,20 @@ func snapshotOf(tree *worktree.Worktree, commit string) snapshot {
 }
 
 // open gives the files of the commit, which note what is read of them.
-func (s snapshot) open() (fs.FS, *gitsync.Checkout, error) {
+func (s snapshot) open() (fs.ReadLinkFS, *gitsync.Checkout, error) {
 	checkout, err := gitsync.Read(s.store, gitsync.Revision{Commit: s.commit})
 	if err != nil {
 		return nil, nil, err
 	}
 	top, err := fs.Sub(checkout.FS, path.Join(".", s.prefix))
-	return top, checkout, err
+	if err != nil {
+		return nil, nil, err
+	}
+	files, ok := top.(fs.ReadLinkFS)
+	if !ok {
+		return nil, nil, fmt.Errorf("read commit %s: its symbolic links cannot be read", s.commit)
+	}
+	return files, checkout, nil
 }
 
 // side is one node with what its files give, as far as that is known without keys.

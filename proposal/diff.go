@@ -1,4 +1,4 @@
-package release
+package proposal
 
 import (
 	"fmt"
@@ -10,13 +10,14 @@ import (
 // around is how many lines a diff shows before and after a change.
 const around = 3
 
-// unified gives the diff of a file as `diff -u` does; "" without a difference.
-func unified(path, before, after string) string {
+// Diff gives what changes in the file as `diff -u` shows it; "" without a difference.
+func (f File) Diff() string {
+	before, after := string(f.Before), string(f.After)
 	type line struct{ sign, text string }
 	var all []line
 	for _, piece := range diff.Do(before, after) {
-		sign := string("- +"[piece.Type-deleted])
-		for _, text := range linesOf(piece.Text) {
+		sign := string("- +"[piece.Type+1])
+		for text := range strings.Lines(piece.Text) {
 			all = append(all, line{sign, strings.TrimSuffix(text, "\n")})
 		}
 	}
@@ -48,11 +49,11 @@ func unified(path, before, after string) string {
 	if out.Len() == 0 {
 		return ""
 	}
-	from := "a/" + path
+	from := "a/" + f.Path
 	if before == "" {
 		from = "/dev/null"
 	}
-	return "--- " + from + "\n+++ b/" + path + "\n" + out.String()
+	return "--- " + from + "\n+++ b/" + f.Path + "\n" + out.String()
 }
 
 // extent gives the lines of a hunk. An empty one is behind the line before it.
