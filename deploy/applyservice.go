@@ -47,17 +47,12 @@ func (a *application) createService(ctx context.Context, name string) error {
 	return nil
 }
 
-// updateService writes over the service as the plan saw it. If another process wrote it
-// since, updateService reads it again and tries once more.
+// updateService writes over the service as the plan saw it.
 func (a *application) updateService(ctx context.Context, step Step) error {
 	if step.phase == phaseCronBack { // scaled down since the plan was made
 		return a.writeFresh(ctx, step.Name)
 	}
-	err := a.write(ctx, a.live[step.Name])
-	if outOfSequence(err) {
-		return a.writeFresh(ctx, step.Name)
-	}
-	return err
+	return a.inSequence(ctx, a.live[step.Name], a.write)
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
@@ -65,7 +60,25 @@ func (a *application) writeFresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return a.write(ctx, existing)
+	return a.inSequence(ctx, existing, a.write)
+}
+
+// sequenceTries is how often a service is written that changes while it is read: the engine
+// itself writes a new service, more than once, to assign its addresses.
+const sequenceTries = 5
+
+// inSequence writes a service. If another process, or the engine, wrote it since it was read, it
+// is read again.
+func (a *application) inSequence(ctx context.Context, existing swarm.Service, write func(context.Context, swarm.Service) error) error {
+	for tried := 1; ; tried++ {
+		err := write(ctx, existing)
+		if !outOfSequence(err) || tried == sequenceTries {
+			return err
+		}
+		if existing, err = a.engine.reader.service(ctx, existing.Spec.Name); err != nil {
+			return err
+		}
+	}
 }
 
 // write updates a service if it differs from the wanted spec: an update without a
@@ -115,16 +128,10 @@ func (a *application) spec(ctx context.Context, name string, live swarm.ServiceS
 }
 
 func (a *application) scaleDown(ctx context.Context, name string) error {
-	existing := a.live[name]
-	for retried := false; ; retried = true {
+	return a.inSequence(ctx, a.live[name], func(ctx context.Context, existing swarm.Service) error {
 		_, err := a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
-		if !outOfSequence(err) || retried {
-			return err
-		}
-		if existing, err = a.engine.reader.service(ctx, name); err != nil {
-			return err
-		}
-	}
+		return err
+	})
 }
 
 // removeService removes a service by the ID that the plan saw, if that service had the

@@ -3,8 +3,10 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -12,6 +14,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/enginetest"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -210,6 +213,29 @@ func TestUpdateOutOfSequence(t *testing.T) {
 	if again := planFor(t, engine, stack); !again.Empty() {
 		t.Errorf("then: %+v", again.Steps)
 	}
+}
+
+// TestUpdateOutOfSequenceAgain has a service change before each of three tries of a write, as the
+// engine changes one that is new.
+func TestUpdateOutOfSequenceAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim, others := simulated(), 0
+		engine, stack := deploy.New(sim.Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+			if call.Method != "ServiceUpdate" || others >= 3 {
+				return nil
+			}
+			others++
+			return sim.UpdateService(ctx, "t_web", func(spec *swarm.ServiceSpec) { spec.Labels["foreign"] = strconv.Itoa(others) })
+		}})), newStack("t")
+		add(stack, "web", nil)
+		rollout(t, engine, stack)
+		spec := stack.Services["t_web"]
+		spec.TaskTemplate.ContainerSpec.Image = image2
+		rollout(t, engine, stack)
+		if again := planFor(t, engine, stack); others != 3 || !again.Empty() {
+			t.Errorf("after %d other writes: %+v", others, again.Steps)
+		}
+	})
 }
 
 func TestKillAtEachWrite(t *testing.T) {
