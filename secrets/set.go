@@ -30,7 +30,6 @@ package secrets
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -140,23 +139,6 @@ func (s *Set) order() {
 	slices.SortStableFunc(s.keyed, func(a, b string) int { // override first, then the later folder
 		return cmp.Or(strings.Compare(path.Base(b), path.Base(a)), slices.Index(s.folders, path.Dir(b))-slices.Index(s.folders, path.Dir(a)))
 	})
-}
-
-// Of returns the part of the set that is in some of its files, with their folders as in
-// Options, so that files of several stacks are opened once. Both share their values: to wipe
-// one wipes them in the other.
-func (s *Set) Of(files, folders []string) *Set {
-	left := func(file string) bool { return !slices.Contains(files, file) }
-	part := &Set{
-		folders: folders, keyed: slices.DeleteFunc(slices.Clone(s.keyed), left), opaque: slices.DeleteFunc(slices.Clone(s.opaque), left),
-		values: maps.Clone(s.values), versions: maps.Clone(s.versions), refused: maps.Clone(s.refused), references: maps.Clone(s.references),
-	}
-	maps.DeleteFunc(part.references, func(at Location, _ held) bool { return left(at.File) })
-	maps.DeleteFunc(part.values, func(at Location, _ Value) bool { return left(at.File) })
-	maps.DeleteFunc(part.versions, func(at Location, _ string) bool { return left(at.File) })
-	maps.DeleteFunc(part.refused, func(at Location, _ refusal) bool { return left(at.File) })
-	part.order()
-	return part
 }
 
 // ignored reports whether a file in a folder of secrets has no secrets.

@@ -242,12 +242,6 @@ func TestFolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first == 0 {
-			part := set.Of([]string{node + "secrets.enc", node + "secrets/whole.enc"}, folders.Folders[:1])
-			if got := value(part, "db", node+"secrets/db"); got != "of the node" || part.Versions()["SV_db"] != "1" || value(part, "whole", node+"secrets/whole") != "of the node" {
-				t.Errorf("a part of the set has %q and %v", got, part.Versions())
-			}
-		}
 		whole := value(set, "whole", stack+"secrets/whole")
 		if got := value(set, "db", stack+"secrets/db"); got != want.secret || whole != want.whole || set.Versions()["SV_db"] != want.SV {
 			t.Errorf("from %s on: got %q, %q and version %q", want.file.Path, got, whole, set.Versions()["SV_db"])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/apart"
@@ -20,9 +21,8 @@ type Rendered struct {
 }
 
 // RenderAll opens and renders each stack of a node in the order of config.yml, or the one that
-// options name. Their SOPS files are decrypted once: to wipe one State wipes what the others
-// share with it. A stack takes to be there what the earlier ones make (Stack.Given). An object or
-// a port that two of them claim is an error.
+// options name. Their SOPS files are decrypted once. A stack takes to be there what the earlier
+// ones make (Stack.Given). An object or a port that two of them claim is an error.
 func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, error) {
 	if options.Limits != (limits.Limits{}) {
 		fsys = limits.On(fsys, options.Limits)
@@ -30,6 +30,9 @@ func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, er
 	names, err := apart.Do(ctx, func() ([]string, error) { return stacksUpTo(fsys, options) }, nil)
 	if err != nil {
 		return nil, err
+	}
+	if options.Keys != nil {
+		options.Keys = sync.OnceValues(options.Keys)
 	}
 	var states []*State
 	for _, name := range names {
@@ -41,7 +44,7 @@ func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, er
 		}
 		states = append(states, state)
 	}
-	if err := decryptAll(ctx, states, options); err != nil {
+	if err := decryptAll(ctx, states); err != nil {
 		return nil, err
 	}
 	var all []Rendered
@@ -94,31 +97,13 @@ func stacksUpTo(fsys fs.FS, options Options) ([]string, error) {
 }
 
 // decryptAll decrypts the SOPS files of several stacks of a node, each file once.
-func decryptAll(ctx context.Context, states []*State, options Options) error {
-	var paths []string
+func decryptAll(ctx context.Context, states []*State) error {
+	var opened secrets.Memory
+	opened.Begin()
+	defer opened.Wipe()
 	for _, state := range states {
-		paths = append(paths, state.Node.SecretFiles...)
-	}
-	slices.Sort(paths)
-	node := states[0].Node
-	set, err := apart.Do(ctx, func() (*secrets.Set, error) {
-		files, err := readSecretFiles(node, slices.Compact(paths))
-		if err != nil {
-			return nil, err
-		}
-		return open(files, secretOptions(node), options)
-	}, (*secrets.Set).Wipe)
-	if err != nil {
-		return err
-	}
-	for _, state := range states {
-		state.Secrets = set.Of(state.Node.SecretFiles, state.Node.Folders())
-		err := checkSecrets(state.Node, state.Secrets)
-		if err == nil {
-			err = state.fromVault(ctx, state.Secrets)
-		}
-		if err != nil {
-			set.Wipe()
+		state.options.Opened = &opened
+		if err := state.Decrypt(ctx); err != nil {
 			wipeAll(states)
 			return err
 		}
@@ -126,7 +111,7 @@ func decryptAll(ctx context.Context, states []*State, options Options) error {
 	return nil
 }
 
-// wipeAll wipes what the states share, and what each has of its own.
+// wipeAll wipes the secrets of all states.
 func wipeAll(states []*State) {
 	for _, state := range states {
 		state.Wipe()
