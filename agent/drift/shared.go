@@ -17,7 +17,7 @@ type lister interface {
 }
 
 // Shared reads the services of a node's stacks with one call a turn. It gives what was read
-// once: whoever asks again, asks after a write or too late reads a stack on its own. Only one
+// once: a second read, one after a write, and a late one read a stack on its own. Only one
 // goroutine may use it.
 type Shared struct {
 	Engine lister

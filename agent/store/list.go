@@ -38,8 +38,8 @@ func (s *Store) SaveStackList(list record.StackList, moved map[record.StackKey]r
 	})
 }
 
-// rename moves a bucket to another name; nothing if there is no such bucket, or one of that
-// name.
+// rename moves a bucket to another name. It does nothing if the bucket does not exist, or if the
+// name is taken.
 func rename(parent *bbolt.Bucket, from, to []byte) error {
 	if parent == nil || parent.Bucket(from) == nil || parent.Bucket(to) != nil {
 		return nil

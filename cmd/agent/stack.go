@@ -84,7 +84,7 @@ func readStack(ctx context.Context, a *app, flags *stackFlags) (*stackfiles.File
 	return readFilesOf(ctx, a, flags, func(*fault.Error) bool { return true })
 }
 
-// withoutSwarm tells which warnings hold where there is no Swarm: depends_on has an effect there.
+// withoutSwarm gives the warnings that hold without Swarm, where depends_on has an effect.
 func withoutSwarm(warning *fault.Error) bool {
 	return !strings.Contains(warning.Message, ": depends_on has no effect")
 }

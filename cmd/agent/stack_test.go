@@ -80,7 +80,7 @@ func TestStack(t *testing.T) {
 		"no stack":               {all("deploy"), exitUsage, []string{"the name of the stack is missing", "name the stack with -w"}},
 		"a bad stack":            {all("deploy", "-w", "a/b"), exitUsage, []string{`-w: "a/b" is not a valid stack name`}},
 		"a missing file":         {all("deploy", "-w", "coin", "-f", "none.yml"), exitError, []string{"none.yml: the file of -f is missing", "code: files"}},
-		"a file that is no list": {all("deploy", "-w", "coin", "-N", "broken.env"), exitError, []string{"broken.env:2:10: the file is not valid shell syntax"}},
+		"a broken file":          {all("deploy", "-w", "coin", "-N", "broken.env"), exitError, []string{"broken.env:2:10: the file is not valid shell syntax"}},
 		"an unknown context":     {all("deploy", "-w", "coin", "-n", "node-9", "-s", "plain.env"), exitError, []string{`no Docker context "node-9"`}},
 		"an engine that is away": {all("deploy", "-w", "coin", "-s", "plain.env", "-u"), exitError, []string{"none.sock does not answer", "code: engine"}},
 		"SOPS without a key":     {all("deploy", "-w", "coin", "-s", "sops.env"), exitError, []string{"none.sock does not answer"}},

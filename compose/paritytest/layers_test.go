@@ -12,7 +12,7 @@ import (
 )
 
 // TestLayers compares each stack of a node with several. What the stacks share is in the node's
-// folder: whoever deploys them with docker sources and joins these files for each of them.
+// folder: with docker a user sources and joins these files for each of them.
 func TestLayers(t *testing.T) {
 	repository := os.DirFS("../../examples/layers")
 	config, err := manifests.LoadConfig(repository, "sandbox")

@@ -107,7 +107,7 @@ func (s *Store) Find(name string) (Endpoint, error) {
 	return endpoint(name, with)
 }
 
-// missing says that there is no such context, and which there are.
+// missing gives the error for a context that does not exist; its hint lists those that do.
 func (s *Store) missing(name string) error {
 	names, err := s.Names()
 	if err != nil {
