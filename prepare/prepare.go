@@ -57,7 +57,7 @@ func Run(ctx context.Context, w *proposal.Worktree, tools Tools, request Request
 			return nil, err
 		}
 		if commit != nil {
-			return taken(ctx, files, commit, request)
+			return taken(files, commit, request)
 		}
 	}
 	if err := w.Clean(ctx, "environments", "releases", "templates"); err != nil {
@@ -173,7 +173,7 @@ func takeUp(w *proposal.Worktree, request Request) (*proposal.Commit, error) {
 }
 
 // taken describes the release of an earlier run.
-func taken(ctx context.Context, files fs.ReadLinkFS, commit *proposal.Commit, request Request) (*Result, error) {
+func taken(files fs.ReadLinkFS, commit *proposal.Commit, request Request) (*Result, error) {
 	config, err := manifests.LoadConfig(files, request.Environment)
 	if err != nil {
 		return nil, err

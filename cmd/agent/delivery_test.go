@@ -19,6 +19,10 @@ import (
 func TestDelivery(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.running(first)
+	l.until("all of it delivered", func(s report.Status) bool {
+		made := l.gitlab.Deployments("sandbox/node3")
+		return s.GitLab.Undelivered == 0 && len(made) == 1 && made[0].Status == "success"
+	})
 	tag := func(tag string) map[string]string {
 		return map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER="+tag)}
 	}
