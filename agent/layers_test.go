@@ -81,16 +81,23 @@ func TestLayers(t *testing.T) {
 	})
 }
 
+// middleFails starts three stacks, and commits changes of the last two, of which the middle one
+// fails.
+func middleFails(w *world) (commit string) {
+	threeStacks(w)
+	w.failsWith("platform_db", "db:2")
+	platform, db := w.edit("platform", "db", "db:2")
+	business, web := w.edit("business", "web", "app:2")
+	commit = w.commit("bad", platform, db, business, web)
+	w.poll()
+	return commit
+}
+
 // A stack that fails holds those that wait for it, which run on, and go on in the same turn
 // once it succeeds.
 func TestMiddleLayerFails(t *testing.T) {
 	inWorld(t, func(w *world) {
-		threeStacks(w)
-		w.failsWith("platform_db", "db:2")
-		platform, db := w.edit("platform", "db", "db:2")
-		business, web := w.edit("business", "web", "app:2")
-		bad := w.commit("bad", platform, db, business, web)
-		w.poll()
+		bad := middleFails(w)
 		w.lastOf("system", bad, record.Succeeded)
 		w.lastOf("platform", bad, record.Failed)
 		held := w.lastOf("business", bad, record.Waiting)
@@ -103,7 +110,7 @@ func TestMiddleLayerFails(t *testing.T) {
 		if told := w.statusesOf(bad); told[len(told)-1] != "node3 failed" && told[len(told)-2] != "node3 failed" {
 			t.Errorf("told %v", told)
 		}
-		_, db = w.edit("platform", "db", "db:3")
+		platform, db := w.edit("platform", "db", "db:3")
 		good := w.commit("good", platform, db)
 		looks := w.listings()
 		w.poll()
@@ -120,12 +127,7 @@ func TestMiddleLayerFails(t *testing.T) {
 // A user's retry of the stack that failed has the ones that wait for it go on at once.
 func TestRetryOfALayer(t *testing.T) {
 	inWorld(t, func(w *world) {
-		threeStacks(w)
-		w.failsWith("platform_db", "db:2")
-		platform, db := w.edit("platform", "db", "db:2")
-		business, web := w.edit("business", "web", "app:2")
-		bad := w.commit("bad", platform, db, business, web)
-		w.poll()
+		bad := middleFails(w)
 		w.lastOf("business", bad, record.Waiting)
 		w.set(func() { w.onVerify, w.result = nil, deploy.Result{} })
 		if _, err := w.of("platform").Sync(w.t.Context(), person, func(string) {}); err != nil {

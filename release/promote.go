@@ -102,6 +102,7 @@ type promoter struct {
 	at    snapshot
 	edits *edits
 	plan  *PromotionPlan
+	files map[string]bool // the base names of the files that can move
 }
 
 // Plan compares the two environments as a commit has them, given by its full hash. It writes
@@ -110,7 +111,7 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 	if err := p.CheckOrder(); err != nil {
 		return nil, err
 	}
-	made := &promoter{Promotion: p, tree: tree, at: snapshotOf(tree, commit)}
+	made := &promoter{Promotion: p, tree: tree, at: snapshotOf(tree, commit), files: map[string]bool{}}
 	made.plan = &PromotionPlan{From: p.From, To: p.To, Commit: made.at.commit}
 	fsys, _, err := made.at.open()
 	if err != nil {
@@ -264,6 +265,11 @@ func compact[T comparable](all []T) []T {
 
 // unused refuses answers to what is not asked.
 func (p *promoter) unused() error {
+	for _, name := range slices.Concat(p.Files, p.Replace) {
+		if !p.files[name] {
+			return fault.New(fault.Place{}, "name one of these: "+strings.Join(sorted(p.files), ", "), "no node of %s gets a file %q from %s", p.To, name, p.From)
+		}
+	}
 	for _, answer := range p.Answers {
 		if !p.edits.answered[answer] {
 			return fault.New(fault.Place{}, "leave it out: --set answers settings that "+p.From+" has and "+p.To+" lacks", "%s does not lack the setting %s", cmp.Or(answer.Node, p.To), answer.Name)

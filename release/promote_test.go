@@ -228,6 +228,14 @@ func TestPromotionLeavesOutFurtherComposeFiles(t *testing.T) {
 	}
 }
 
+// A name of a file that does not move is an error, not ignored.
+func TestPromotionOfUnknownFiles(t *testing.T) {
+	p := newPromotions(t, nil)
+	want := `no node of testing gets a file "docker-compose-tesshop.yaml" from sandbox`
+	p.fails(release.Promotion{Files: []string{"docker-compose-tesshop.yaml"}}, want)
+	p.fails(release.Promotion{Replace: []string{"docker-compose-tesshop.yaml"}}, want)
+}
+
 // Where both sides changed the same lines, a user decides.
 func TestPromotionConflicts(t *testing.T) {
 	p := newPromotions(t, put(map[string]string{testing4 + "nodes/test2/docker-compose.yml": web("8080", "2G", "serve --safe")}))

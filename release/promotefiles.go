@@ -107,6 +107,7 @@ func (p *promoter) composeFiles(ctx context.Context, from, to *side) error {
 		if target == file || secrets.Encrypted(secrets.File{Path: file, Data: []byte(from.content(file))}, false) {
 			continue // all environments have the same file, or it is a secret
 		}
+		p.files[path.Base(file)], p.files[path.Base(target)] = true, true
 		if !p.takes(from, to, file) {
 			p.plan.LeftOut = append(p.plan.LeftOut, file)
 			continue

@@ -103,11 +103,7 @@ func (w *world) records() (syncs []attempt, err error) {
 		w.fail("plaintext of a secret in the state file")
 	}
 	defer func() { w.syncs, w.checked = syncs, append(w.checked[:0], content...) }()
-	copied := filepath.Join(w.dir, "copy.db")
-	if err := os.WriteFile(copied, content, 0o600); err != nil {
-		return nil, err
-	}
-	db, err := bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
+	db, err := w.openCopy(content)
 	if err != nil {
 		return nil, err
 	}
@@ -376,4 +372,13 @@ func foreignOf(state enginetest.State) string {
 	all = slices.Concat(all, slices.Collect(maps.Keys(state.Networks)), slices.Collect(maps.Keys(state.Secrets)))
 	slices.Sort(all)
 	return strings.Join(all, "\n")
+}
+
+// openCopy opens a copy of the state file, which the agent holds.
+func (w *world) openCopy(content []byte) (*bbolt.DB, error) {
+	copied := filepath.Join(w.dir, "copy.db")
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		return nil, err
+	}
+	return bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
 }

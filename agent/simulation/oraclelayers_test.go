@@ -3,8 +3,6 @@ package simulation_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -134,11 +132,7 @@ func (w *world) layerRecords() (map[string][]attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	copied := filepath.Join(w.dir, "copy.db")
-	if err := os.WriteFile(copied, content, 0o600); err != nil {
-		return nil, err
-	}
-	db, err := bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
+	db, err := w.openCopy(content)
 	if err != nil {
 		return nil, err
 	}
