@@ -27,7 +27,7 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	var result rollout.Outcome
 	done := map[*stack]bool{}
 	anew := 0
-	for s := a.next(done); s != nil; s = a.next(done) {
+	for s := next(a.roster.Stacks(), done); s != nil; s = next(a.roster.Stacks(), done) {
 		why := rollout.Cause{Trigger: record.OnRequest, Actor: audit.Self(), Adopt: asked.Adopt, To: asked.To}
 		if err := s.desk.NoteTag(why.Actor, asked.To); err != nil {
 			return nil, err
@@ -46,9 +46,9 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	return result.Sync, result.Err
 }
 
-// next gives the first stack of the list that is not among those; nil if there is none.
-func (a *Agent) next(done map[*stack]bool) *stack {
-	for _, s := range a.all() {
+// next gives the first stack that is not among those; nil if there is none.
+func next(stacks []*stack, done map[*stack]bool) *stack {
+	for _, s := range stacks {
 		if !done[s] {
 			return s
 		}
@@ -58,7 +58,7 @@ func (a *Agent) next(done map[*stack]bool) *stack {
 
 // Rollout gives the state of the services that a stack waits for now; nil if none does.
 func (a *Agent) Rollout() *report.Rollout {
-	for _, s := range a.all() {
+	for _, s := range a.roster.Stacks() {
 		if now := s.desk.Rollout(); now != nil {
 			return now
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/record"
@@ -14,7 +13,7 @@ import (
 )
 
 // newDaemon gives what the desks of the stacks have in common.
-func (a *Agent) newDaemon() *desk.Daemon {
+func newDaemon(a *Agent) *desk.Daemon {
 	parts := a.parts
 	daemon := &desk.Daemon{
 		Node:  report.Node{Environment: parts.Settings.Environment, Name: parts.Settings.Node},
@@ -34,18 +33,18 @@ func (a *Agent) newDaemon() *desk.Daemon {
 }
 
 // newDesk makes the desk of a stack.
-func (a *Agent) newDesk(s *stack) *desk.Desk {
+func newDesk(a *Agent, s *stack) *desk.Desk {
 	return desk.New(desk.Parts{
 		Daemon: a.daemon, Queue: a.queue, Loop: turns{a, s}, Stack: s, Board: s.board, Sight: s.sight,
-		Left:    func() *report.Left { return a.leftOf(s.key) },
-		Remove:  func(given *record.Approval) error { return a.consent(s.key, given) },
+		Left:    func() *report.Left { return a.roster.LeftOf(s.key) },
+		Remove:  func(given *record.Approval) error { return a.roster.Consent(s.key, given) },
 		Records: s.records, Plans: s.rollouts, Versions: s.keeper, Stops: s.stops, Note: s.notes.Add, Log: s.log,
 	})
 }
 
 // Desk takes users' requests for a stack; "" for the only one.
 func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
-	s, err := a.named(key)
+	s, err := a.roster.Named(key)
 	if err != nil {
 		return nil, err
 	}
@@ -54,38 +53,11 @@ func (a *Agent) Desk(key record.StackKey) (*desk.Desk, error) {
 
 // Key gives the key of a stack that a user names; "" for the only one.
 func (a *Agent) Key(named record.StackKey) (record.StackKey, error) {
-	s, err := a.named(named)
+	s, err := a.roster.Named(named)
 	if err != nil {
 		return "", err
 	}
 	return s.key, nil
-}
-
-// named finds the stack that a user names; "" for the only one.
-func (a *Agent) named(key record.StackKey) (*stack, error) {
-	list, stacks, left := a.roster.known()
-	if key == "" && len(stacks) == 1 {
-		return stacks[0], nil
-	}
-	if s := find(slices.Concat(stacks, left), key); s != nil {
-		return s, nil
-	}
-	if key == "" {
-		return nil, request.Refuse(request.Invalid, "name one of them with --stack: "+listNames(list), "this node has several stacks, and none is named")
-	}
-	return nil, request.Refuse(request.NotFound, "the node has: "+listNames(list), "this node has no stack %q", key)
-}
-
-// listNames lists the stacks of the node for users.
-func listNames(list record.StackList) string {
-	var all []string
-	for _, one := range list.Stacks {
-		all = append(all, string(one.Key))
-	}
-	for _, one := range list.Left {
-		all = append(all, string(one.Key))
-	}
-	return strings.Join(all, ", ")
 }
 
 // names gives the names of the stacks that are kept in sync, in their order.
@@ -97,12 +69,35 @@ func (a *Agent) names() (names []string) {
 }
 
 // Stacks gives the keys of the stacks that are kept in sync, in their order.
-func (a *Agent) Stacks() []record.StackKey {
-	var keys []record.StackKey
-	for _, s := range a.all() {
-		keys = append(keys, s.key)
+func (a *Agent) Stacks() []record.StackKey { return a.roster.Keys() }
+
+// Status gives what is known of a stack. Of a node with several it gives the worst if none is
+// named, with a line for each.
+func (a *Agent) Status(key record.StackKey) (report.Status, error) {
+	stacks := a.roster.All()
+	if len(stacks) == 1 {
+		one, err := a.Desk(key)
+		if err != nil {
+			return report.Status{}, err
+		}
+		return one.Status(), nil
 	}
-	return keys
+	var all []report.Status
+	var lines []report.StackLine
+	for _, s := range stacks {
+		status := s.desk.Status()
+		all, lines = append(all, status), append(lines, report.NewStackLine(string(s.key), &status))
+	}
+	status := all[report.Worst(all)]
+	if key != "" {
+		asked, err := a.Desk(key)
+		if err != nil {
+			return report.Status{}, err
+		}
+		status = asked.Status()
+	}
+	status.Stacks = lines
+	return status, nil
 }
 
 // turns are the turns of the loop at one stack that users ask for.
@@ -119,40 +114,40 @@ func (t turns) Look(ctx context.Context, why rollout.Cause, progress func(string
 	defer a.opened.Wipe()
 	done := a.lookAt(ctx, t.stack, why, progress)
 	for errors.Is(done.Err, errAnew) {
-		a.nudge() // for the other stacks
-		if find(a.all(), t.stack.key) != t.stack {
+		a.Look() // for the other stacks
+		if !slices.Contains(a.roster.Stacks(), t.stack) {
 			done.Err = request.Refuse(request.Conflict, "`agent status` lists them", "config.yml of the commit lists other stacks of the node")
 			return done
 		}
 		done = a.lookAt(ctx, t.stack, why, progress)
 	}
-	a.wake(t.stack)
+	t.wake()
 	return done
 }
 
 // Do does something for the stack.
 func (t turns) Do(ctx context.Context, do func(context.Context) rollout.Outcome) rollout.Outcome {
 	done := t.agent.do(ctx, t.stack, do)
-	t.agent.wake(t.stack)
+	t.wake()
 	return done
 }
 
 // wake has the loop look again at once if a stack waits for one that has just succeeded.
-func (a *Agent) wake(s *stack) {
-	last := s.board.Snapshot().Last
+func (t turns) wake() {
+	last := t.stack.board.Snapshot().Last
 	if last == nil || last.State != record.Succeeded {
 		return
 	}
-	for _, other := range a.all() {
+	for _, other := range t.agent.roster.Stacks() {
 		waits := func(gate record.Gate) bool { return gate.Name == record.GateStack && gate.Waiting != "" }
 		if sync := other.board.Snapshot().Last; sync != nil && sync.State == record.Waiting && sync.Commit == last.Commit && slices.ContainsFunc(sync.Gates, waits) {
-			a.nudge()
+			t.agent.Look()
 		}
 	}
 }
 
 // Nudge has the loop look at once, or again when it is busy.
-func (t turns) Nudge() { t.agent.nudge() }
+func (t turns) Nudge() { t.agent.Look() }
 
 // Back rolls the stack back for a user.
 func (s *stack) Back(ctx context.Context, goal rollout.Rollback, progress func(string)) rollout.Outcome {

@@ -19,14 +19,17 @@ import (
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/reading"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/selection"
+	"coin.internal/coin-agent/agent/services"
 	"coin.internal/coin-agent/agent/soak"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
@@ -49,14 +52,12 @@ type stack struct {
 	metrics  *metrics.Stack
 	publish  *publish.Publisher
 	live     *drift.Shared
-	watch    *drift.Watch
-	contests drift.Corrections
-	health   health.Watch
+	services *services.Watch
 	soak     *soak.Judge
 	group    *group.Watch
 	keeper   *inventory.Keeper
 	rollouts *rollout.Rollouts
-	plans    plans         // of merge requests
+	plans    preview.Plans // of merge requests
 	stops    chan struct{} // ends the wait of a rollout for a rollback
 	desk     *desk.Desk
 	leave    context.CancelFunc                             // ends what runs beside the loop
@@ -72,7 +73,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(key), readings: a.readings, live: a.live, leave: func() {}, fetched: a.takeList,
-		several: a.layered, node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
+		several: a.roster.Several, node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if key != record.OnlyStack {
 		s.name, s.log, s.node.Stack = string(key), parts.Log.With("of", key), string(key)
@@ -96,10 +97,15 @@ func newStack(a *Agent, key record.StackKey) *stack {
 		Observes: settings.Observes(),
 	})
 	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: a.pulse, Events: parts.Events}
-	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.working}
-	s.notes = &journal.Notes{Stack: s.name, Log: parts.Audit, Heads: parts.Store, Moved: parts.auditMoved}
-	s.contests.Records = s.records
-	s.watch, s.health.Tasks = drift.New(a.live, parts.Engine, s.log), parts.Tasks
+	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.roster.Working}
+	s.notes = parts.notes(s.name)
+	s.equip(a)
+	return s
+}
+
+// equip makes what acts on the stack.
+func (s *stack) equip(a *Agent) {
+	parts, settings := s.parts, &s.parts.Settings
 	s.publish = &publish.Publisher{
 		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, SyncPage: settings.SyncPage, Notices: parts.Notices,
 		ByTags: settings.TagPattern != "",
@@ -119,14 +125,18 @@ func newStack(a *Agent, key record.StackKey) *stack {
 		},
 	}
 	s.rollouts = rollout.New(s.rolloutParts(a))
+	healthy := &health.Watch{Tasks: parts.Tasks}
 	s.soak = &soak.Judge{
-		Services: &s.health, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish,
-		Note: s.notes.Add, Nudge: a.nudge, Log: s.log,
+		Services: healthy, Board: s.board, Records: s.records, Rollouts: s.rollouts, Publish: s.publish,
+		Note: s.notes.Add, Nudge: a.Look, Log: s.log,
+	}
+	s.services = &services.Watch{
+		Board: s.board, Sight: s.sight, Live: drift.New(a.live, parts.Engine, s.log), Corrections: drift.Corrections{Records: s.records},
+		Health: healthy, Soak: s.soak, Rollouts: s.rollouts, Metrics: s.metrics, Publish: s.publish, Log: s.log,
 	}
 	s.group = &group.Watch{Environment: settings.Environment, Statuses: parts.Statuses, Board: s.board, Rollouts: s.rollouts, Publish: s.publish, Log: s.log}
 	s.plans = newPlans(s)
-	s.desk = a.newDesk(s)
-	return s
+	s.desk = newDesk(a, s)
 }
 
 // rolloutParts gives what the attempts at the stack work with.
@@ -143,15 +153,72 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
-	made.Others = func() []*record.GoodState { return a.deployed(s.key) }
+	made.Others = func() []*record.GoodState { return a.roster.Deployed(s.key) }
 	if s.name != "" {
-		made.Agrees = a.agrees
+		made.Agrees = a.agreed.Check
 	}
-	made.Gates.Earlier = func() []gates.Earlier { return a.earlier(s.key) }
+	made.Gates.Earlier = func() []gates.Earlier { return a.roster.Earlier(s.key) }
 	if parts.Tokens != nil {
-		made.Tokens = parts.tokenErrors
+		made.Tokens = func() []error { return tokens.Errors(parts.Tokens()) }
 	}
 	return made
+}
+
+// newPlans makes what shows the plans of merge requests for a stack.
+func newPlans(s *stack) preview.Plans {
+	parts := s.parts
+	if parts.Previews == nil || parts.Reports == nil {
+		return preview.Plans{}
+	}
+	node := s.node.Node
+	if s.name != "" {
+		node += "/" + s.name
+	}
+	return preview.Plans{Worker: preview.New(preview.Options{
+		Environment: s.node.Environment, Node: node, Status: "coin-agent/" + s.node.Environment + "/" + node + "/plan",
+		Branch: parts.Previews.Branch, Paths: parts.Settings.Paths(), Heads: parts.Previews.Heads,
+		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Signer: parts.gate.Check, Planner: planner{s},
+		Last: func() *record.Sync { return s.board.Snapshot().Last }, Syncs: s.records,
+		Reports: parts.Reports, Store: parts.Store.Previews(s.key), Log: s.log, Random: parts.Random,
+	})}
+}
+
+// planner makes plans by the stages of a rollout.
+type planner struct{ s *stack }
+
+func (p planner) Preview(ctx context.Context, checkout *gitsync.Checkout, concerned func() (bool, error)) (*rollout.Preview, error) {
+	return p.s.rollouts.Preview(ctx, p.s.board.Snapshot().Base(), checkout, concerned)
+}
+
+// Key gives the key of the stack's records.
+func (s *stack) Key() record.StackKey { return s.key }
+
+// View gives what is known of the stack.
+func (s *stack) View() board.View { return s.board.Snapshot() }
+
+// Recall fills the board from the state file.
+func (s *stack) Recall() error {
+	if err := s.board.Recall(); err != nil {
+		return fmt.Errorf("stack %s: %w", s.key, err)
+	}
+	if deployed := s.board.Snapshot().Deployed; deployed != nil {
+		s.services.Health.Deployed(deployed.At)
+	}
+	if s.publish.Sum == nil {
+		return nil
+	}
+	syncs, err := s.records.Syncs(publish.Remembered)
+	if err != nil {
+		return fmt.Errorf("stack %s: recall its statuses: %w", s.key, err)
+	}
+	s.publish.Sum.Recall(s.publish, syncs)
+	return nil
+}
+
+// retire ends what a stack does besides its looks: it was taken off the list.
+func (s *stack) retire() {
+	s.metrics.Drop()
+	s.leave()
 }
 
 // uncertain says why no version of a secret or config may be removed now; "" if it may.
@@ -160,6 +227,14 @@ func (s *stack) uncertain() string {
 		return "the agent only observes (mode: observe)"
 	}
 	return s.board.Snapshot().Uncertain()
+}
+
+// selects gives the revision that the stack would follow now. It may be called while the loop
+// is busy.
+func (s *stack) selects(ctx context.Context) (gitsync.Revision, error) {
+	v := s.board.Snapshot()
+	revision, _, err := s.remote.Remote.Now(ctx, selection.NewRecord(v.Last, v.Deployed))
+	return revision, err
 }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it
@@ -179,7 +254,7 @@ func (s *stack) lookOn(ctx context.Context, why rollout.Cause, progress func(str
 
 // looked counts failed looks in a row and logs the first of its kind.
 func (s *stack) looked(err error) {
-	if errors.As(err, new(pinnedError)) || errors.As(err, new(askedError)) || errors.Is(err, errAnew) || errors.Is(err, rollout.ErrStopped) {
+	if errors.As(err, new(refusal)) || errors.Is(err, errAnew) || errors.Is(err, rollout.ErrStopped) {
 		err = nil // the look succeeded
 	}
 	previous := s.board.Snapshot().LookError
@@ -229,7 +304,7 @@ func (s *stack) Collect(ctx context.Context, actor audit.Actor) (*inventory.Surv
 	if err := s.board.Snapshot().LookError; err != nil {
 		return nil, fault.WithHint(fmt.Errorf("nothing was removed: the last look failed: %w", err), fault.Hint(err))
 	}
-	if _, err := s.observe(ctx); err != nil {
+	if _, err := s.services.Look(ctx); err != nil {
 		return nil, err
 	}
 	survey, err := s.keeper.Collect(ctx, actor)

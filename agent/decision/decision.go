@@ -94,6 +94,16 @@ const (
 	CorrectBack   Action = "correct-back"   // correct the drift by the deployed good state
 )
 
+// Works reports whether an action reads a commit, or begins or continues an attempt.
+func (a Action) Works() bool {
+	switch a {
+	case AskFiles, CarryBack, LeaveGroup, LeaveRelease, Sync, CorrectSync, CorrectBack:
+		return true
+	case Wait, Unreachable, AskRemote, AskGroup, AskLineage, AskDrift, RefusePinned, RefuseRewrite, RefuseSigner, Share:
+	}
+	return false
+}
+
 // Policy is what the node's settings say.
 type Policy struct {
 	AllowRewrite bool // follow a branch whose history was rewritten

@@ -171,6 +171,25 @@ func (s State) Errors() []error {
 	return faults
 }
 
+// Errors gives the problems of all tokens as faults.
+func Errors(states []State) (faults []error) {
+	for _, one := range states {
+		faults = append(faults, one.Errors()...)
+	}
+	return faults
+}
+
+// Expiries gives when the tokens expire that do so, by the settings that name them.
+func Expiries(states []State) map[string]time.Time {
+	at := map[string]time.Time{}
+	for _, one := range states {
+		if !one.Expires.IsZero() {
+			at[one.Setting] = one.Expires
+		}
+	}
+	return at
+}
+
 // Soon reports whether the token works, and its problems are all of its end.
 func (s State) Soon() bool {
 	return !slices.ContainsFunc(s.Problems, func(p Problem) bool { return !p.Soon })

@@ -1,0 +1,163 @@
+package roster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/internal/apart"
+	"coin.internal/coin-agent/internal/limits"
+	"coin.internal/coin-agent/manifests"
+	gitsync "coin.internal/coin-agent/sync"
+)
+
+// reading notes, durably, that a revision is read, so that one that ends the agent again and
+// again is held.
+type reading interface {
+	Begin(commit string) error
+	End() error
+}
+
+// Take takes the list of stacks from the config.yml of a fetched commit, unless it is that
+// commit's already. It reports whether the list is another one. A config.yml that cannot be
+// read leaves the list as it is: the load of each stack says why.
+func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (changed bool, err error) {
+	commit := checkout.Revision.Commit
+	if r.known().list.Commit == commit {
+		return false, nil
+	}
+	listed, only, err := r.read(ctx, checkout)
+	if err != nil {
+		r.use.Log.Debug("the list of stacks stays", "revision", record.Short(commit), "error", err.Error())
+		return false, nil
+	}
+	r.edit.Lock()
+	defer r.edit.Unlock()
+	now := r.known() // a user may have approved a removal
+	if now.list.Same(listed) {
+		now.list.Commit = commit
+		r.become(now)
+		return false, nil
+	}
+	moved := r.moved(now, listed, only)
+	next := now.list.Next(commit, listed, func(key record.StackKey) string {
+		if _, moves := moved[key]; moves {
+			return ""
+		}
+		return now.nameOf(key)
+	})
+	next.Left = slices.DeleteFunc(next.Left, func(one record.LeftStack) bool { return moved[one.Key] != "" })
+	if err := r.use.Store.SaveStackList(next, moved); err != nil {
+		return false, fmt.Errorf("save the list of stacks: %w", err)
+	}
+	if err := r.enlist(now, next); err != nil {
+		return false, err
+	}
+	r.use.Log.Info("the list of stacks changed", "revision", record.Short(commit), "stacks", fmt.Sprint(r.Keys()))
+	return true, nil
+}
+
+// read reads the list of a commit. only is the name in Swarm of the stack of a node that lists
+// none.
+func (r *Roster[S]) read(ctx context.Context, checkout *gitsync.Checkout) (list []record.ListedStack, only string, err error) {
+	if err := r.use.Reading.Begin(checkout.Revision.Commit); err != nil {
+		return nil, "", err
+	}
+	settings := r.use.Settings
+	most, files := settings.Limits.OrDefault(), checkout.Anew().FS
+	limited, cancel := context.WithTimeout(ctx, most.LoadTime)
+	defer cancel()
+	config, err := apart.Do(limited, func() (*manifests.Config, error) {
+		return manifests.LoadConfig(limits.On(files, most), settings.Environment)
+	}, nil)
+	if endErr := r.use.Reading.End(); endErr != nil {
+		return nil, "", fmt.Errorf("save state: %w", endErr)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return listedIn(config, settings)
+}
+
+// listedIn gives the list of the node in a config.yml.
+func listedIn(config *manifests.Config, settings *settings.Settings) (list []record.ListedStack, only string, err error) {
+	stacks := config.StacksOf(settings.Node)
+	if len(stacks) == 0 {
+		return nil, "", fmt.Errorf("config.yml has no node %s", settings.Node)
+	}
+	if !config.Layered(settings.Node) {
+		return record.OneStack().Stacks, stacks[0].Name, nil
+	}
+	for _, one := range stacks {
+		entry := record.ListedStack{Key: record.StackKey(one.Name), Prune: one.Prune}
+		for _, earlier := range one.WaitsFor {
+			entry.WaitsFor = append(entry.WaitsFor, record.StackKey(earlier))
+		}
+		list = append(list, entry)
+	}
+	return list, "", nil
+}
+
+// moved says which records move to another key, so that nothing is adopted or restarted when a
+// node with one stack lists it, or when the list goes away again.
+func (r *Roster[S]) moved(now lineup[S], listed []record.ListedStack, only string) map[record.StackKey]record.StackKey {
+	recorded := r.use.Store.Stacks()
+	move := func(from, to record.StackKey) map[record.StackKey]record.StackKey {
+		if from == "" || !slices.Contains(recorded, from) || slices.Contains(recorded, to) {
+			return nil
+		}
+		return map[record.StackKey]record.StackKey{from: to}
+	}
+	lists := func(list []record.ListedStack, key record.StackKey) bool {
+		return slices.ContainsFunc(list, func(s record.ListedStack) bool { return s.Key == key })
+	}
+	switch one := record.StackKey(now.nameOf(record.OnlyStack)); {
+	case only != "":
+		return move(record.StackKey(only), record.OnlyStack)
+	case lists(now.list.Stacks, record.OnlyStack) && lists(listed, one):
+		return move(record.OnlyStack, one)
+	}
+	return nil
+}
+
+// enlist has a state machine for each stack of a list. Those of the list before are kept.
+func (r *Roster[S]) enlist(before lineup[S], list record.StackList) error {
+	next := lineup[S]{list: list}
+	var joined []S
+	for _, one := range list.Stacks {
+		s, found := find(before.stacks, one.Key)
+		if !found {
+			s = r.use.Make(one.Key)
+			joined = append(joined, s)
+			if err := s.Recall(); err != nil {
+				for _, one := range joined {
+					r.use.Leaves(one)
+				}
+				return err
+			}
+		}
+		next.stacks = append(next.stacks, s)
+	}
+	for _, one := range list.Left {
+		s, found := find(before.all(), one.Key)
+		if !found {
+			s = r.makeLeft(one.Key)
+			if err := s.Recall(); err != nil {
+				return err
+			}
+		}
+		next.left = append(next.left, s)
+	}
+	for _, s := range before.stacks {
+		if _, stays := find(next.stacks, s.Key()); !stays {
+			r.use.Leaves(s)
+		}
+	}
+	r.become(next)
+	for _, s := range joined {
+		r.use.Joins(s)
+	}
+	return nil
+}
