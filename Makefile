@@ -19,7 +19,7 @@ ALONE = consent decision dora drift explain metrics page record report settings 
 RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines vault walk simulate lint check fuzz bench screenshots docs licences dist
+.PHONY: build demo test engines vault walk simulate lint check fuzz bench compare screenshots docs licences dist
 
 build: ## the static binary, bin/agent
 	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -47,11 +47,10 @@ test: ## all tests, on private engines; with the race detector where the code is
 		go test -vet=off -p 2 -timeout 30m $(PLAIN); plain=$$?; \
 		wait $$simulation; simulation=$$?; wait $$others && [ $$simulation = 0 ] && exit $$plain
 
-ENGINES ?= 20.10 26.1 28.5 28.5-containerd
-
+# The engines of the targets engines and compare are those of ENGINES, if it is given.
 engines: ## deploy, its engine contract, compose/paritytest and the demo on each of ENGINES; 20.10 is the installed one (Debian 12)
 	scripts/need dockerd docker docker-registry git gcc
-	@for engine in $(ENGINES); do \
+	@for engine in $(or $(ENGINES),20.10 26.1 28.5 28.5-containerd); do \
 		echo "=== engine $$engine"; export SWARM_TEST_ENGINE=$${engine#20.10}; \
 		{ [ $$engine = 20.10 ] || scripts/engine $${engine%-containerd}; } && \
 		go test -count 1 -p 1 -timeout 30m ./deploy ./deploy/enginetest ./compose/paritytest && \
@@ -97,6 +96,14 @@ fuzz: ## every fuzz target for FUZZ: a time (30s) or executions (5000000x); FUZZ
 
 bench: ## time and memory; docs/benchmarks.md says what they mean
 	go test -run '^$$' -bench . -benchmem ./compose/... ./agent/page ./agent/preview ./deploy/... ./manifests/... ./secrets/... ./sync/...
+
+COMPARISON ?= docs/comparison.md
+
+compare: build ## the agent and docker stack deploy, side by side, on ENGINES (20.10 28.5), with LOADS (1x20 1x200 10x20), ROUNDS (5) and PEERS; writes COMPARISON, docs/comparison.md
+	scripts/need dockerd docker docker-registry git
+	@for engine in $(filter-out 20.10,$(or $(ENGINES),20.10 28.5)); do scripts/engine $${engine%-containerd} || exit 1; done
+	go run ./examples/compare -agent bin/agent -engines "$(or $(ENGINES),20.10 28.5)" -loads "$(or $(LOADS),1x20 1x200 10x20)" \
+		-rounds $(or $(ROUNDS),5) -peers "$(PEERS)" -o "$(COMPARISON)"
 
 PICTURES ?= $(CURDIR)/.cache/pictures
 

@@ -164,6 +164,34 @@ func ownNetwork() error {
 	return nil
 }
 
+// InNetwork runs a function in the engine's network, on a thread that is not used again: what
+// the function starts with Pdeathsig ends when it returns.
+func (p *Private) InNetwork(run func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // without unlocking: the thread stays in the engine's network
+		err := p.enterNetwork()
+		if err == nil {
+			err = run()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// enterNetwork moves the calling thread to the engine's network.
+func (p *Private) enterNetwork() error {
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", p.process.Pid))
+	if err != nil {
+		return fmt.Errorf("enter the engine's network: %w", err)
+	}
+	defer func() { _ = space.Close() }()
+	if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the engine's network: %w", err)
+	}
+	return nil
+}
+
 // initialise waits until the engine answers, and makes it a Swarm of one node.
 func (p *Private) initialise(ctx context.Context) error {
 	api, err := client.NewClientWithOpts(client.WithHost(p.Host), client.WithAPIVersionNegotiation())

@@ -79,16 +79,10 @@ func (s *Swarm) Registry(tb testing.TB, options RegistryOptions) *Registry {
 // inNetwork runs a function in the network of the private engine, if the test uses one, on a
 // thread that is not used again.
 func (s *Swarm) inNetwork(run func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := s.enterNetwork()
-		if err == nil {
-			err = run()
-		}
-		done <- err
-	}()
-	return <-done
+	if s.private == nil {
+		return run()
+	}
+	return s.private.InNetwork(run)
 }
 
 // enterNetwork moves the calling thread to the private engine's network.
@@ -96,15 +90,7 @@ func (s *Swarm) enterNetwork() error {
 	if s.private == nil {
 		return nil
 	}
-	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", s.private.process.Pid))
-	if err != nil {
-		return fmt.Errorf("enter the engine's network: %w", err)
-	}
-	defer func() { _ = space.Close() }()
-	if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the engine's network: %w", err)
-	}
-	return nil
+	return s.private.enterNetwork()
 }
 
 // addOutside gives the loopback interface of the calling thread's network a

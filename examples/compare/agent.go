@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/events"
+	"coin.internal/coin-agent/agent/settings"
+)
+
+const (
+	agentName = "agent"
+	project   = "shops/shops"
+	hookToken = "0123456789abcdef0123456789abcdef"
+	patience  = 5 * time.Minute
+)
+
+// agent is the built agent as a daemon. A hook of GitLab has it look at the remote; apart from
+// that it looks once an hour.
+type agent struct {
+	host       string // of the proxy
+	dir        string
+	program    string
+	repository string // its address
+
+	process *process
+	hooks   string // where it takes hooks
+	looks   chan events.Event
+	end     context.CancelFunc // of the stream of events
+}
+
+func (a *agent) name() string { return agentName }
+
+func (a *agent) path(name string) string { return filepath.Join(a.dir, name) }
+
+// start starts a daemon without a state, and waits for its first look, which finds no branch.
+func (a *agent) start(ctx context.Context) error {
+	if err := errors.Join(os.RemoveAll(a.dir), os.MkdirAll(a.dir, 0o700)); err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	listen, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	a.hooks = "http://" + listen + "/hooks/gitlab"
+	text := fmt.Sprintf(`environment: %s
+node: %s
+repository: %s
+branch: %s
+engine: %s
+state_dir: %s
+socket: %s
+listen: ""
+interval: 1h
+api_listen: %s
+gitlab_project: %s
+webhook_token_file: %s
+`, environment, node, a.repository, branch, a.host, a.path("state"), a.path("agent.sock"), listen, project, a.path("hook"))
+	if err := errors.Join(os.WriteFile(a.path("agent.yml"), []byte(text), 0o600), os.WriteFile(a.path("hook"), []byte(hookToken+"\n"), 0o600)); err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	command := exec.Command(a.program, "run")
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", settings.EnvPrefix + "CONFIG=" + a.path("agent.yml")}
+	if a.process, err = start(command, a.path("log"), onThread); err != nil {
+		return err
+	}
+	client := control.NewClient(a.path("agent.sock"))
+	err = until(ctx, time.Minute, func() error {
+		status, err := client.Status(ctx)
+		if err == nil && status.LastLook.IsZero() {
+			err = errors.New("the agent has not looked yet")
+		}
+		return err
+	})
+	if err != nil {
+		return a.explain(err)
+	}
+	return a.explain(a.follow(ctx, client))
+}
+
+// follow follows the events of the agent: unlike questions about its status, they cost it
+// nearly nothing.
+func (a *agent) follow(ctx context.Context, client *control.Client) error {
+	batch, err := client.Events(ctx, "")
+	if err != nil {
+		return fmt.Errorf("follow the agent: %w", err)
+	}
+	after := ""
+	if n := len(batch.Events); n > 0 {
+		after = batch.Events[n-1].ID
+	}
+	ctx, a.end = context.WithCancel(ctx)
+	looks := make(chan events.Event, 1000)
+	a.looks = looks
+	go func() {
+		defer close(looks)
+		_ = client.FollowEvents(ctx, after, func(event events.Event, _ bool) error {
+			if event.Kind == events.Look || event.Kind == events.Outcome {
+				looks <- event
+			}
+			return nil
+		})
+	}()
+	return nil
+}
+
+func (a *agent) stop(context.Context) (*memory, error) {
+	used, err := memoryOf(a.process.pid)
+	a.end()
+	return &used, errors.Join(err, a.process.stop())
+}
+
+// deploy sends a hook, and waits until each stack was looked at and is in sync with the commit.
+func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) {
+	before, err := clock(a.process.pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := errors.Join(a.hook(ctx, what.commit), a.await(ctx, what)); err != nil {
+		return 0, a.explain(err)
+	}
+	after, err := clock(a.process.pid)
+	return after - before, err
+}
+
+// hook tells the agent of a push, as GitLab does.
+func (a *agent) hook(ctx context.Context, commit string) error {
+	body, err := json.Marshal(map[string]any{
+		"object_kind": "push", "event_name": "push", "ref": "refs/heads/" + branch, "after": commit, "checkout_sha": commit,
+		"project": map[string]any{"id": 1, "path_with_namespace": project},
+	})
+	if err != nil {
+		return fmt.Errorf("send a hook: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.hooks, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("send a hook: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Gitlab-Event", "Push Hook")
+	request.Header.Set("X-Gitlab-Token", hookToken)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("send a hook: %w", err)
+	}
+	if answer.StatusCode != http.StatusAccepted {
+		err = fmt.Errorf("send a hook: the agent answered %s", answer.Status)
+	}
+	return errors.Join(err, answer.Body.Close())
+}
+
+// await waits until each stack of the node is in sync with a commit.
+func (a *agent) await(ctx context.Context, what change) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	waiting := map[string]bool{}
+	for _, at := range what.all {
+		waiting[at.stack] = true
+	}
+	for len(waiting) > 0 {
+		select {
+		case event, open := <-a.looks:
+			switch {
+			case !open:
+				return errors.New("the agent has ended")
+			case event.Kind == events.Outcome && event.State != "succeeded", event.State == "failed":
+				return errors.New(event.Text)
+			case event.Kind == events.Look && event.Commit == what.commit && event.State == "in_sync":
+				delete(waiting, event.Stack)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the agent: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// explain adds the end of the agent's log to an error.
+func (a *agent) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	content, _ := os.ReadFile(a.process.log)
+	return fmt.Errorf("%w\nthe agent's log ends:\n%s", err, content[max(0, len(content)-2000):])
+}

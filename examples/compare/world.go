@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+// world is what the tools work on: one engine behind the counting proxy, with a registry, and
+// one repository.
+type world struct {
+	dir      string
+	engine   *swarmtest.Private
+	api      *client.Client // of the engine itself, so that what the tool asks does not count
+	proxy    *proxy
+	registry *registry
+	repo     *repository
+}
+
+// newWorld starts a private engine, the one of SWARM_TEST_ENGINE, with images for so many services.
+func newWorld(ctx context.Context, images int) (w *world, err error) {
+	w = &world{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	if w.dir, err = os.MkdirTemp("/tmp", "coin-compare-"); err != nil { // paths of sockets must be short
+		return w, fmt.Errorf("make a folder: %w", err)
+	}
+	if w.engine, err = swarmtest.Start(ctx, ""); err != nil {
+		return w, err
+	}
+	if w.api, err = client.NewClientWithOpts(client.WithHost(w.engine.Host), client.WithAPIVersionNegotiation()); err != nil {
+		return w, fmt.Errorf("connect to the engine: %w", err)
+	}
+	if w.proxy, err = newProxy(w.dir, w.engine.Host); err != nil {
+		return w, err
+	}
+	if w.repo, err = newRepository(ctx, filepath.Join(w.dir, "git")); err != nil {
+		return w, err
+	}
+	if w.registry, err = startRegistry(ctx, w.dir, w.engine); err != nil {
+		return w, err
+	}
+	return w, w.registry.fill(ctx, w.api, images)
+}
+
+// close ends and removes what newWorld has started.
+func (w *world) close() error {
+	var errs []error
+	if w.registry != nil && w.registry.process != nil {
+		errs = append(errs, w.registry.process.stop())
+	}
+	if w.repo != nil {
+		errs = append(errs, w.repo.close())
+	}
+	if w.proxy != nil {
+		errs = append(errs, w.proxy.close())
+	}
+	if w.api != nil {
+		errs = append(errs, w.api.Close())
+	}
+	if w.engine != nil {
+		errs = append(errs, w.engine.Stop())
+	}
+	if w.dir != "" {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// verify checks that the engine has exactly the services of an estate, each with its release
+// and the digest of its image.
+func (w *world) verify(ctx context.Context, e *estate) error {
+	live, err := w.api.ServiceList(ctx, swarm.ServiceListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the services: %w", err)
+	}
+	if want := e.stacks * e.services; len(live) != want {
+		return fmt.Errorf("the engine has %d services, not %d", len(live), want)
+	}
+	specs := map[string]*swarm.ContainerSpec{}
+	for _, one := range live {
+		specs[one.Spec.Name] = one.Spec.TaskTemplate.ContainerSpec
+	}
+	for stack, releases := range e.releases {
+		for i, release := range releases {
+			name := stack + "_" + service(i)
+			spec := specs[name]
+			switch {
+			case spec == nil:
+				return fmt.Errorf("the engine has no service %s", name)
+			case !slices.Contains(spec.Env, fmt.Sprintf("RELEASE=%d", release)):
+				return fmt.Errorf("the service %s is not at release %d", name, release)
+			case !strings.HasPrefix(spec.Image, imageOf(e.registry, i)+"@sha256:"):
+				return fmt.Errorf("the image of the service %s is %s, without a digest", name, spec.Image)
+			}
+		}
+	}
+	return nil
+}
+
+// clear removes all services, configs and networks of stacks, and waits until they are gone.
+func (w *world) clear(ctx context.Context) error {
+	return until(ctx, patience, func() error {
+		left := 0
+		for _, remove := range []func(context.Context) (int, error){w.removeServices, w.removeConfigs, w.removeNetworks} {
+			removed, err := remove(ctx)
+			if err != nil {
+				return err
+			}
+			left += removed
+		}
+		if left > 0 {
+			return fmt.Errorf("%d objects are left", left)
+		}
+		return nil
+	})
+}
+
+func (w *world) removeServices(ctx context.Context) (int, error) {
+	all, err := w.api.ServiceList(ctx, swarm.ServiceListOptions{})
+	for _, one := range all {
+		err = errors.Join(err, w.api.ServiceRemove(ctx, one.ID))
+	}
+	return len(all), err
+}
+
+func (w *world) removeConfigs(ctx context.Context) (int, error) {
+	all, err := w.api.ConfigList(ctx, swarm.ConfigListOptions{})
+	for _, one := range all {
+		err = errors.Join(err, w.api.ConfigRemove(ctx, one.ID))
+	}
+	return len(all), err
+}
+
+func (w *world) removeNetworks(ctx context.Context) (int, error) {
+	all, err := w.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "com.docker.stack.namespace"))})
+	for _, one := range all {
+		err = errors.Join(err, w.api.NetworkRemove(ctx, one.ID))
+	}
+	return len(all), err
+}
