@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/skeema/knownhosts"
@@ -37,6 +38,13 @@ type statusError int
 
 func (e statusError) Error() string {
 	return fmt.Sprintf("HTTP status %d %s", int(e), http.StatusText(int(e)))
+}
+
+// heldError is an exchange that was not begun, because the remote has asked to wait that long.
+type heldError time.Duration
+
+func (e heldError) Error() string {
+	return fmt.Sprintf("not asked: the remote asks for no request for another %s", max(time.Duration(e), time.Second).Round(time.Second))
 }
 
 // saidError is an error text of the remote.
@@ -76,11 +84,14 @@ func (w *wire) judge(ctx context.Context, err error) verdict {
 	var status statusError
 	var said saidError
 	var line *pktline.ErrorLine
+	var held heldError
 	switch {
 	case ctx.Err() != nil:
 		return verdict{ErrUnreachable, "no complete answer in time", checkNetwork}
 	case errors.As(err, &status):
 		return w.judgeStatus(status)
+	case errors.As(err, &held):
+		return verdict{ErrUnreachable, held.Error(), "wait; if it happens often, set a longer interval on the nodes, or a higher limit in the remote"}
 	case errors.As(err, &said):
 		return w.judgeWords(string(said))
 	case errors.As(err, &line):

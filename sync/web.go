@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/loopback"
 )
@@ -30,8 +31,11 @@ type web struct {
 	remote Remote
 
 	base atomic.Pointer[url.URL] // follows redirects of the listing within the host
+	held backoff.Hold            // that the server asked for
 }
 
+// openWeb connects to a server of smart HTTP. While the server has asked to wait, which counts for
+// all exchanges, it is not asked.
 func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
 	if remote.TokenFile != "" {
 		if u.Scheme == "http" && !loopback.Is(u.Hostname()) {
@@ -56,7 +60,12 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 			IdleConnTimeout: 5 * time.Second, // enough for the requests of one fetch
 		},
 	}
-	return func(context.Context) (session, error) { return site, nil }, nil
+	return func(context.Context) (session, error) {
+		if left := site.held.Left(); left > 0 {
+			return nil, heldError(left)
+		}
+		return site, nil
+	}, nil
 }
 
 // stayOnHost refuses redirects that would send the token to another host.
@@ -114,6 +123,9 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	}
 	if answer.StatusCode != http.StatusOK {
 		_ = answer.Body.Close()
+		if status := answer.StatusCode; status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+			s.held.Ask(backoff.RetryAfter(answer.Header))
+		}
 		return nil, statusError(answer.StatusCode)
 	}
 	if kind := answer.Header.Get("Content-Type"); kind != want {

@@ -196,7 +196,7 @@ func TestTroubleWithGitLab(t *testing.T) {
 		"answer lost":      {[]gitlabtest.Fault{{Method: post, Lost: true}}, 2 * time.Second},
 		"lost, no reading": {[]gitlabtest.Fault{{Method: post, Lost: true}, {Method: http.MethodGet, Status: 502, Times: 3}}, 25 * time.Second},
 		"broken":           {[]gitlabtest.Fault{{Status: 500, Times: 4}}, 30 * time.Second},
-		"rate limit":       {[]gitlabtest.Fault{{Method: post, Status: 429, RetryAfter: time.Minute}}, 61 * time.Second},
+		"rate limit":       {[]gitlabtest.Fault{{Method: post, Status: 429, RetryAfter: time.Minute}}, 90 * time.Second},
 		"token refused":    {[]gitlabtest.Fault{{Status: 401, Times: 3}}, 15 * time.Second},
 		"no right":         {[]gitlabtest.Fault{{Method: post, Status: 403, Times: 3}}, 15 * time.Second},
 	} {

@@ -224,7 +224,7 @@ func TestWaitSettlesAfterAnOutage(t *testing.T) {
 		w.post("node1", gitlab.Pending, "waiting for a user (approval): approve")
 		w.later(2*time.Second, func() { w.Inject(gitlabtest.Fault{Status: http.StatusBadGateway, Times: -1}) })
 		w.later(time.Minute, w.Heal)
-		w.later(80*time.Second, func() { w.post("node1", gitlab.Running, "rolling out") })
+		w.later(90*time.Second, func() { w.post("node1", gitlab.Running, "rolling out") })
 		w.later(2*time.Minute, func() { w.post("node1", gitlab.Success, "1 service updated") })
 		if result, took := w.run(10 * time.Minute); result.Outcome != fleet.AllDone {
 			t.Errorf("%s after %s", result.Outcome, took)

@@ -15,6 +15,7 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
 	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
@@ -41,7 +42,8 @@ type Options struct {
 // shorter timeout, a request could take effect after the agent has looked for its result.
 const DefaultHTTPTimeout = 30 * time.Second
 
-// Client sends requests without retries.
+// Client sends requests without retries. After an answer with Retry-After it sends none until that
+// time is over: GitLab counts the requests of a user, whatever they are about.
 type Client struct {
 	api       *gl.Client
 	transport *http.Transport
@@ -51,6 +53,7 @@ type Client struct {
 	timeout   time.Duration
 	agents    agents
 	most      limits.Bytes // of the answers to one question
+	hold      backoff.Hold // that GitLab asked for
 }
 
 // New checks the options and reads the token once, so that a wrong configuration is

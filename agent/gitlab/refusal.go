@@ -99,8 +99,11 @@ type answers struct {
 	next   http.RoundTripper
 }
 
-// RoundTrip sends the request.
+// RoundTrip sends the request, unless GitLab has asked to wait.
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	if left := a.client.hold.Left(); left > 0 {
+		return nil, held(left)
+	}
 	resp, err := a.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -130,7 +133,18 @@ func (c *Client) refused(resp *http.Response, content []byte) *Error {
 	}
 	e := &Error{Status: resp.StatusCode, RetryAfter: backoff.RetryAfter(resp.Header), Err: answer}
 	e.Kind, answer.Hint = c.judge(resp.StatusCode, said)
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
+		c.hold.Ask(e.RetryAfter)
+	}
 	return e
+}
+
+// held is the error of a request that was not sent because GitLab has asked the client to wait.
+func held(left time.Duration) *Error {
+	return &Error{
+		Kind: KindRetry, Status: http.StatusTooManyRequests, RetryAfter: left,
+		Err: fault.New(fault.Place{}, "", "not sent: GitLab asks for no request for another %s", max(left, time.Second).Round(time.Second)),
+	}
 }
 
 // judge returns the kind of a refusal by the status code, and what the operator can do. Only

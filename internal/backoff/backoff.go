@@ -1,6 +1,6 @@
 // Package backoff delays repeated attempts: from the number of failed attempts and the
 // request of a server it makes the time of the next one. It guarantees that two attempts
-// are never less than a second apart.
+// are never less than a second apart, and spreads those of nodes that failed at the same time.
 package backoff
 
 import (
@@ -30,12 +30,17 @@ func (r Random) below(n time.Duration) time.Duration {
 	return time.Duration(r(int64(n)))
 }
 
-// After returns the wait after another failed attempt: twice as long as the last one, with
-// jitter so that nodes do not retry at the same time, and at least as long as asked.
+// After returns the wait after another failed attempt: twice as long as the last one, up to
+// Longest, and at least as long as asked. Up to half as much is added as jitter, also to what was
+// asked and to the longest waits: a server that was away, or that asked all nodes to wait, does
+// not get their requests at the same time.
 func (w Wait) After(asked time.Duration, random Random) Wait {
-	step := time.Second << min(w.Tries, 9)
-	step = min(step+random.below(step/2), Longest)
-	return Wait{Until: time.Now().Add(max(step, asked)), Tries: w.Tries + 1}
+	step := min(time.Second<<min(w.Tries, 9), Longest*2/3)
+	step += random.below(step / 2)
+	if asked > 0 {
+		step = max(step, asked+random.below(min(asked, Longest)/2+1))
+	}
+	return Wait{Until: time.Now().Add(step), Tries: w.Tries + 1}
 }
 
 // longestAsked limits the wait that a server can ask for, so that a wrong clock does not

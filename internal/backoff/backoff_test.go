@@ -11,18 +11,36 @@ import (
 )
 
 func TestAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var wait backoff.Wait
-		for tries, least := 1, time.Second; tries <= 12; tries, least = tries+1, min(2*least, backoff.Longest) {
-			wait = wait.After(0, nil)
-			if step := time.Until(wait.Until); wait.Tries != tries || step < least || step > min(least*3/2, backoff.Longest) {
-				t.Errorf("wait %d: %s after %d tries", tries, step, wait.Tries)
-			}
-		}
-		if asked := time.Until(wait.After(time.Hour, nil).Until); asked != time.Hour {
-			t.Errorf("got %s, want the hour that was asked for", asked)
-		}
-	})
+	least, most := func(int64) int64 { return 0 }, func(n int64) int64 { return n - 1 }
+	for name, test := range map[string]struct {
+		tries             int
+		asked, least, end time.Duration // the wait is in [least, end)
+	}{
+		"the first":               {0, 0, time.Second, 1500 * time.Millisecond},
+		"the third":               {2, 0, 4 * time.Second, 6 * time.Second},
+		"the eighth":              {7, 0, 128 * time.Second, 192 * time.Second},
+		"the ninth":               {8, 0, backoff.Longest * 2 / 3, backoff.Longest},
+		"the hundredth":           {99, 0, backoff.Longest * 2 / 3, backoff.Longest},
+		"a minute was asked for":  {0, time.Minute, time.Minute, 90*time.Second + 1},
+		"an hour was asked for":   {0, time.Hour, time.Hour, time.Hour + backoff.Longest/2 + 1},
+		"less than the next step": {7, time.Second, 128 * time.Second, 192 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before := backoff.Wait{Tries: test.tries}
+				shortest, longest := before.After(test.asked, least), before.After(test.asked, most)
+				if got := time.Until(shortest.Until); got != test.least || shortest.Tries != test.tries+1 {
+					t.Errorf("at least %s after %d tries, want %s", got, shortest.Tries, test.least)
+				}
+				if got := time.Until(longest.Until); got != test.end-1 {
+					t.Errorf("at most %s, want %s", got, test.end-1)
+				}
+				if got := time.Until(before.After(test.asked, nil).Until); got < test.least || got >= test.end {
+					t.Errorf("got %s, want between %s and %s", got, test.least, test.end)
+				}
+			})
+		})
+	}
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -60,12 +78,20 @@ func TestBell(t *testing.T) {
 	})
 }
 
-func TestRandomGivesTheJitter(t *testing.T) {
+func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		most := func(n int64) int64 { return n - 1 }
-		for tries, want := range []time.Duration{1500 * time.Millisecond, 3 * time.Second, 6 * time.Second} {
-			if step := time.Until(backoff.Wait{Tries: tries}.After(0, most).Until); step != want-1 {
-				t.Errorf("wait %s after %d attempts, want %s", step, tries, want-1)
+		var hold backoff.Hold
+		for i, step := range []struct{ asks, passes, want time.Duration }{
+			{0, 0, 0},
+			{time.Minute, 10 * time.Second, 50 * time.Second},
+			{20 * time.Second, 0, 50 * time.Second}, // shorter than what is left
+			{time.Hour, 50 * time.Second, time.Hour - 50*time.Second},
+			{0, time.Hour, 0},
+		} {
+			hold.Ask(step.asks)
+			time.Sleep(step.passes)
+			if left := hold.Left(); left != step.want {
+				t.Errorf("step %d: %s are left, want %s", i, left, step.want)
 			}
 		}
 	})
