@@ -25,12 +25,10 @@ type Remote struct {
 // NewRemote makes a client of it; nothing is sent yet. The token is sent over TLS only, but
 // to this machine.
 func NewRemote(to Remote) (*Client, error) {
-	address, err := url.Parse(to.URL)
+	address, err := addressOf(to.URL)
 	switch {
-	case err != nil || address.Host == "" || address.Path != "" && address.Path != "/" || address.User != nil || address.RawQuery != "":
-		return nil, fault.New(fault.Place{}, "write it as https://node3.example.com:9181", "the agent's address %q is not valid", to.URL)
-	case address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())):
-		return nil, fault.New(fault.Place{}, "write it as https://"+address.Host, "the agent's address does not use TLS, so that others could read the token")
+	case err != nil:
+		return nil, err
 	case to.TokenFile == "":
 		return nil, fault.New(fault.Place{}, "name the file with a token of that agent's api_tokens by --token-file", "no token is given for %s", to.URL)
 	}
@@ -55,6 +53,23 @@ func NewRemote(to Remote) (*Client, error) {
 		},
 		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)),
 	}, nil
+}
+
+// CheckAddress reports why an address cannot be that of an agent which gets a token.
+func CheckAddress(address string) error {
+	_, err := addressOf(address)
+	return err
+}
+
+func addressOf(text string) (*url.URL, error) {
+	address, err := url.Parse(text)
+	switch {
+	case err != nil || address.Host == "" || address.Path != "" && address.Path != "/" || address.User != nil || address.RawQuery != "":
+		return nil, fault.New(fault.Place{}, "write it as https://node3.example.com:9181", "the agent's address %q is not valid", text)
+	case address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())):
+		return nil, fault.New(fault.Place{}, "write it as https://"+address.Host, "the agent's address does not use TLS, so that others could read the token")
+	}
+	return address, nil
 }
 
 // trusted gives the certificates of the system and those of a file; nil for the system's

@@ -18,11 +18,10 @@ type route struct {
 	handler http.HandlerFunc
 }
 
-// reads are the endpoints that only tell something.
+// reads are the endpoints that only tell something. The status is always answered.
 func (h *handlers) reads() []route {
 	read := func(pattern string, handler http.HandlerFunc) route { return route{pattern, ScopeRead, handler} }
-	return []route{
-		read("GET /v1/status", h.status),
+	return append(h.large(
 		read("GET /v1/plan", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (Plan, error) {
 			return h.server.PlanFor(desk)
 		})),
@@ -31,6 +30,12 @@ func (h *handlers) reads() []route {
 		read("GET /v1/secrets", asking(h, func(desk Desk, ctx context.Context, _ audit.Actor, _ nothing) (*inventory.Survey, error) {
 			return desk.Survey(ctx)
 		})),
+		read("GET /v1/audit/verify", func(w http.ResponseWriter, _ *http.Request) {
+			report, err := h.server.Audit.Verify()
+			answer(w, report, err)
+		}),
+	),
+		read("GET /v1/status", h.status),
 		read("GET /v1/services/{name}/logs", h.logLines),
 		read("GET /v1/events", h.events),
 		read("GET /v1/openapi.json", document),
@@ -40,11 +45,7 @@ func (h *handlers) reads() []route {
 		read("GET /v1/adopt", asking(h, func(desk Desk, _ context.Context, _ audit.Actor, _ nothing) (*request.AdoptionPlan, error) {
 			return desk.PlanAdoption()
 		})),
-		read("GET /v1/audit/verify", func(w http.ResponseWriter, _ *http.Request) {
-			report, err := h.server.Audit.Verify()
-			answer(w, report, err)
-		}),
-	}
+	)
 }
 
 // acts are the endpoints that have the agent act, or prepare that.

@@ -69,6 +69,12 @@ var outside = []Entry{
 		"Renew the token in its file. What waits is sent then.",
 	},
 	{
+		fault.CodeNotice, "A receiver does not take a notice",
+		"The receiver does not answer or refuses the message, or agent.yml has no address for a receiver that config.yml names. Rollouts go on, and notices are sent later.",
+		[]string{"`agent status --all`: the lines notices", "`agent doctor`: the line notices", "`via` in config.yml, and the settings of the receivers in agent.yml"},
+		"Repair the receiver, or set its address in agent.yml and restart the agent. What waits is sent then.",
+	},
+	{
 		fault.CodeBranch, "What is followed cannot be followed",
 		"The branch's history was rewritten, or the branch or tag does not exist.",
 		[]string{"`git log` of the branch: who pushed what?", "`branch` or `tag_pattern` in agent.yml"},

@@ -108,7 +108,7 @@ func (e Environment) entries(ctx context.Context, from repository, commit string
 		return nil, err
 	}
 	if content == nil {
-		return nil, fault.New(fault.Place{File: file}, "correct --environment, or name the nodes with --node",
+		return nil, fault.New(fault.Place{File: file}, "check the name of the environment, or commit that file: its nodes are listed there",
 			"commit %s has no config.yml of environment %q", record.Short(commit), e.Name)
 	}
 	// What the nodes refuse in it, their statuses say.

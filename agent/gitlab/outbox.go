@@ -68,12 +68,13 @@ type Trail struct {
 
 // Health is the state of the delivery in `agent status` and the metrics.
 type Health struct {
-	Undelivered   int       `json:"undelivered"`
-	LastError     string    `json:"last_error,omitempty"` // empty without a failure
-	Hint          string    `json:"hint,omitempty"`
-	Since         time.Time `json:"since,omitzero"` // the start of the failure
-	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	Refused       *Refusal  `json:"refused,omitempty"` // the last refused report
+	Undelivered   int        `json:"undelivered"`
+	LastError     string     `json:"last_error,omitempty"` // empty without a failure
+	Hint          string     `json:"hint,omitempty"`
+	Code          fault.Code `json:"code,omitempty"` // the class of the failure
+	Since         time.Time  `json:"since,omitzero"` // the start of the failure
+	LastDelivered time.Time  `json:"last_delivered,omitzero"`
+	Refused       *Refusal   `json:"refused,omitempty"` // the last refused report
 }
 
 // fail stores an error.
@@ -81,7 +82,7 @@ func (h *Health) fail(err error) {
 	if h.LastError == "" {
 		h.Since = time.Now()
 	}
-	h.LastError, h.Hint = err.Error(), fault.Hint(err)
+	h.LastError, h.Hint, h.Code = err.Error(), fault.Hint(err), cmp.Or(fault.CodeOf(err), fault.CodeGitLab)
 }
 
 // Refusal is a report that GitLab permanently refused, and the reason.
@@ -228,7 +229,7 @@ func (o *Outbox) Health() Health {
 	health := o.health
 	health.Undelivered = len(entries)
 	if err != nil {
-		health.LastError = "read the reports: " + err.Error()
+		health.LastError, health.Hint, health.Code = "read the reports: "+err.Error(), fault.Hint(err), fault.CodeState
 	}
 	return health
 }
@@ -248,5 +249,5 @@ func (o *Outbox) recovered() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.health.LastError, o.health.Hint, o.health.Since = "", "", time.Time{}
+	o.health.LastError, o.health.Hint, o.health.Code, o.health.Since = "", "", "", time.Time{}
 }

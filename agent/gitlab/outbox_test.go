@@ -119,7 +119,7 @@ func TestBackoff(t *testing.T) {
 		w.enqueue(report(gitlab.Success, ""))
 		w.run()
 		synctest.Wait()
-		if health := w.outbox.Health(); health.Undelivered != 1 || !strings.Contains(health.LastError, "502") || !health.Since.Equal(begin) {
+		if health := w.outbox.Health(); health.Undelivered != 1 || !strings.Contains(health.LastError, "502") || health.Code != "gitlab" || !health.Since.Equal(begin) {
 			w.t.Errorf("health %+v", health)
 		}
 		time.Sleep(time.Hour)

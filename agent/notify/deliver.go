@@ -142,7 +142,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 	delete(o.problems, one.to)
 	if refused != nil {
 		o.use.Count(one.to.Kind, "dropped")
-		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused))
+		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused), "code", fault.CodeNotice)
 		return
 	}
 	o.use.Count(one.to.Kind, "sent")
@@ -162,10 +162,11 @@ func (o *Outbox) putOff(one parcel, err error, asked time.Duration) {
 	if !known {
 		problem.Since = time.Now()
 	}
-	if problem.Error != err.Error() {
+	logged := problem.Error
+	problem.describe(err)
+	if problem.Error != logged {
 		o.use.Log.Warn("notice not sent", "receiver", one.to.String(), "notice", one.message.Title,
-			"next", next.Until, "error", err.Error(), "hint", fault.Hint(err))
+			"next", next.Until, "error", problem.Error, "hint", problem.Hint, "code", problem.Code)
 	}
-	problem.Error, problem.Hint = err.Error(), fault.Hint(err)
 	o.problems[one.to] = problem
 }

@@ -12,9 +12,15 @@ import (
 
 // Problem is the failure of the delivery to a receiver.
 type Problem struct {
-	Error string    `json:"error"`
-	Hint  string    `json:"hint,omitempty"`
-	Since time.Time `json:"since,omitzero"` // zero before the first attempt
+	Error string     `json:"error"`
+	Hint  string     `json:"hint,omitempty"`
+	Code  fault.Code `json:"code"`           // the class of the error
+	Since time.Time  `json:"since,omitzero"` // zero before the first attempt
+}
+
+// describe notes an error.
+func (p *Problem) describe(err error) {
+	p.Error, p.Hint, p.Code = err.Error(), fault.Hint(err), cmp.Or(fault.CodeOf(err), fault.CodeNotice)
 }
 
 // Health is the state of the delivery in `agent status`.
@@ -53,7 +59,8 @@ func (o *Outbox) Health() Health {
 		if problem, ok := o.problems[receiver]; ok {
 			condition.Problem = &problem
 		} else if err := o.ready(receiver.Kind); err != nil {
-			condition.Problem = &Problem{Error: err.Error(), Hint: fault.Hint(err)}
+			problem.describe(err)
+			condition.Problem = &problem
 		}
 		if refused, ok := o.book.Refused[receiver.String()]; ok {
 			condition.Refused = &refused

@@ -239,7 +239,7 @@ func TestWhatPagerDutyHears(t *testing.T) {
 		r.pass(time.Hour)
 		r.wants("pagerduty: bad", "pagerduty: recovered: good")
 		condition := r.outbox.Health().Receivers[1]
-		if condition.Kind != notify.KindTeams || condition.Waiting != 4 || condition.Problem == nil || condition.Problem.Hint != "set teams_webhook_file in the agent's settings" {
+		if condition.Kind != notify.KindTeams || condition.Waiting != 4 || condition.Problem == nil || condition.Problem.Code != "notice" || condition.Problem.Hint != "set teams_webhook_file in the agent's settings" {
 			t.Errorf("got %+v", condition)
 		}
 	})

@@ -345,3 +345,19 @@ func actThatGoesOn(t *testing.T) {
 		t.Errorf("asked: %v", o.asked)
 	}
 }
+
+// What a user does next names the form that the page offers, and the command where it offers none.
+func TestNextNamesTheForm(t *testing.T) {
+	o := waitingWorld(t)
+	o.status.Next = "approve its merge request, or `agent approve ccccccc --reason …`; `agent rollback --to 3` or `agent rollback` reverts them; `agent retry`"
+	for scope, want := range map[control.Scope]string{
+		control.ScopeOperate: `or <a href="/act/approve">Approve</a>; <code>agent rollback --to 3</code> or <a href="/act/rollback">Roll back</a> reverts them; <code>agent retry</code>`,
+		control.ScopeRead:    `or <code>agent approve ccccccc --reason …</code>; <code>agent rollback --to 3</code> or <code>agent rollback</code> reverts them; <code>agent retry</code>`,
+	} {
+		body := newSite(t, o, scope).send(http.MethodGet, "/", nil).Body.String()
+		body = strings.NewReplacer("> ", ">", " <", "<").Replace(strings.Join(strings.Fields(body), " "))
+		if want = strings.NewReplacer("> ", ">", " <", "<").Replace(want); !strings.Contains(body, want) {
+			t.Errorf("%s: got %s", scope, body[strings.Index(body, "Next:"):][:600])
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // Nodes lists the nodes of the environment, those in trouble first.
@@ -25,6 +26,7 @@ type member struct {
 	Name, Verdict, Tone, Health, Commit, Release, Text, Error string
 	Since                                                     time.Time
 	Own                                                       bool // it is the node of this page
+	Asked                                                     bool // its own agent has answered
 }
 
 // nodes remembers the nodes as they were read. Nothing is read while no user looks.
@@ -118,7 +120,7 @@ func (p *Pages) fleet(r *http.Request, at frame) (templ.Component, error) {
 func (p *Pages) memberOf(m fleet.Member) member {
 	one := member{
 		Name: say(m.Name, shortText), Verdict: say(m.Verdict, midText), Health: say(string(m.Health), shortText), Commit: say(record.Short(m.Commit), shortText),
-		Release: say(m.Release, shortText), Text: say(m.Line(), midText), Error: say(m.Error, midText), Since: m.Since, Own: m.Name == p.API.Node.Name, Tone: "attention",
+		Release: say(m.Release, shortText), Text: say(m.Line(), midText), Error: say(m.Error, midText), Since: m.Since, Own: m.Name == p.API.Node.Name, Asked: m.Source == "api", Tone: "attention",
 	}
 	switch {
 	case m.State == fleet.Failed || m.Error != "" || m.Health != "" && m.Health != health.Healthy:
@@ -127,4 +129,18 @@ func (p *Pages) memberOf(m fleet.Member) member {
 		one.Tone = "well"
 	}
 	return one
+}
+
+// alsoAsked says how many other agents have answered themselves.
+func alsoAsked(list []member) string {
+	n := 0
+	for _, one := range list {
+		if one.Asked && !one.Own {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return " and from " + plural.Count(n, "agent")
 }

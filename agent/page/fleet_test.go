@@ -51,7 +51,7 @@ func fleetHandler(t *testing.T, nodes page.Nodes) http.Handler {
 // The nodes are read when a user looks, at most every 30 seconds, however many look.
 func TestFleetIsReadWhenLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := &listed{takes: time.Second, members: []fleet.Member{{Name: "node4", State: fleet.Failed, Verdict: "failed", Text: "apply: no " + hostile}, {Name: "node3", State: fleet.Done, Verdict: "in sync", Commit: "1234567890ab"}}}
+		nodes := &listed{takes: time.Second, members: []fleet.Member{{Name: "node4", Source: "api", State: fleet.Failed, Verdict: "failed", Text: "apply: no " + hostile}, {Name: "node3", State: fleet.Done, Verdict: "in sync", Commit: "1234567890ab"}}}
 		handler := fleetHandler(t, nodes)
 		get(t, handler, "/")
 		time.Sleep(time.Hour)
@@ -64,7 +64,7 @@ func TestFleetIsReadWhenLookedAt(t *testing.T) {
 		}
 		for range 20 {
 			body := <-answers
-			if !strings.Contains(body, "✕") || !strings.Contains(body, `<a href="/">node3</a>`) || !strings.Contains(body, "1234567890<") || strings.Contains(body, "<img") {
+			if !strings.Contains(body, "✕") || !strings.Contains(body, `<a href="/">node3</a>`) || !strings.Contains(body, "1234567890<") || !strings.Contains(body, "in GitLab and from 1 agent ") || strings.Contains(body, "<img") {
 				t.Fatalf("got %s", body)
 			}
 		}

@@ -49,10 +49,10 @@ func (p *Pages) plan(_ *http.Request, at frame) (templ.Component, error) {
 	var gates []gate
 	if status := desk.Status(); status.Sync != nil && now.Of == control.PlanOfSync {
 		gates = gatesOf(&record.Sync{State: now.State, Gates: now.Gates})
-		return planPage(at, shown, gates, pieces(report.NextStep(status.Sync))), nil
+		return planPage(at, shown, gates, at.steps(report.NextStep(status.Sync), &status)), nil
 	}
 	status := desk.Status()
-	return planPage(at, shown, nil, pieces(status.Next)), nil
+	return planPage(at, shown, nil, at.steps(status.Next, &status)), nil
 }
 
 // diffOf gives the present plan, up to a number of lines.

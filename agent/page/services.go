@@ -1,17 +1,12 @@
 package page
 
 import (
-	"path"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
 
-	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/deploy"
 )
 
 const (
@@ -35,65 +30,27 @@ type service struct {
 	Name, Image, Tasks, State, Tone, Error string
 	Restarts                               int       // within the window of health
 	Since                                  time.Time // when its state began, as far as that is known
-	stands                                 report.HeadlineState
 }
 
 // allServices gives a row for each service, and for what has drifted and is none.
-func allServices(s *report.Status) []service {
-	troubled, restored := map[string]health.Service{}, map[string]health.Service{}
-	if s.Health != nil {
-		for _, one := range s.Health.Services {
-			troubled[one.Name] = one
+func allServices(s *report.Status, unseen bool) []service {
+	lines := report.ServiceLines(s)
+	all := make([]service, len(lines))
+	for i, line := range lines {
+		all[i] = service{
+			Name: say(line.Name, shortText), Image: say(line.Image, shortText), Tasks: line.Tasks, State: say(line.Word, midText), Tone: tone(line.Tone),
+			Error: say(line.Error, midText), Restarts: line.Restarts, Since: line.Since,
 		}
-		for _, one := range s.Health.Restored {
-			restored[one.Name] = one
+		if unseen {
+			all[i].Tone, all[i].State = "quiet", "last seen "+all[i].State
 		}
-	}
-	all := make([]service, 0, len(s.Services))
-	for _, live := range s.Services {
-		one := serviceOf(s, live)
-		if bad, found := troubled[live.Name]; found {
-			one.Restarts, one.Error, one.Since = bad.Restarts, say(bad.Error, midText), bad.Since
-			if one.stands == report.AllWell {
-				one.State = string(bad.State)
-			}
-			one.stands = report.Alarm
-		}
-		if back, found := restored[live.Name]; found {
-			one.Restarts = back.Restarts
-			if back.Since.After(one.Since) {
-				one.Since = back.Since
-			}
-		}
-		all = append(all, one)
-	}
-	for _, step := range report.Unlisted(s) {
-		all = append(all, service{
-			Name: say(strings.TrimPrefix(step.Name, s.Stack+"_"), shortText), State: say("drifted: "+report.DriftOf(s, step.Name), midText), stands: report.Attention,
-		})
 	}
 	return all
 }
 
-// serviceOf gives the row of a live service by what the engine says of it.
-func serviceOf(s *report.Status, live deploy.ServiceStatus) service {
-	text, state := report.ServiceState(live, report.DriftOf(s, live.Name))
-	return service{
-		Name: say(strings.TrimPrefix(live.Name, s.Stack+"_"), shortText), Image: say(path.Base(live.Image), shortText), State: say(text, midText),
-		Tasks: strconv.FormatUint(live.Running, 10) + "/" + strconv.FormatUint(live.Desired, 10), Since: live.Changed, stands: state,
-	}
-}
-
 func servicesOf(s *report.Status, at frame, from int) services {
-	all, unseen := allServices(s), s.Unknown != nil && !s.Unknown.Working
-	for i := range all {
-		if one := &all[i]; unseen {
-			one.Tone, one.State = "quiet", "last seen "+one.State
-		} else {
-			one.Tone = tone(one.stands)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b service) int { return int(b.stands - a.stands) }) // alarms first
+	unseen := s.Unknown != nil && !s.Unknown.Working
+	all := allServices(s, unseen)
 	if from < 0 || from >= len(all) {
 		from = 0
 	}

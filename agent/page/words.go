@@ -34,10 +34,11 @@ func joined(word, sync string) string {
 	return word + " · " + sync
 }
 
-// piece is a part of a text: words, or a command.
+// piece is a part of a text: words, a command, or the form that does what a command does.
 type piece struct {
 	Text    string
 	Command bool
+	Link    templ.SafeURL // of the form; "" for none
 }
 
 // pieces divides a text with commands in backquotes.
@@ -45,7 +46,22 @@ func pieces(text string) []piece {
 	var list []piece
 	for i, part := range strings.Split(say(text, longText), "`") {
 		if part != "" {
-			list = append(list, piece{part, i%2 == 1})
+			list = append(list, piece{Text: part, Command: i%2 == 1})
+		}
+	}
+	return list
+}
+
+// steps divides what a user does next: it names the forms that the page offers, in place of their
+// commands. A command with an option that the form does not have stays.
+func (f frame) steps(text string, s *report.Status) []piece {
+	list, offered := pieces(text), f.offered(s)
+	for i, one := range list {
+		command, isAgent := strings.CutPrefix(one.Text, "agent ")
+		for _, act := range offered {
+			if one.Command && isAgent && (command == act.Name || act.Name == "approve" && strings.HasPrefix(command, "approve ")) {
+				list[i] = piece{Text: act.Title, Link: f.to("/act/" + act.Name)}
+			}
 		}
 	}
 	return list

@@ -45,6 +45,7 @@ type noteWriter interface {
 type Source interface {
 	Fetch(ctx context.Context, revision gitsync.Revision, prefetch []string) (*gitsync.Checkout, error)
 	Descends(ctx context.Context, older, newer string) (bool, error)
+	Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error)
 }
 
 // Planner makes the plan of a commit; nil if the commit does not concern the node.

@@ -58,7 +58,10 @@ func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revisio
 		made.lost = true // the branch has moved or was removed, or not all of git's replicas have it
 		return nil
 	case err != nil:
-		return fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)
+		if err := w.alone(ctx, made, fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)); err != nil || known {
+			return err
+		}
+		return w.find(ctx, made)
 	}
 	if last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs) {
 		return nil
@@ -79,8 +82,10 @@ func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Che
 		return is, asked
 	})
 	switch {
-	case err != nil && (ctx.Err() != nil || asked != nil):
+	case err != nil && ctx.Err() != nil:
 		return err
+	case err != nil && asked != nil:
+		return w.alone(ctx, made, err)
 	case err != nil && rollout.Transient(err):
 		if errors.As(err, new(*gitlab.Error)) {
 			return err
@@ -102,10 +107,20 @@ func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Che
 	if last != nil && last.Ref == made.of.Target {
 		follows, err := w.use.Source.Descends(ctx, last.Commit, made.of.Head)
 		if err != nil {
-			return fmt.Errorf("look at the history of %s: %w", made.of.Source, err)
+			return w.alone(ctx, made, fmt.Errorf("look at the history of %s: %w", made.of.Source, err))
 		}
 		made.page.Behind = !follows
 	}
+	return nil
+}
+
+// alone notes that an error of git is one of this merge request, and concerns no other: the remote
+// answers, but does not give this commit. It returns the error if the remote does not answer.
+func (w *Worker) alone(ctx context.Context, made *sight, err error) error {
+	if _, silent := w.use.Source.Select(ctx, gitsync.Rule{Branch: w.use.Branch}); silent != nil {
+		return err
+	}
+	made.wrong = err
 	return nil
 }
 

@@ -105,6 +105,8 @@ type node struct {
 	away  bool   // the registry of the plan "away" does not answer
 	plans int    // that were asked for
 	lacks string // the commit that git does not have; "" for none
+	stuck string // the commit that git fails to give; "" for none
+	quiet bool   // git does not answer at all
 
 	worker   *preview.Worker
 	store    *store.Store
@@ -226,7 +228,17 @@ func (r replica) Fetch(ctx context.Context, revision gitsync.Revision, prefetch 
 	if revision.Commit == r.n.lacks {
 		return nil, gitsync.ErrNotFound
 	}
+	if revision.Commit == r.n.stuck || r.n.quiet {
+		return nil, errors.New("the remote hung up")
+	}
 	return r.Repository.Fetch(ctx, revision, prefetch)
+}
+
+func (r replica) Select(ctx context.Context, rule gitsync.Rule) (gitsync.Revision, error) {
+	if r.n.quiet {
+		return gitsync.Revision{}, errors.New("the remote does not answer")
+	}
+	return r.Repository.Select(ctx, rule)
 }
 
 // SyncsUntil gives the node's syncs since one that is enough.

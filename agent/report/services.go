@@ -26,10 +26,13 @@ type ServiceLine struct {
 // ServiceLines gives the services of a status, and what else has drifted: first what is not
 // healthy, then what needs attention, then by name.
 func ServiceLines(s *Status) []ServiceLine {
-	troubled := map[string]health.Service{}
+	troubled, restored := map[string]health.Service{}, map[string]health.Service{}
 	if s.Health != nil {
 		for _, one := range s.Health.Services {
 			troubled[one.Name] = one
+		}
+		for _, one := range s.Health.Restored {
+			restored[one.Name] = one
 		}
 	}
 	lines := make([]ServiceLine, 0, len(s.Services))
@@ -41,7 +44,14 @@ func ServiceLines(s *Status) []ServiceLine {
 		if bad, found := troubled[live.Name]; found {
 			line.Since, line.Restarts, line.Node, line.Error = bad.Since, bad.Restarts, bad.Node, bad.Error
 			if line.Tone == AllWell {
-				line.Word, line.Tone = string(bad.State), Alarm
+				line.Word = string(bad.State)
+			}
+			line.Tone = Alarm
+		}
+		if back, found := restored[live.Name]; found {
+			line.Restarts = back.Restarts
+			if back.Since.After(line.Since) {
+				line.Since = back.Since
 			}
 		}
 		lines = append(lines, line)

@@ -100,6 +100,9 @@ type Settings struct {
 
 	PageURL string `name:"page_url" help:"address of the agent's page for users, such as https://node3.example.com:9443, which statuses link to; empty for none"`
 
+	FleetAPIs      []string `name:"fleet_apis" help:"other nodes' agents whom the page /fleet asks, as node=URL; empty for GitLab's statuses alone"`
+	FleetTokenFile string   `name:"fleet_token_file" help:"file with the token for them, of the scope read"`
+
 	MergeRequestPlans bool `name:"merge_request_plans" help:"show the plan of open merge requests into the branch in a note on each; needs gitlab_url"`
 
 	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
@@ -188,7 +191,8 @@ func (s *Settings) Validate() error {
 		require(s.GitLabTokenFile, "gitlab_token_file")
 		faults = append(faults, s.validateGitLabURL())
 	}
-	faults = append(faults, s.validatePageURL())
+	_, unusable := s.FleetAddresses()
+	faults = append(faults, s.validatePageURL(), unusable)
 	if _, err := s.AuditIssueNumber(); err != nil {
 		faults = append(faults, err)
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"regexp"
 
+	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/fleet"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/settings"
 )
 
 // neighbours list the nodes of the environment for the page of one of them.
@@ -16,17 +18,16 @@ type neighbours struct {
 	parts *parts
 }
 
-// Read gives the nodes by their statuses in GitLab, and this one by what it knows itself.
+// Read gives the nodes by what their agents say, as far as the settings name their addresses, else
+// by their statuses in GitLab.
 func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 	environment, err := n.app.environment(ctx, n.parts.gitlab)
 	if err != nil {
 		return nil, err
 	}
 	settings := &n.app.settings
-	list := fleet.List{
-		GitLab: n.parts.gitlab, Environment: environment, Branch: cmp.Or(settings.Branch, "master"),
-		Agents: map[string]fleet.Agent{settings.Node: ownStatus{n.parts}},
-	}
+	list := fleet.List{GitLab: n.parts.gitlab, Environment: environment, Branch: cmp.Or(settings.Branch, "master"), Agents: neighbourAgents(settings)}
+	list.Agents[settings.Node] = ownStatus{n.parts}
 	if settings.TagPattern != "" {
 		if list.Tags, err = regexp.Compile(settings.TagPattern); err != nil {
 			return nil, fmt.Errorf("tag_pattern: %w", err)
@@ -34,6 +35,25 @@ func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 	}
 	return list.Read(ctx)
 }
+
+// neighbourAgents gives the agents at the addresses of the settings. The addresses of config.yml,
+// which a commit names, are not asked: they would get the token.
+func neighbourAgents(settings *settings.Settings) map[string]fleet.Agent {
+	agents := map[string]fleet.Agent{}
+	addresses, _ := settings.FleetAddresses() // they were validated
+	for node, address := range addresses {
+		agent, err := control.NewRemote(control.Remote{URL: address, TokenFile: settings.FleetTokenFile, CAFile: settings.CAFile})
+		if agents[node] = agent; err != nil {
+			agents[node] = unasked{err}
+		}
+	}
+	return agents
+}
+
+// unasked is an agent that cannot be asked.
+type unasked struct{ why error }
+
+func (u unasked) Status(context.Context) (report.Status, error) { return report.Status{}, u.why }
 
 // ownStatus is the status of this node.
 type ownStatus struct{ parts *parts }

@@ -87,42 +87,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return a.exit(cmd, err)
 }
 
-// exit prints the error of a command and gives the exit code.
-func (a *app) exit(cmd *cobra.Command, err error) int {
-	var usage usageError
-	failed := exitError
-	if own := (codeError{}); errors.As(err, &own) {
-		failed, err = own.code, own.err
-	}
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, errDifferent):
-		return exitDifferent
-	}
-	shown := err
-	if wrong, ok := err.(usageError); ok { //nolint:errorlint // one inside of another error has words around it
-		shown = wrong.err
-	}
-	for _, one := range fault.All(shown) {
-		printFault(a.stderr, "error", one)
-	}
-	if a.unreadable != "" {
-		fmt.Fprintf(a.stderr, "agent: hint: this user may not read %s; if the command needs the settings, run it as root\n", a.unreadable)
-	}
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
-		if fault.Hint(err) == "" {
-			fmt.Fprintln(a.stderr, "agent: hint: agent --help lists the commands and flags")
-		}
-		a.printUsageOf(cmd)
-		return exitUsage
-	}
-	if code := fault.CodeOf(err); code != "" {
-		fmt.Fprintf(a.stderr, "agent: code: %s; `agent explain %s` describes it\n", code, code)
-	}
-	return failed
-}
-
 // printFault prints an error or a warning, with its hint.
 func printFault(w io.Writer, kind string, err error) {
 	fmt.Fprintf(w, "agent: %s: %s\n", kind, visible.Lines(err.Error(), "  "))

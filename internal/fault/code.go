@@ -17,6 +17,7 @@ const (
 	CodeRegistry  Code = "registry"  // the login of a registry
 	CodeGit       Code = "git"       // the remote does not answer or refuses the login
 	CodeGitLab    Code = "gitlab"    // GitLab's API
+	CodeNotice    Code = "notice"    // a receiver of notices
 	CodeBranch    Code = "branch"    // what is followed cannot be followed
 	CodeSignature Code = "signature" // no listed key signed the revision
 	CodeFiles     Code = "files"     // the files of a revision

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/internal/fault"
+)
+
+// failure is the error of a command with -o json: one line on standard error.
+type failure struct {
+	Code  fault.Code   `json:"code"`
+	Error string       `json:"error"`
+	Place *fault.Place `json:"place,omitempty"`
+	Hint  string       `json:"hint,omitempty"`
+	More  []failure    `json:"more,omitempty"` // the other errors, if there are several
+}
+
+// failureOf describes an error that joins no others. An error without a class has the code other.
+func failureOf(err error, class fault.Code) failure {
+	described := failure{Code: cmp.Or(fault.CodeOf(err), class, fault.CodeOther), Error: err.Error(), Hint: fault.Hint(err)}
+	for wrong := (*fault.Error)(nil); errors.As(err, &wrong); err = wrong.Err {
+		if wrong.Place != (fault.Place{}) {
+			described.Place = &wrong.Place
+			break
+		}
+	}
+	return described
+}
+
+// inJSON reports whether the user asked a command for JSON.
+func inJSON(cmd *cobra.Command) bool {
+	flag := cmd.Flags().Lookup("output")
+	return flag != nil && flag.Value.String() == "json" && slices.Contains(flag.Annotations[outputForms], "json")
+}
+
+// printFailure prints the errors of a command as one JSON object. The advice is added to the
+// first hint.
+func printFailure(w io.Writer, all []error, class fault.Code, advice string) {
+	first := failureOf(all[0], class)
+	first.Hint = joined("; ", first.Hint, advice)
+	for _, one := range all[1:] {
+		first.More = append(first.More, failureOf(one, class))
+	}
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(first) // texts have no error
+	_, _ = jsonWriter{w}.Write(line.Bytes())
+}
+
+// exit prints the error of a command and gives the exit code.
+func (a *app) exit(cmd *cobra.Command, err error) int {
+	failed := exitError
+	if own := (codeError{}); errors.As(err, &own) {
+		failed, err = own.code, own.err
+	}
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errDifferent):
+		return exitDifferent
+	}
+	class := fault.CodeOf(err)
+	if errors.As(err, new(usageError)) || strings.HasPrefix(err.Error(), "unknown command") {
+		failed, class = exitUsage, cmp.Or(class, fault.CodeUsage)
+	}
+	var advice []string
+	if a.unreadable != "" {
+		advice = append(advice, "this user may not read "+a.unreadable+"; if the command needs the settings, run it as root")
+	}
+	if failed == exitUsage && fault.Hint(err) == "" {
+		advice = append(advice, "agent --help lists the commands and flags")
+	}
+	all := fault.All(err)
+	if wrong, ok := err.(usageError); ok { //nolint:errorlint // one inside of another error has words around it
+		all = fault.All(wrong.err)
+	}
+	if inJSON(cmd) {
+		printFailure(a.stderr, all, class, strings.Join(advice, "; "))
+		return failed
+	}
+	for _, one := range all {
+		printFault(a.stderr, "error", one)
+	}
+	for _, one := range advice {
+		fmt.Fprintf(a.stderr, "agent: hint: %s\n", one)
+	}
+	switch {
+	case failed == exitUsage:
+		a.printUsageOf(cmd)
+	case class != "":
+		fmt.Fprintf(a.stderr, "agent: code: %s; `agent explain %s` describes it\n", class, class)
+	}
+	return failed
+}
