@@ -10,11 +10,12 @@ import (
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
 
-// TestCommand runs and stops a stack by the built program. Its image is in a registry that demands
-// a login: that of docker login.
+// TestCommand runs, stops and deploys a stack by the built program. Its image is in a registry that
+// demands a login: that of docker login.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
+	l.engine.Named(t, l.options.Stack.Name)
 	program := filepath.Join(t.TempDir(), "agent")
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-o", program, "../../cmd/agent").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -26,7 +27,7 @@ func TestCommand(t *testing.T) {
 	docker := t.TempDir() // has no login yet
 	agent := func(want int, command string, more ...string) string {
 		t.Helper()
-		args := append([]string{"stack", command, "-w", l.options.Stack.Name, "--files", l.options.Files}, more...)
+		args := append([]string{"stack", command, "-w", l.options.Stack.Name}, more...)
 		run := exec.CommandContext(t.Context(), program, args...)
 		run.Dir, run.Env = l.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "DOCKER_CONFIG=" + docker, "DOCKER_HOST=" + l.engine.Host}
 		output, _ := run.CombinedOutput()
@@ -35,6 +36,7 @@ func TestCommand(t *testing.T) {
 		}
 		return string(output)
 	}
+	memory := "--files=" + l.options.Files
 	says := func(text string, wants ...string) {
 		t.Helper()
 		for _, want := range wants {
@@ -43,23 +45,26 @@ func TestCommand(t *testing.T) {
 			}
 		}
 	}
-	says(agent(1, "run", "-f", "docker-compose.yml"), "pull image "+image, "hint: log in to its registry: docker login "+registry.Address)
+	says(agent(1, "run", memory, "-f", "docker-compose.yml"), "pull image "+image, "hint: log in to its registry: docker login "+registry.Address)
 	if err := os.WriteFile(filepath.Join(docker, "config.json"), []byte(registry.Login("canary-password")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	says(agent(0, "run", "-f", "docker-compose.yml"), "pulling "+image, "1 container changed\nDone.")
-	says(agent(0, "run", "-f", "docker-compose.yml", "-u"), "pulling "+image, "0 containers changed\nDone.")
+	says(agent(0, "run", memory, "-f", "docker-compose.yml"), "pulling "+image, "1 container changed\nDone.")
+	says(agent(0, "run", memory, "-f", "docker-compose.yml", "-u"), "pulling "+image, "0 containers changed\nDone.")
 	running := l.inspect("web.1").Image
 	registry.Push(t, "coin/web:1", "second")
-	says(agent(0, "run", "-f", "docker-compose.yml", "-u"), "removed "+l.options.Stack.Name+"_web.1, which differs", "1 container changed\nDone.")
+	says(agent(0, "run", memory, "-f", "docker-compose.yml", "-u"), "removed "+l.options.Stack.Name+"_web.1, which differs", "1 container changed\nDone.")
 	if l.inspect("web.1").Image == running {
 		t.Error("the new image does not run")
 	}
 	registry.Stop()
-	says(agent(0, "run", "-f", "docker-compose.yml", "-u"), "the image that the engine has is used", "0 containers changed\nDone.")
-	says(agent(0, "stop"), "removed container "+l.options.Stack.Name+"_web.1", "Done.")
+	says(agent(0, "run", memory, "-f", "docker-compose.yml", "-u"), "the image that the engine has is used", "0 containers changed\nDone.")
+	says(agent(0, "stop", memory), "removed container "+l.options.Stack.Name+"_web.1", "Done.")
 	if _, err := l.engine.API.ContainerInspect(t.Context(), l.options.Stack.Name+"_web.1"); err == nil {
 		t.Error("the container is left")
 	}
 	l.engine.Forget(t, image)
+	registry.Start(t)
+	says(agent(1, "deploy", "-f", "docker-compose.yml"), "requires a login")
+	says(agent(0, "deploy", "-f", "docker-compose.yml", "-u"), "Done.")
 }
