@@ -111,7 +111,7 @@ func refuses(t *testing.T, err error, words string) {
 func TestApprovalInGitLab(t *testing.T) {
 	toApprove(t, "approval: {required: true, approvers: [ada, bob]}\n", func(w *world) {
 		w.start()
-		w.said("approval is required: !12 has 0 of 1 approvals (of ada, bob); on the node: agent approve 0000000000")
+		w.said("approval is required: !12 has 0 of 1 approvals (of ada, bob); on the node: `agent approve 0000000000`")
 		w.merges.set(func() { w.merges.users = []string{"ada", "eve"} })
 		w.poll()
 		w.said("!12 has 0 of 1 approvals") // its author's own, and nobody's

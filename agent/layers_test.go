@@ -107,6 +107,9 @@ func TestMiddleLayerFails(t *testing.T) {
 		if next := w.of("business").Status().Next; !strings.Contains(next, "agent status --stack platform") {
 			t.Errorf("next: %s", next)
 		}
+		if next := w.of("platform").Status().Next; !strings.Contains(next, "`agent retry --stack platform`") {
+			t.Errorf("next of the stack that failed: %s", next)
+		}
 		if told := w.statusesOf(bad); told[len(told)-1] != "node3 failed" && told[len(told)-2] != "node3 failed" {
 			t.Errorf("told %v", told)
 		}

@@ -145,7 +145,7 @@ func TestWaitingIsToldOnce(t *testing.T) {
 		w.halt()
 		w.start()
 		w.pass(time.Hour)
-		box.wants(t, "rollout waits: approval is required: no GitLab is configured that could be asked; on the node: agent approve 0000000000, release 1")
+		box.wants(t, "rollout waits: approval is required: no GitLab is configured that could be asked; on the node: `agent approve 0000000000`, release 1")
 	})
 }
 

@@ -62,14 +62,33 @@ func conflict(of object, labels map[string]string, want *compose.Stack) error {
 
 // AgentsOf names the agents that keep the stack in sync, sorted: the owners of its live
 // services. Services that run as jobs are left out: without another change their labels stay,
-// because any update runs a job again.
-func AgentsOf(live LiveServices, stackName string) []string {
-	owners := map[string]bool{}
-	for _, service := range live {
-		labels := service.Spec.Labels
-		if owner := labels[compose.LabelOwner]; owner != "" && labels[compose.LabelStack] == stackName && !isJob(service.Spec.Mode) {
+// because any update runs a job again. Of a stack without services they are the owners of its
+// networks, secrets and configs; beside services those count for nothing, since a network keeps
+// the labels that it was made with.
+func AgentsOf(live *Live, stackName string) []string {
+	owners, services := map[string]bool{}, false
+	note := func(labels map[string]string) {
+		if owner := labels[compose.LabelOwner]; owner != "" && labels[compose.LabelStack] == stackName {
 			owners[owner] = true
 		}
+	}
+	for _, service := range live.Services {
+		if service.Spec.Labels[compose.LabelStack] == stackName && !isJob(service.Spec.Mode) {
+			services = true
+			note(service.Spec.Labels)
+		}
+	}
+	if services {
+		return keys(owners)
+	}
+	for _, one := range live.Networks {
+		note(one.Labels)
+	}
+	for _, one := range live.Secrets {
+		note(one.Spec.Labels)
+	}
+	for _, one := range live.Configs {
+		note(one.Spec.Labels)
 	}
 	return keys(owners)
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -36,7 +34,7 @@ const (
 
 // imageAPI is what Prints calls. Docker's own client has these methods.
 type imageAPI interface {
-	ImagePull(ctx context.Context, image string, options image.PullOptions) (io.ReadCloser, error)
+	pullAPI
 	ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, networks *network.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error)
 	ContainerAttach(ctx context.Context, container string, options container.AttachOptions) (types.HijackedResponse, error)
 	ContainerStart(ctx context.Context, container string, options container.StartOptions) error
@@ -49,9 +47,9 @@ type imageAPI interface {
 // Printer has images print something in a container without a network and with few resources,
 // which is removed afterwards.
 type Printer struct {
-	api        imageAPI
-	registries *registries
-	address    address
+	api     imageAPI
+	puller  *Puller
+	address address
 }
 
 // ConnectPrinter prepares a connection as Connect does. Logins is the file with the registry
@@ -66,7 +64,7 @@ func ConnectPrinter(host, logins string) (*Printer, error) {
 		return nil, errors.New("connect to the engine: it cannot run images")
 	}
 	engine.UseLogins(logins)
-	return &Printer{api: api, registries: engine.registries, address: engine.address}, nil
+	return &Printer{api: api, puller: &Puller{api: api, logins: engine.registries, address: engine.address}, address: engine.address}, nil
 }
 
 // Close ends the connection.
@@ -77,7 +75,7 @@ func (p *Printer) Close() error { return p.api.Close() }
 func (p *Printer) Print(ctx context.Context, name, argument string, into io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, printTime)
 	defer cancel()
-	if err := p.pull(ctx, name); err != nil {
+	if err := p.puller.Pull(ctx, name); err != nil {
 		return err
 	}
 	p.sweep(ctx)
@@ -127,40 +125,6 @@ func (p *Printer) run(ctx context.Context, id, name string, into io.Writer) erro
 		}
 	}
 	return nil
-}
-
-// pull brings an image to the engine, with the login for its registry.
-func (p *Printer) pull(ctx context.Context, name string) error {
-	logins, err := p.registries.readLogins()
-	if err != nil {
-		return err
-	}
-	login, err := logins.of(ctx, RegistryOf(name))
-	if err != nil {
-		return err
-	}
-	answer, err := p.api.ImagePull(ctx, name, image.PullOptions{RegistryAuth: login.header})
-	if client.IsErrConnectionFailed(err) {
-		return p.address.explain("pull image "+name, err)
-	}
-	if err != nil {
-		return fmt.Errorf("pull image %s: %w", name, login.withhold(err))
-	}
-	defer answer.Close() //nolint:errcheck // it is read to its end
-	for lines := json.NewDecoder(answer); ; {
-		var line struct {
-			Error string `json:"error"`
-		}
-		err := lines.Decode(&line)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("pull image %s: %w", name, err)
-		case line.Error != "":
-			return fmt.Errorf("pull image %s: %w", name, login.withhold(errors.New(line.Error)))
-		}
-	}
 }
 
 // sweep removes containers that a killed run has left. Its errors do no harm.

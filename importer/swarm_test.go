@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +37,8 @@ for name in $(grep -ho 'SV_[a-z_]*' *.y*ml); do eval ": \"\${$name:=0}\""; done
 exec docker stack deploy --prune --resolve-image never -c docker-compose.yml -c custom.secrets.yml -c docker-compose-testshop.yaml sbxapp3
 `
 
-// A stack that the scripts deployed from the directory goes on without a restart after the import.
+// A stack that the scripts deployed from the directory goes on without a restart after the import,
+// which the built program makes.
 func TestImportRestartsNothing(t *testing.T) {
 	t.Parallel()
 	shared := swarmtest.Engine(t)
@@ -51,11 +54,14 @@ func TestImportRestartsNothing(t *testing.T) {
 	}
 	services := []string{name + "_shop", name + "_web"}
 	before := running(t, shared, services)
-	if result := l.run(); !result.Written {
-		t.Fatalf("got %+v", result)
-	}
+	agent := program(t, l)
+	agent(0, "import", l.request.Dir, "--environment", "sandbox", "--node", "node3", "-n", "wlt-sbx-dkapp3-ams", "-w", "sbxapp3")
 	if err := os.RemoveAll(l.request.Dir); err != nil { // nothing needs it any more
 		t.Fatal(err)
+	}
+	said := agent(3, "diff", "--environment", "sandbox", "--node", "node3", "--engine", shared.Host, "--config", "/dev/null")
+	if !strings.Contains(said, "without restarting a task: "+strings.Join(services, ", ")) {
+		t.Errorf("diff says:\n%s", said)
 	}
 	keys := l.keyring()
 	stack, err := desired.Render(t.Context(), os.DirFS(l.request.Repo), desired.Options{
@@ -87,6 +93,28 @@ func TestImportRestartsNothing(t *testing.T) {
 	}
 	if _, plan := planned(t, engine, stack); len(plan.Steps) > 0 {
 		t.Errorf("the second plan has %v", plan.Steps)
+	}
+}
+
+// program builds the program, and gives a function that runs it in the repository.
+func program(t *testing.T, l *lab) func(want int, args ...string) string {
+	t.Helper()
+	path, key := filepath.Join(t.TempDir(), "agent"), filepath.Join(t.TempDir(), "age.key")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-o", path, "../cmd/agent").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if err := os.WriteFile(key, []byte(l.key.Identity+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(want int, args ...string) string {
+		t.Helper()
+		run := exec.CommandContext(t.Context(), path, append(args, "--repo", ".", "--age-key-files", key)...)
+		run.Dir, run.Env = l.request.Repo, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+		output, _ := run.CombinedOutput()
+		if code := run.ProcessState.ExitCode(); code != want {
+			t.Fatalf("agent %s ends with %d:\n%s", strings.Join(args, " "), code, output)
+		}
+		return string(output)
 	}
 }
 

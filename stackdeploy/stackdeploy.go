@@ -67,7 +67,7 @@ func plan(ctx context.Context, options Options) (*Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Deployment{options: options, live: live, done: map[string]bool{}, Agents: deploy.AgentsOf(live.Services, stack.Name)}
+	d := &Deployment{options: options, live: live, done: map[string]bool{}, Agents: deploy.AgentsOf(live, stack.Name)}
 	if len(d.Agents) > 0 && !options.TakeOver {
 		return nil, fault.New(fault.Place{}, "change it in the agent's repository; in an emergency, `agent pause` on the node and deploy with --take-over",
 			"the stack %s is kept in sync with git by the agent of %s", stack.Name, strings.Join(d.Agents, ", "))

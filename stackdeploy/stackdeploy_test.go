@@ -162,36 +162,57 @@ func TestNeighbour(t *testing.T) {
 	})
 }
 
+// owned deploys a stack as the agent of sandbox/node3 does, with its label on each object.
+func (w *world) owned(ctx context.Context, stack *compose.Stack) error {
+	stack.Owner = "sandbox/node3"
+	for _, spec := range stack.Services {
+		spec.Labels[compose.LabelOwner] = stack.Owner
+	}
+	for _, options := range stack.Networks {
+		options.Labels[compose.LabelOwner] = stack.Owner
+	}
+	for _, secret := range stack.Secrets {
+		secret.Spec.Labels[compose.LabelOwner] = stack.Owner
+	}
+	live, err := w.client.Observe(ctx, stack)
+	if err != nil {
+		return err
+	}
+	plan, err := deploy.Diff(live, stack)
+	if err == nil {
+		err = w.client.Apply(ctx, plan, stack, deploy.ApplyOptions{})
+	}
+	return err
+}
+
+// TestTakeOver deploys a stack of an agent, also one of which only networks and secrets exist.
 func TestTakeOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		owned := stackOf("coin", "coin/app:1")
-		owned.Owner = "sandbox/node3"
-		for _, spec := range owned.Services {
-			spec.Labels[compose.LabelOwner] = owned.Owner
-		}
-		live, err := w.client.Observe(t.Context(), owned)
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, err := deploy.Diff(live, owned)
-		if err == nil {
-			err = w.client.Apply(t.Context(), plan, owned, deploy.ApplyOptions{})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = w.deploy(t.Context(), stackOf("coin", "coin/app:1"), false)
-		if want := "the stack coin is kept in sync with git by the agent of sandbox/node3"; err == nil || err.Error() != want || len(w.writes) > 0 {
-			t.Errorf("%v, writes %v, want %q", err, w.writes, want)
-		}
-		if seen, err := w.deploy(t.Context(), stackOf("coin", "coin/app:1"), true); err != nil {
-			t.Fatalf("%v\n%s\nwrites %v", err, strings.Join(seen, "\n"), w.writes)
-		}
-		if _, err := w.deploy(t.Context(), stackOf("coin", "coin/app:1"), false); err != nil {
-			t.Errorf("the stack is not the user's: %v", err)
-		}
-	})
+	for name, change := range map[string]func(*compose.Stack){
+		"services":          func(*compose.Stack) {},
+		"a network":         func(s *compose.Stack) { s.Services, s.Secrets = nil, nil },
+		"a secret":          func(s *compose.Stack) { s.Services, s.Networks = nil, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				stack := stackOf("coin", "coin/app:1")
+				change(stack)
+				if err := w.owned(t.Context(), stack); err != nil {
+					t.Fatal(err)
+				}
+				_, err := w.deploy(t.Context(), stackOf("coin", "coin/app:1"), false)
+				if want := "the stack coin is kept in sync with git by the agent of sandbox/node3"; err == nil || err.Error() != want || len(w.writes) > 0 {
+					t.Errorf("%v, writes %v, want %q", err, w.writes, want)
+				}
+				if seen, err := w.deploy(t.Context(), stackOf("coin", "coin/app:1"), true); err != nil {
+					t.Fatalf("%v\n%s\nwrites %v", err, strings.Join(seen, "\n"), w.writes)
+				}
+				if _, err := w.deploy(t.Context(), stackOf("coin", "coin/app:1"), false); err != nil {
+					t.Errorf("the stack is not the user's: %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestFailures(t *testing.T) {

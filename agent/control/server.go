@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // Desk takes the requests for one stack.
@@ -117,7 +118,10 @@ func granting[T any](h *handlers, grant func(Desk, audit.Actor, T) (request.Run,
 		if err == nil {
 			run, err = grant(desk, Peer(r.Context()), asked)
 		}
-		h.progress(w, r, desk, run, err)
+		h.progress(w, r, desk, func(ctx context.Context, progress func(string)) (*record.Sync, error) {
+			done, err := run(ctx, progress)
+			return done, ofStackAsked(r, err)
+		}, ofStackAsked(r, err))
 	}
 }
 
@@ -136,6 +140,15 @@ func asking[T, R any](h *handlers, ask func(Desk, context.Context, audit.Actor, 
 		if err == nil {
 			result, err = ask(desk, ctx, Peer(ctx), asked)
 		}
-		answer(w, result, err)
+		answer(w, result, ofStackAsked(r, err))
 	}
+}
+
+// ofStackAsked completes the commands of an error's hint by the stack that the request names.
+func ofStackAsked(r *http.Request, err error) error {
+	hint := fault.Hint(err)
+	if named := record.StackKey(r.URL.Query().Get(ofStack)).In(hint); named != hint {
+		return fault.WithHint(err, named)
+	}
+	return err
 }

@@ -82,6 +82,9 @@ func (d *Desk) Status() report.Status {
 	policy := daemon.Policy.State()
 	status.Policy = &policy
 	status.InSync = d.parts.Sight.InSync(v)
+	if v.Last != nil {
+		status.PollHint = v.Last.Key.In(status.PollHint)
+	}
 	status.Next = report.NextFor(&status)
 	return status
 }

@@ -38,7 +38,7 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
 	if lacking != "" {
-		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: agent approve %s", granting(plan), lacking, short(plan.Sync.Commit))}, nil
+		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: `agent approve %s`", granting(plan), lacking, short(plan.Sync.Commit))}, nil
 	}
 	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) && slices.Equal(before.Earlier, given.Earlier) {
 		given = before // with the time when it was seen first

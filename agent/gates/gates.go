@@ -109,11 +109,11 @@ func Ask(ctx context.Context, all []Gate, plan *Plan) (Answer, error) {
 			transient = append(transient, said.Transient)
 			said.Waiting, said.Unattended = OneLine(said.Transient), true
 		}
-		one := record.Gate{Name: gate.Name(), Waiting: said.Waiting, Passed: said.Passed, Until: said.Until}
+		one := record.Gate{Name: gate.Name(), Waiting: plan.Sync.Key.In(said.Waiting), Passed: said.Passed, Until: said.Until}
 		if said.Waiting != "" {
 			one.About, one.Unattended = said.About, said.Unattended
 			one.Since = waitingSince(plan.Before, one.Name, said.About)
-			waits = append(waits, said.Waiting)
+			waits = append(waits, one.Waiting)
 		}
 		answer.Gates = append(answer.Gates, one)
 		if said.Limit > 0 && time.Since(one.Since) >= said.Limit {

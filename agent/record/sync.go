@@ -19,7 +19,8 @@ type Sync struct {
 	Committed time.Time   `json:"committed,omitzero"` // the committer's time: of a merge commit, that of the merge
 	Signer    string      `json:"signer,omitempty"`   // who signed the revision, if the policy demands that
 	Stack     string      `json:"stack,omitempty"`
-	Release   string      `json:"release,omitempty"` // TAG
+	Key       StackKey    `json:"stack_key,omitempty"` // by which requests name the stack of a node with several; the store sets it
+	Release   string      `json:"release,omitempty"`   // TAG
 	Trigger   Trigger     `json:"trigger"`
 	State     State       `json:"state"`
 	Actor     audit.Actor `json:"actor,omitzero"`  // who had it done
@@ -93,12 +94,12 @@ type Fault struct {
 	Code fault.Code `json:"code,omitempty"` // its class, as far as it is known
 }
 
-// All lists the errors of a failed sync.
+// All lists the errors of a failed sync, with hints that name its stack.
 func (s *Sync) All() []Fault {
 	if len(s.Faults) > 0 || s.Error == "" {
-		return s.Faults
+		return s.Key.Named(s.Faults)
 	}
-	return []Fault{{Error: s.Error, Hint: s.Hint, Code: s.Code}}
+	return s.Key.Named([]Fault{{Error: s.Error, Hint: s.Hint, Code: s.Code}})
 }
 
 // FailedAt gives the stage that failed, also while a rollback runs.

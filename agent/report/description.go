@@ -89,7 +89,7 @@ func failure(sync *record.Sync, owner string) string {
 		rollback = "; " + clip(rollback, MaxDescription/2)
 	}
 	limit := MaxDescription - length(rollback)
-	text, hint := string(sync.Stage)+": "+sync.Error, sync.Hint
+	text, hint := string(sync.Stage)+": "+sync.Error, sync.Key.In(sync.Hint)
 	if hint != "" {
 		hint = " (" + hint + ")"
 	}

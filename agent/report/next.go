@@ -10,7 +10,9 @@ import (
 
 // NextStep says what a user does next about a sync, the most useful first; "" for
 // nothing. status, show, reports and notices use it.
-func NextStep(sync *record.Sync) string {
+func NextStep(sync *record.Sync) string { return sync.Key.In(nextStep(sync)) }
+
+func nextStep(sync *record.Sync) string {
 	switch sync.State {
 	case record.Waiting:
 		return nextAtGates(sync)
@@ -33,6 +35,13 @@ func NextStep(sync *record.Sync) string {
 
 // NextFor says what a user does next about the node.
 func NextFor(s *Status) string {
+	if s.Sync == nil {
+		return nextFor(s)
+	}
+	return s.Sync.Key.In(nextFor(s))
+}
+
+func nextFor(s *Status) string {
 	switch {
 	case !s.Running:
 		return "`systemctl start coin-agent`; `journalctl -u coin-agent` shows why it ended"

@@ -55,7 +55,7 @@ func DelayNotice(node Node, link string, sync *record.Sync, why error) notify.No
 	if sync.Error != "" {
 		n.Title = "rollout failed at " + string(sync.FailedAt()) + ", and the rollback has to wait"
 	}
-	n.Details = append(faultDetails(sync), notify.Detail{Text: "rollback to " + Target(sync.Rollback) + ": " + gates.OneLine(why), Hint: fault.Hint(why)})
+	n.Details = append(faultDetails(sync), notify.Detail{Text: "rollback to " + Target(sync.Rollback) + ": " + gates.OneLine(why), Hint: sync.Key.In(fault.Hint(why))})
 	n.Next = nextAfterFailure(&record.Sync{Transient: true})
 	return n
 }
@@ -63,7 +63,7 @@ func DelayNotice(node Node, link string, sync *record.Sync, why error) notify.No
 // GroupNotice gives the notice that this node runs a commit that failed on another node.
 func GroupNotice(node Node, link string, sync *record.Sync, text, hint string) notify.Notice {
 	n := notice(node, link, sync)
-	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", hint
+	n.Event, n.Title, n.Next = notify.Failure, "the nodes do not run the same release", sync.Key.In(hint)
 	n.Details = []notify.Detail{{Text: text}}
 	return n
 }
@@ -90,7 +90,7 @@ func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict)
 	for _, service := range now.Services {
 		n.Details = append(n.Details, notify.Detail{Text: service.String()})
 	}
-	n.Next = "`agent status` shows the services; `agent rollback` returns to the state before"
+	n.Next = sync.Key.In("`agent status` shows the services; `agent rollback` returns to the state before")
 	return n
 }
 
@@ -98,8 +98,8 @@ func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict)
 func RefusedNotice(node Node, link string, sync *record.Sync) notify.Notice {
 	n := notice(node, link, sync)
 	n.Event, n.Title = notify.Failure, "the release did not stay healthy, and is not rolled back"
-	n.Details = []notify.Detail{{Text: sync.Rollback.Reason}, {Text: "not rolled back: " + sync.Rollback.Refused, Hint: sync.Rollback.Hint}}
-	n.Next = decideRefused(sync)
+	n.Details = []notify.Detail{{Text: sync.Rollback.Reason}, {Text: "not rolled back: " + sync.Rollback.Refused, Hint: sync.Key.In(sync.Rollback.Hint)}}
+	n.Next = sync.Key.In(decideRefused(sync))
 	return n
 }
 
@@ -132,7 +132,7 @@ func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step,
 	for _, step := range drift {
 		n.Details = append(n.Details, notify.Detail{Text: driftText(step)})
 	}
-	n.Next = "`agent diff` on the node shows it, `agent sync` restores the applied state"
+	n.Next = sync.Key.In("`agent diff` on the node shows it, `agent sync` restores the applied state")
 	if corrected {
 		n.Next = "the agent restores the applied state"
 	}
@@ -171,10 +171,10 @@ func failureNotice(n *notify.Notice, sync *record.Sync) {
 	case back == nil || sync.IsRollback():
 	case back.Refused != "":
 		n.Title += ", and is not rolled back"
-		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: back.Hint})
+		n.Details = append(n.Details, notify.Detail{Text: "not rolled back: " + back.Refused, Hint: sync.Key.In(back.Hint)})
 	case back.Error != "":
 		n.Title += ", and the rollback is not verified"
-		n.Details = append(n.Details, notify.Detail{Text: "rolled back to " + Target(back) + ", but it is unhealthy: " + back.Error, Hint: back.Hint})
+		n.Details = append(n.Details, notify.Detail{Text: "rolled back to " + Target(back) + ", but it is unhealthy: " + back.Error, Hint: sync.Key.In(back.Hint)})
 	}
 	if !sync.Transient {
 		n.Next = "the revision is held; " + n.Next

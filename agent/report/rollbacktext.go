@@ -39,7 +39,7 @@ func (r *rollbackReport) item(name, text any) { r.out.WriteString(item(name, tex
 // step adds a numbered step.
 func (r *rollbackReport) step(format string, args ...any) {
 	r.steps++
-	fmt.Fprintf(&r.out, "%d. %s\n", r.steps, fmt.Sprintf(format, args...))
+	fmt.Fprintf(&r.out, "%d. %s\n", r.steps, r.Sync.Key.In(fmt.Sprintf(format, args...)))
 }
 
 // table adds the head of a table.

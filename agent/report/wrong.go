@@ -13,6 +13,13 @@ import (
 // look and of the last sync, unless that was rolled back, and those of GitLab, the receivers of notices and the places of
 // anchors.
 func Wrong(s *Status) []record.Fault {
+	if s.Sync == nil {
+		return wrong(s)
+	}
+	return s.Sync.Key.Named(wrong(s))
+}
+
+func wrong(s *Status) []record.Fault {
 	var list []record.Fault
 	add := func(hint, format string, args ...any) {
 		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})

@@ -53,7 +53,7 @@ func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, chang
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		err := errors.Join(putJSON(b, goodKey, deployed), s.store.putAuditHead(tx))
 		if sync != nil {
-			err = errors.Join(err, countSync(s, b, sync), putSync(tx, b.Bucket(syncsBucket), sync))
+			err = errors.Join(err, countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync))
 		}
 		good := b.Bucket(goodBucket)
 		for _, one := range upTo(record.KeepGood, newest[record.GoodState](s, good, "good state")) {

@@ -50,6 +50,7 @@ func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
 			}
 			var sync record.Sync
 			if s.store.decode(numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
+				s.keyed(&sync)
 				page.Syncs = append(page.Syncs, record.Row(&sync))
 			}
 			page.Next = numberOf(key)

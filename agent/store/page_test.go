@@ -87,6 +87,9 @@ func TestPages(t *testing.T) {
 		}
 	}
 	page, err := s.Page(record.Query{Limit: 1})
+	if err == nil && page.Syncs[0].Key != "stack1" {
+		t.Errorf("a sync of the stack1 is of %q", page.Syncs[0].Key)
+	}
 	if err != nil || page.Syncs[0].Plan != nil || page.Syncs[0].Inputs != nil {
 		t.Errorf("a page has what grows with the services: %+v, %v", page, err)
 	}

@@ -177,7 +177,7 @@ func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.Goo
 // then, and nothing is adopted.
 func (s *Stack) SaveRemoved(sync *record.Sync) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		errs := []error{countSync(s, b, sync), putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)}
+		errs := []error{countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)}
 		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
 			errs = append(errs, b.Delete(key))
 		}
@@ -189,7 +189,7 @@ func (s *Stack) SaveRemoved(sync *record.Sync) error {
 // one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		if err := errors.Join(countSync(s, b, sync), putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
+		if err := errors.Join(countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
 			return err
 		}
 		good.SyncID = sync.ID

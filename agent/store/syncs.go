@@ -15,7 +15,8 @@ import (
 const keepSyncs = 1000
 
 // putSync writes a sync. The syncs of all stacks of a node share one sequence of numbers.
-func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
+func (s *Stack) putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
+	s.keyed(sync)
 	if sync.ID == 0 {
 		id, err := tx.Bucket(stacksBucket).NextSequence()
 		if err != nil {
@@ -33,9 +34,20 @@ func putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 	return putJSON(b, number(sync.ID), sync)
 }
 
+// keyed gives a sync the key of its stack on a node with several: its records may have moved.
+func (s *Stack) keyed(sync *record.Sync) {
+	if sync.Key = s.key; s.key == record.OnlyStack {
+		sync.Key = ""
+	}
+}
+
 // Syncs lists up to limit syncs of the stack, the newest first.
 func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
-	return list[record.Sync](s, syncsBucket, "sync", limit)
+	syncs, err := list[record.Sync](s, syncsBucket, "sync", limit)
+	for i := range syncs {
+		s.keyed(&syncs[i])
+	}
+	return syncs, err
 }
 
 // LastSync gives the newest sync of the stack, or nil when there is none.
@@ -52,6 +64,7 @@ func (s *Stack) SyncsUntil(enough func(*record.Sync) bool) (syncs []record.Sync,
 			if enough(&sync) {
 				break
 			}
+			s.keyed(&sync)
 			syncs = append(syncs, sync)
 		}
 		return nil
@@ -104,6 +117,7 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 			}
 			newest = max(newest, numberOf(last))
 			if one, has := find[record.Sync](s, syncs, numbered(stack, "sync", id), number(id)); has {
+				stack.keyed(&one)
 				own = append(own, one)
 			}
 			return nil

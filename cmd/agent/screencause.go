@@ -123,10 +123,10 @@ func (s *page) result(of statusView) {
 		}
 	case back.Refused != "":
 		s.indented(s.red("not rolled back: " + tidy(back.Refused)))
-		s.hint(tidy(back.Hint))
+		s.hint(tidy(sync.Key.In(back.Hint)))
 	default:
 		s.indented(s.yellow("rollback: " + tidy(report.Outcome(back))))
-		s.hint(tidy(back.Hint))
+		s.hint(tidy(sync.Key.In(back.Hint)))
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *page) rollback(sync *record.Sync) {
 	if back.Reason != "" {
 		s.fact("", "reason: %s", back.Reason)
 	}
-	s.hint(back.Hint)
+	s.hint(sync.Key.In(back.Hint))
 	s.fact("", "full report: agent show %d -o report", sync.ID)
 }
 

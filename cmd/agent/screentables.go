@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -15,9 +16,13 @@ func versionScreen(s *page, facts map[string]string) {
 	s.put("agent ", facts["version"], " (", facts["go"], ", ", facts["platform"], ")")
 }
 
-// historyScreen lists syncs.
+// historyScreen lists syncs, on a node with several stacks with the stack of each.
 func historyScreen(s *page, syncs []record.Sync) {
-	s.table("ID\tSTARTED\tCOMMIT\tREF\tRELEASE\tTRIGGER\tWAITED\tTOOK\tSTATE\tAUTHOR\tSUBJECT\tWHAT", func(row func(...any)) {
+	head, several := markup("ID\tSTARTED\t"), slices.ContainsFunc(syncs, func(sync record.Sync) bool { return sync.Key != "" })
+	if several {
+		head += "STACK\t"
+	}
+	s.table(head+"COMMIT\tREF\tRELEASE\tTRIGGER\tWAITED\tTOOK\tSTATE\tAUTHOR\tSUBJECT\tWHAT", func(row func(...any)) {
 		for i := range syncs {
 			sync := &syncs[i]
 			state := string(sync.State)
@@ -28,9 +33,13 @@ func historyScreen(s *page, syncs []record.Sync) {
 			if sync.Actor.Person() {
 				trigger += joinShown(" by ", sync.Actor)
 			}
-			row(sync.ID, zoned(sync.Started), short(sync.Commit), sync.Ref, orDash(sync.Release), trigger,
+			cells := []any{sync.ID, zoned(sync.Started)}
+			if several {
+				cells = append(cells, orDash(string(sync.Key)))
+			}
+			row(append(cells, short(sync.Commit), sync.Ref, orDash(sync.Release), trigger,
 				orDash(lasted(report.Waited(sync))), orDash(lasted(report.Worked(sync))), state,
-				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(report.What(sync)))
+				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(report.What(sync)))...)
 		}
 	})
 }

@@ -210,17 +210,23 @@ func stackEngine(a *app, flags *stackFlags) (*deploy.Engine, error) {
 		return nil, err
 	}
 	engine := deploy.New(api)
-	if !flags.Update {
-		return engine, nil
+	if flags.Update {
+		engine.UseLogins(storedLogins(a))
 	}
-	logins := a.settings.RegistryConfigFile
-	if stored := filepath.Join(contexts.Folder(), "config.json"); logins == "" {
-		if _, err := os.Stat(stored); err == nil {
-			logins = stored
-		}
-	}
-	engine.UseLogins(logins)
 	return engine, nil
+}
+
+// storedLogins gives the file of the setting, or the one in which docker login stores; "" if there
+// is none.
+func storedLogins(a *app) string {
+	if a.settings.RegistryConfigFile != "" {
+		return a.settings.RegistryConfigFile
+	}
+	stored := filepath.Join(contexts.Folder(), "config.json")
+	if _, err := os.Stat(stored); err != nil {
+		return ""
+	}
+	return stored
 }
 
 // stackClient gives the client of that engine.

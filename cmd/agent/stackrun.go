@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/containers"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/plural"
@@ -26,7 +27,8 @@ The files are those of "agent stack deploy". Each replica is a container; networ
 are bridges of the engine; depends_on orders the starts, with its conditions.
 Secrets are files in the memory of this machine, so the engine must be local. What
 only Swarm does is listed as warnings. A second run replaces the containers that
-differ, and removes those that the files no longer describe.`,
+differ, and removes those that the files no longer describe. Images that the engine
+lacks, with -u all, are pulled with the logins that docker login stored.`,
 		Example: "  agent stack run -w coin -N node.env -P project.env -f docker-compose.yml",
 		Args:    noArgs,
 	}
@@ -56,6 +58,7 @@ func runStack(ctx context.Context, a *app, flags *stackFlags, options containers
 		return err
 	}
 	defer func() { _ = options.API.Close() }()
+	options.Puller, options.Update = deploy.NewPuller(options.API, storedLogins(a)), flags.Update
 	options.Stack, options.Progress = files.Stack, func(line string) { fmt.Fprintln(a.stdout, printable(line)) }
 	warnings, changed, err := containers.Run(ctx, options)
 	for _, warning := range warnings {

@@ -6,16 +6,15 @@ package containers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
@@ -31,9 +30,16 @@ const (
 	LabelSum     = "coin-agent.run.sum"     // a digest of what the container was made from
 )
 
+// Puller brings an image to the engine, with the login that its registry needs.
+type Puller interface {
+	Pull(ctx context.Context, image string) error
+}
+
 // Options are the options of Run and Stop.
 type Options struct {
 	API      *client.Client
+	Puller   Puller
+	Update   bool           // pull also the images that the engine has
 	Stack    *compose.Stack // with its secret values
 	Files    string         // the folder for secrets and configs, on a tmpfs of this machine; DefaultFiles
 	Timeout  time.Duration  // for each wait; 0: ten minutes
@@ -44,10 +50,11 @@ type Options struct {
 type run struct {
 	Options
 
-	wanted  []wanted
-	live    map[string]container.Summary // by name
-	stale   map[string]bool              // containers whose files have changed
-	changed int
+	wanted   []wanted
+	warnings []string
+	live     map[string]container.Summary // by name
+	stale    map[string]bool              // containers whose files have changed
+	changed  int
 }
 
 // Run makes what the stack describes run, and waits for it. It gives what it does otherwise
@@ -55,15 +62,15 @@ type run struct {
 func Run(ctx context.Context, options Options) (warnings []string, changed int, err error) {
 	options = complete(options)
 	r := &run{Options: options, stale: map[string]bool{}}
-	if r.wanted, warnings, err = translate(options.Stack, options.Files); err != nil {
+	if r.wanted, r.warnings, err = translate(options.Stack, options.Files); err != nil {
 		return nil, 0, err
 	}
 	for _, step := range []func(context.Context) error{r.observe, r.networks, r.volumes, r.images, r.files, r.containers, r.surplus, r.settle} {
 		if err := step(ctx); err != nil {
-			return warnings, r.changed, explained(ctx, err)
+			return r.warnings, r.changed, explained(ctx, err)
 		}
 	}
-	return warnings, r.changed, nil
+	return r.warnings, r.changed, nil
 }
 
 func complete(options Options) Options {
@@ -151,7 +158,7 @@ func labelled(labels map[string]string, stack string) map[string]string {
 	return all
 }
 
-// images pulls the images that the engine lacks, and notes which one each container gets.
+// images pulls the images that the engine lacks, or all, and notes which one each container gets.
 func (r *run) images(ctx context.Context) error {
 	ids := map[string]string{}
 	for i := range r.wanted {
@@ -170,24 +177,35 @@ func (r *run) images(ctx context.Context) error {
 
 func (r *run) image(ctx context.Context, name string) (string, error) {
 	found, err := r.API.ImageInspect(ctx, name)
-	if err == nil {
+	missing := errdefs.IsNotFound(err)
+	if err != nil && !missing {
+		return "", fmt.Errorf("look for the image %s: %w", visible.Line(name), err)
+	}
+	if !missing && !r.Update {
 		return found.ID, nil
 	}
-	if !errdefs.IsNotFound(err) {
-		return "", fmt.Errorf("look for the image %s: %w", name, err)
-	}
 	r.Progress("pulling " + name)
-	stream, err := r.API.ImagePull(ctx, name, image.PullOptions{})
-	if err == nil {
-		err = errors.Join(drained(stream), stream.Close())
-	}
-	if err == nil {
+	err = r.Puller.Pull(ctx, name)
+	switch {
+	case err == nil:
 		found, err = r.API.ImageInspect(ctx, name)
+	case !missing && ctx.Err() == nil: // it may be built on this machine
+		r.warnings = append(r.warnings, visible.Line(err.Error())+"; the image that the engine has is used")
+		return found.ID, nil
 	}
 	if err != nil {
-		return "", fault.WithHint(fmt.Errorf("pull the image %s: %w", visible.Line(name), err), "pull it by hand, with the login that it needs: docker pull "+visible.Line(name))
+		return "", fault.WithHint(err, "log in to its registry: docker login "+visible.Line(registryOf(name))+"; if this engine is to build it, build it first")
 	}
 	return found.ID, nil
+}
+
+// registryOf gives what docker login takes for an image; "" for Docker's own registry.
+func registryOf(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil || reference.Domain(named) == "docker.io" {
+		return ""
+	}
+	return reference.Domain(named)
 }
 
 // containers makes, replaces and starts the containers in the order of their dependencies.

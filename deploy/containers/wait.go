@@ -3,13 +3,10 @@ package containers
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -185,22 +182,4 @@ func (r *run) volume(ctx context.Context, m mount.Mount) error {
 	}
 	r.Progress("created volume " + m.Source)
 	return nil
-}
-
-// drained reads the answer of a pull to its end, and gives the error in it.
-func drained(stream io.Reader) error {
-	decoder := json.NewDecoder(stream)
-	for {
-		var line struct {
-			Error string `json:"error"`
-		}
-		switch err := decoder.Decode(&line); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case line.Error != "":
-			return errors.New(strings.TrimSpace(line.Error))
-		}
-	}
 }
