@@ -104,7 +104,7 @@ func (s *source) addTargets(service string, written map[string]string) {
 		s.addTargets(base.service, written)
 	}
 	for _, mount := range itemsOf(s.service(service), "volumes") {
-		if target := s.mountTarget(mount); target != "" {
+		if target := mountTarget(s, mount); target != "" {
 			written[path.Clean(target)] = target
 		}
 	}

@@ -69,7 +69,7 @@ func (s *source) warnOtherFields(found *warnings) {
 		for _, key := range []string{"secrets", "configs"} {
 			for _, use := range itemsOf(service, key) {
 				_, mode := lookup(use, "mode")
-				if mode = deref(mode); mode != nil && s.otherMode(mode.Value) {
+				if mode = deref(mode); mode != nil && otherMode(s, mode.Value) {
 					found.add(fault.Place{File: s.path, Line: mode.Line}, "write the mode without a variable",
 						"service %s: the mode from a variable is octal; docker stack deploy reads it as a decimal number", name)
 				}
@@ -94,7 +94,7 @@ func items(node *yaml.Node) []*yaml.Node {
 // mountPlace returns the place of a service's mount at target, or that of volumes.
 func (s *source) mountPlace(service, target string) fault.Place {
 	for _, mount := range itemsOf(s.service(service), "volumes") {
-		if path.Clean(s.mountTarget(mount)) == path.Clean(target) {
+		if path.Clean(mountTarget(s, mount)) == path.Clean(target) {
 			return fault.Place{File: s.path, Line: mount.Line}
 		}
 	}
@@ -102,7 +102,7 @@ func (s *source) mountPlace(service, target string) fault.Place {
 }
 
 // mountTarget returns the target of a mount in the file, in short or long syntax.
-func (s *source) mountTarget(mount *yaml.Node) string {
+func mountTarget(s *source, mount *yaml.Node) string {
 	mount = deref(mount)
 	text := scalarAt(mount, "target")
 	if mount.Kind == yaml.ScalarNode {
@@ -118,7 +118,7 @@ func (s *source) mountTarget(mount *yaml.Node) string {
 	return text
 }
 
-func (s *source) otherMode(text string) bool {
+func otherMode(s *source, text string) bool {
 	value, err := Substitute(text, s.variables.lookup)
 	if err != nil || value == text {
 		return false

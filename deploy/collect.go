@@ -94,8 +94,8 @@ func (r *Retention) Own(v Version) bool {
 // ErrUsed says that the engine refuses to remove an object because a service uses it.
 var ErrUsed = errors.New("a service uses it")
 
-// remove removes a version by its ID. A version that does not exist is not an error.
-func (e *Engine) remove(ctx context.Context, version Version) error {
+// removeVersion removes a version by its ID. A version that does not exist is not an error.
+func removeVersion(ctx context.Context, e *Engine, version Version) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	remove := e.swarm.SecretRemove
@@ -133,7 +133,7 @@ func (e *Engine) Collect(ctx context.Context, due []Version, keep Retention, not
 		if err := note(event); err != nil {
 			return removed, used, err
 		}
-		event.Done, event.Err = true, e.remove(ctx, version)
+		event.Done, event.Err = true, removeVersion(ctx, e, version)
 		noteErr := note(event)
 		switch {
 		case errors.Is(event.Err, ErrUsed):

@@ -32,7 +32,7 @@ func (e *Engine) Mismatched(ctx context.Context, live *Live, want *compose.Stack
 		fingerprint := secret.Value.Fingerprint(key)
 		same := known[existing.ID] == fingerprint
 		if known[existing.ID] == "" {
-			if same, err = e.sameSecret(ctx, existing, secret.Value.Reveal()); err != nil {
+			if same, err = sameSecret(ctx, e, existing, secret.Value.Reveal()); err != nil {
 				return nil, learned, err
 			}
 			if same {
@@ -48,7 +48,7 @@ func (e *Engine) Mismatched(ctx context.Context, live *Live, want *compose.Stack
 	return mismatched, learned, errors.Join(faults...)
 }
 
-func (e *Engine) sameSecret(ctx context.Context, existing swarm.Secret, content []byte) (bool, error) {
+func sameSecret(ctx context.Context, e *Engine, existing swarm.Secret, content []byte) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	for retried := false; ; retried = true {

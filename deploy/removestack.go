@@ -26,7 +26,7 @@ type removal struct {
 // and is in kept with the reason. busy has what the engine cannot remove yet. Called again, it
 // goes on.
 func (e *Engine) RemoveStack(ctx context.Context, stack, owner string, note func(Event) error) (kept, busy []string, err error) {
-	all, kept, err := e.removals(ctx, stack, owner)
+	all, kept, err := removalsOf(ctx, e, stack, owner)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,8 +59,8 @@ func isUsed(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "in use") || errdefs.IsFailedPrecondition(err))
 }
 
-// removals lists what is to be removed in its order, and what stays.
-func (e *Engine) removals(ctx context.Context, stack, owner string) ([]removal, []string, error) {
+// removalsOf lists what is to be removed in its order, and what stays.
+func removalsOf(ctx context.Context, e *Engine, stack, owner string) ([]removal, []string, error) {
 	services, err := e.reader.services(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, nil, err

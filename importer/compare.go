@@ -156,7 +156,7 @@ func (r *run) search(context.Context) error {
 	}
 	found := scanned.Found
 	for _, name := range slices.Sorted(maps.Keys(r.plain)) {
-		found = append(found, r.valuesIn(name)...)
+		found = append(found, valuesIn(r, name)...)
 	}
 	slices.SortStableFunc(found, func(a, b *fault.Error) int {
 		return cmp.Or(strings.Compare(a.Place.File, b.Place.File), a.Place.Line-b.Place.Line)
@@ -171,7 +171,7 @@ func (r *run) search(context.Context) error {
 }
 
 // valuesIn finds the values of secrets in a file that is written as it is.
-func (r *run) valuesIn(name string) []*fault.Error {
+func valuesIn(r *run, name string) []*fault.Error {
 	var found []*fault.Error
 	for _, values := range []map[string]secrets.Value{r.sealed, r.keyed} {
 		for _, secret := range slices.Sorted(maps.Keys(values)) {

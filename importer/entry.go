@@ -24,7 +24,7 @@ func (r *run) entry(context.Context) error {
 		return nil
 	}
 	file := manifests.ConfigFile(r.request.Environment)
-	lines := r.lines()
+	lines := entryLines(r)
 	if r.known == nil {
 		kind := "non-production"
 		if r.request.Environment == "production" {
@@ -36,7 +36,7 @@ func (r *run) entry(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
-		if r.config = added(before, lines); r.config == nil || !r.accepted(file) {
+		if r.config = added(before, lines); r.config == nil || !acceptedFile(r, file) {
 			r.result.Entry = indented(lines, "  ")
 			return fault.New(fault.Place{File: file}, "add these lines to nodes, and import again:\n"+r.result.Entry, "the node cannot be added to this form of the file")
 		}
@@ -45,8 +45,8 @@ func (r *run) entry(context.Context) error {
 	return nil
 }
 
-// accepted reports whether the new config.yml has the old nodes and the new one.
-func (r *run) accepted(file string) bool {
+// acceptedFile reports whether the new config.yml has the old nodes and the new one.
+func acceptedFile(r *run, file string) bool {
 	config, err := manifests.LoadConfig(fstest.MapFS{file: {Data: r.config, Mode: 0o444}}, r.request.Environment)
 	if err != nil || len(config.Nodes) != len(r.known.Nodes)+1 {
 		return false
@@ -55,8 +55,8 @@ func (r *run) accepted(file string) bool {
 	return found && entry.Stack == r.request.Flags.Stack
 }
 
-// lines gives the node's entry as YAML.
-func (r *run) lines() []string {
+// entryLines gives the node's entry as YAML.
+func entryLines(r *run) []string {
 	flags := r.request.Flags
 	lines := []string{"- name: " + quoted(r.request.Node)}
 	if flags.Node != "" {
@@ -68,9 +68,9 @@ func (r *run) lines() []string {
 		standard []string
 		names    []string
 	}{
-		{"compose_files", r.standardCompose(), flags.Compose},
+		{"compose_files", standardCompose(r), flags.Compose},
 		{"node_files", []string{"node.env"}, flags.Nodes},
-		{"project_files", r.standardProject(), flags.Project},
+		{"project_files", standardProject(r), flags.Project},
 	} {
 		names := slices.Clone(one.names)
 		for i, name := range names {
@@ -90,7 +90,7 @@ func (r *run) lines() []string {
 }
 
 // standardCompose gives the compose files of the folder in the order that counts without a list.
-func (r *run) standardCompose() []string {
+func standardCompose(r *run) []string {
 	var more []string
 	for name := range r.plain {
 		if ext := path.Ext(name); path.Dir(name) == "." && strings.HasPrefix(name, "docker-compose-") && (ext == ".yml" || ext == ".yaml") {
@@ -105,7 +105,7 @@ func (r *run) standardCompose() []string {
 	return append(order, more...)
 }
 
-func (r *run) standardProject() []string {
+func standardProject(r *run) []string {
 	var order []string
 	for _, name := range []string{"project.env", "project_" + r.request.Node + ".env"} {
 		if r.plain[name] != nil {

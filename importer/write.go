@@ -38,7 +38,7 @@ func (r *run) existing(context.Context) error {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return fault.New(fault.Place{File: file.Path}, "check that it is a readable regular file", "read the file of the repository: %w", err)
-		case bytes.Equal(present, r.data[name]), !plain && r.same(name, present):
+		case bytes.Equal(present, r.data[name]), !plain && sameFile(r, name, present):
 			file.State = stateUnchanged
 			delete(r.data, name)
 		case !plain && r.request.Keys == nil:
@@ -63,8 +63,8 @@ func (r *run) existing(context.Context) error {
 	return fault.New(fault.Place{File: r.folder}, hint, "the repository has the node already: %s", text)
 }
 
-// same reports whether an encrypted file of the repository has the values of the directory.
-func (r *run) same(name string, present []byte) bool {
+// sameFile reports whether an encrypted file of the repository has the values of the directory.
+func sameFile(r *run, name string, present []byte) bool {
 	if r.request.Keys == nil {
 		return false
 	}
@@ -101,8 +101,8 @@ func (r *run) left() {
 	}
 }
 
-// refusal says why nothing may be written.
-func (r *run) refusal() string {
+// refusalOf says why nothing may be written.
+func refusalOf(r *run) string {
 	switch {
 	case len(r.result.Plaintext) > 0 && !r.request.Plaintext:
 		return "settings look like secrets in plaintext, and git keeps them for good"
@@ -115,7 +115,7 @@ func (r *run) refusal() string {
 // write writes the folder. It is made beside its place first; config.yml is written before it
 // is moved there, so that a folder in its place is a finished import.
 func (r *run) write(ctx context.Context) error {
-	if r.result.Refused = r.refusal(); r.result.Refused != "" || r.request.DryRun {
+	if r.result.Refused = refusalOf(r); r.result.Refused != "" || r.request.DryRun {
 		return nil
 	}
 	r.result.Finished = true

@@ -237,8 +237,8 @@ func (c checkValidator) validateKind(key string, check Check) {
 
 func (c checkValidator) validateHTTP(key string, check Check) {
 	h := check.HTTP
-	c.v.either(key, "token_secret", "token_file")
-	c.v.validateTLS(key)
+	eitherOf(c.v, key, "token_secret", "token_file")
+	validateTLS(c.v, key)
 	if h.JSONPath == "" && (len(h.JSONEquals) > 0 || h.SaveAs != "") {
 		c.v.add(key, "add json_path: PATH, such as data.items[0].id", "%s has json_equals or save_as, but no json_path", key)
 	}
@@ -261,7 +261,7 @@ func (c checkValidator) validateHTTP(key string, check Check) {
 }
 
 func (c checkValidator) validateSQL(key string, check Check) {
-	c.v.validateLogin(key, check.SQL.SSLMode)
+	validateLogin(c.v, key, check.SQL.SSLMode)
 	for _, need := range []struct{ name, own, shared string }{
 		{"host", check.SQL.Host, c.v.config.Database.Host}, {"name", check.SQL.Name, c.v.config.Database.Name}, {"user", check.SQL.User, c.v.config.Database.User},
 	} {
@@ -272,9 +272,9 @@ func (c checkValidator) validateSQL(key string, check Check) {
 }
 
 // validateLogin validates the login and the TLS settings of a database at key.
-func (v *validator) validateLogin(key, sslmode string) {
-	v.either(key, "password_secret", "password_file")
-	v.validateTLS(key)
+func validateLogin(v *validator, key, sslmode string) {
+	eitherOf(v, key, "password_secret", "password_file")
+	validateTLS(v, key)
 	if insecure := key + ".tls.insecure_skip_verify"; v.config.set(insecure) {
 		v.add(insecure, "write sslmode: require", "%s does not apply to databases", insecure)
 	}
@@ -283,14 +283,14 @@ func (v *validator) validateLogin(key, sslmode string) {
 	}
 }
 
-func (v *validator) validateTLS(key string) {
-	v.either(key+".tls", "ca_secret", "ca_file")
-	v.either(key+".tls", "insecure_skip_verify", "ca_file")
-	v.either(key+".tls", "insecure_skip_verify", "ca_secret")
+func validateTLS(v *validator, key string) {
+	eitherOf(v, key+".tls", "ca_secret", "ca_file")
+	eitherOf(v, key+".tls", "insecure_skip_verify", "ca_file")
+	eitherOf(v, key+".tls", "insecure_skip_verify", "ca_secret")
 }
 
-// either finds two keys of which only one may be set.
-func (v *validator) either(key, a, b string) {
+// eitherOf finds two keys of which only one may be set.
+func eitherOf(v *validator, key, a, b string) {
 	if v.config.set(key+"."+a) && v.config.set(key+"."+b) {
 		v.add(key+"."+b, "remove one of the two", "%s has both %s and %s", key, a, b)
 	}

@@ -227,7 +227,7 @@ func (c *Config) Order() []string {
 	if len(c.Deployment.Order) > 0 {
 		return c.Deployment.Order
 	}
-	return c.nodeNames()
+	return nodeNames(c)
 }
 
 // HealthTimeout returns how long services may take to become healthy.
@@ -290,7 +290,7 @@ func (c *Config) set(key string) bool {
 	return ok
 }
 
-func (c *Config) nodeNames() []string {
+func nodeNames(c *Config) []string {
 	names := make([]string, 0, len(c.Nodes))
 	for _, node := range c.Nodes {
 		names = append(names, node.Name)

@@ -84,7 +84,7 @@ func (l *loader) secretsIn(dir string) (files []string) {
 		}
 	}
 	dir = path.Join(dir, secretsFolder)
-	for _, name := range l.regularFiles(dir) {
+	for _, name := range regularFiles(l, dir) {
 		if !strings.HasPrefix(name, ".git") { // .gitkeep, .gitignore, .gitattributes
 			files = append(files, path.Join(dir, name))
 		}

@@ -68,7 +68,7 @@ func (v *validator) floor() {
 		if len(freeze.Nodes) > 0 {
 			v.add(key+".nodes", "remove nodes", "%s names nodes, but the floor is that of one node", key)
 		}
-		v.validateWindow(key, freeze)
+		validateWindow(v, key, freeze)
 	}
 	v.validateGaps()
 	v.unique("deployment.order[]", v.config.Deployment.Order)

@@ -155,14 +155,14 @@ func (v *validator) validateFreezes() {
 		key := fmt.Sprintf("freeze[%d]", i)
 		names = append(names, freeze.Name)
 		v.listsNodes(key+".nodes", freeze.Nodes)
-		v.validateWindow(key, freeze)
+		validateWindow(v, key, freeze)
 	}
 	v.unique("freeze[].name", names)
 	v.validateGaps()
 }
 
 // validateWindow checks that a freeze has either schedule and duration, or from and to.
-func (v *validator) validateWindow(key string, freeze Freeze) {
+func validateWindow(v *validator, key string, freeze Freeze) {
 	from, to := freeze.window()
 	given := func(name string) bool { return v.config.set(key + "." + name) }
 	const remedy = "write schedule and duration, or from and to"

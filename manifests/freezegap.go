@@ -17,7 +17,7 @@ const mostSteps = 50_000
 // validateGaps finds a node whose repeated freezes leave no gap for a year.
 func (v *validator) validateGaps() {
 	seen := map[string]bool{}
-	for _, node := range append(v.config.nodeNames(), "") { // "" has the freezes of all nodes
+	for _, node := range append(nodeNames(v.config), "") { // "" has the freezes of all nodes
 		var repeated []Freeze
 		var which []string
 		at := 0

@@ -57,7 +57,7 @@ func featureVariable(flag string) string {
 
 // giveSetting gives the value of a placeholder of the template that the values' file does not
 // set: that of config.yml.
-func (l *loader) giveSetting(name string) (setting, bool) {
+func giveSetting(l *loader, name string) (setting, bool) {
 	if all, set := l.node.Config.Deployment.FeatureFlags[allFeatures]; set && strings.HasPrefix(name, featurePrefix) {
 		if _, listed := l.provided[name]; !listed {
 			return setting{name: name, value: strconv.FormatBool(all), written: true, place: l.node.Config.Place("deployment.feature_flags." + allFeatures)}, true
@@ -86,12 +86,12 @@ func (l *loader) nodeFiles() []string {
 	if slices.Contains(others, own) {
 		own = nodeEnv
 	}
-	return append(files, l.ofStack(own, nodeEnv, entry.NodeFiles)...)
+	return append(files, namedByStack(l, own, nodeEnv, entry.NodeFiles)...)
 }
 
-// ofStack lists the files of the stack's folder, if that is not the node's: those that are there
+// namedByStack lists the files of the stack's folder, if that is not the node's: those that are there
 // of the two default names, and of those that config.yml lists for the node, in this order.
-func (l *loader) ofStack(first, second string, listed []string) (files []string) {
+func namedByStack(l *loader, first, second string, listed []string) (files []string) {
 	if l.node.Dir == l.node.Home {
 		return nil
 	}

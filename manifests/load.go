@@ -64,7 +64,7 @@ func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, err
 	}
 	if _, ok := config.Node(of.node); !ok {
 		if len(l.faults) == 0 { // otherwise an unreadable entry may be the node
-			l.faults.add(config.Place("nodes"), oneOf(of.node, config.nodeNames()), "environment %s has no node %q", of.environment, of.node)
+			l.faults.add(config.Place("nodes"), oneOf(of.node, nodeNames(config)), "environment %s has no node %q", of.environment, of.node)
 		}
 		return nil, l.faults.err()
 	}
@@ -75,7 +75,7 @@ func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, err
 	if judged != nil {
 		config = judged(config)
 	}
-	config = config.of(l.chosen)
+	config = configOf(config, l.chosen)
 	home := path.Join("environments", of.environment, "nodes", of.node)
 	l.node = &Node{
 		Environment: of.environment, Name: of.node, Stack: l.chosen.stack.Name, Config: config,
@@ -147,7 +147,7 @@ func Nodes(fsys fs.FS, environment string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.nodeNames(), nil
+	return nodeNames(config), nil
 }
 
 // loader fills a Node and collects its faults.
@@ -197,7 +197,7 @@ func (l *loader) enter() bool {
 		if !l.folder(dir) {
 			return false
 		}
-		l.names[dir] = l.regularFiles(dir)
+		l.names[dir] = regularFiles(l, dir)
 	}
 	var err error
 	if l.repository.dir, err = l.repository.follow(l.node.Dir); err != nil {
@@ -241,7 +241,7 @@ func (l *loader) folders(dir string) (names []string, found bool) {
 }
 
 // regularFiles lists the regular files of a folder, sorted. It follows links.
-func (l *loader) regularFiles(dir string) []string {
+func regularFiles(l *loader, dir string) []string {
 	broken := func(file string, err error) { l.unreadable(file, fault.Place{File: file}, err) }
 	names, _ := l.list(dir, broken, func(_ string, mode fs.FileMode) bool { return mode.IsRegular() })
 	return names

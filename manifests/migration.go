@@ -58,12 +58,12 @@ func (l *loader) migrations() {
 	if list := strings.Join(lacking, ", "); list != "" {
 		l.faults.add(config.Place(migrationKey), "add "+list+", or write enabled: false", "%s is enabled, but config.yml does not set %s", migrationKey, list)
 	}
-	l.expectMigration(check.ExpectedVariable)
+	expectMigration(l, check.ExpectedVariable)
 }
 
 // expectMigration sets the highest migration ID that the release expects, if
 // node.env or the project settings set it.
-func (l *loader) expectMigration(name string) {
+func expectMigration(l *loader, name string) {
 	variable, named := l.node.Variables[name]
 	for _, s := range l.project {
 		if s.name == name && !named {

@@ -50,16 +50,16 @@ func LoadNamed(tree fs.FS, named Named) (node *Node, secrets map[string]Variable
 		}
 	}
 	for _, file := range named.Variables {
-		maps.Copy(l.node.Variables, l.shell(file, l.content(file)))
+		maps.Copy(l.node.Variables, shellVariables(l, file, l.content(file)))
 	}
-	secrets = l.namedOverrides(named.Overrides)
+	secrets = namedOverrides(l, named.Overrides)
 	l.node.Variables[settingsVariable] = Variable{Value: mergedSettings, Place: fault.Place{File: path.Join(named.Dir, mergedSettings)}}
 	var layers [][]setting
 	for _, file := range named.Project {
 		layers = append(layers, l.readSettings(file, lines(l.content(file))))
 	}
 	l.project = merge(layers...)
-	l.repository.derived = l.derive(l.project)
+	l.repository.derived = deriveFiles(l, l.project)
 	return l.node, secrets, l.faults.err()
 }
 
@@ -76,11 +76,11 @@ func (l *loader) content(file string) []byte {
 
 // namedOverrides reads a plain file of versions over the variables, as deployment.sh sourced
 // it at the end. It gives the other assignments.
-func (l *loader) namedOverrides(file string) map[string]Variable {
+func namedOverrides(l *loader, file string) map[string]Variable {
 	if file == "" {
 		return nil
 	}
-	assigned := l.shell(file, l.content(file))
+	assigned := shellVariables(l, file, l.content(file))
 	others := map[string]Variable{}
 	versions := map[string]Variable{}
 	for _, key := range slices.Sorted(maps.Keys(assigned)) {

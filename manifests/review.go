@@ -17,7 +17,7 @@ func (c *Config) Review() error {
 	v := &validator{config: c}
 	v.reviewApproval()
 	for i, check := range c.Deployment.Checks {
-		v.reviewHTTP(fmt.Sprintf("deployment.checks[%d].http", i), check.HTTP)
+		reviewHTTP(v, fmt.Sprintf("deployment.checks[%d].http", i), check.HTTP)
 	}
 	return v.faults.err()
 }
@@ -48,7 +48,7 @@ func (v *validator) reviewApproval() {
 	users, unknown := approval.Users()
 	for i, name := range approval.Approvers {
 		if slices.Contains(unknown, name) {
-			v.unknownPerson(fmt.Sprintf("approval.approvers[%d]", i), name)
+			unknownPerson(v, fmt.Sprintf("approval.approvers[%d]", i), name)
 		}
 	}
 	if len(unknown) > 0 && len(users) < approval.Minimum {
@@ -57,18 +57,18 @@ func (v *validator) reviewApproval() {
 	_, unknown = approval.BoardUsers()
 	for i, name := range approval.Board.Members {
 		if slices.Contains(unknown, name) {
-			v.unknownPerson(fmt.Sprintf("approval.board.members[%d]", i), name)
+			unknownPerson(v, fmt.Sprintf("approval.board.members[%d]", i), name)
 		}
 	}
 }
 
-func (v *validator) unknownPerson(key, name string) {
+func unknownPerson(v *validator, key, name string) {
 	v.add(key, fmt.Sprintf("add approval.roles with the members of %q, or write a GitLab username", name),
 		"%q is neither a role in approval.roles nor a username", name)
 }
 
 // reviewHTTP finds keys of a check that exclude each other.
-func (v *validator) reviewHTTP(key string, h HTTPCheck) {
+func reviewHTTP(v *validator, key string, h HTTPCheck) {
 	authorized := func(name string) bool { return strings.EqualFold(name, "Authorization") }
 	if token := h.TokenSecret + h.TokenFile; token != "" {
 		for name := range h.Headers {

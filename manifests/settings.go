@@ -73,14 +73,14 @@ func (l *loader) readSettings(file string, all []string) []setting {
 		if blank(line) {
 			continue
 		}
-		if s, ok := l.setting(line, fault.Place{File: file, Line: i + 1, Column: 1}); ok {
+		if s, ok := settingIn(l, line, fault.Place{File: file, Line: i + 1, Column: 1}); ok {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-func (l *loader) setting(line string, place fault.Place) (setting, bool) {
+func settingIn(l *loader, line string, place fault.Place) (setting, bool) {
 	text := strings.TrimLeftFunc(line, unicode.IsSpace)
 	name, value, assigned := strings.Cut(text, "=")
 	switch {
@@ -159,8 +159,8 @@ func merge(layers ...[]setting) []setting {
 	return slices.DeleteFunc(merged, func(s setting) bool { return s.name == "" })
 }
 
-// derive returns the merged settings file and its extracts.
-func (l *loader) derive(settings []setting) fstest.MapFS {
+// deriveFiles returns the merged settings file and its extracts.
+func deriveFiles(l *loader, settings []setting) fstest.MapFS {
 	files := fstest.MapFS{mergedSettings: derivedFile(settings)}
 	for _, e := range extracts() {
 		var drawn []setting

@@ -38,12 +38,12 @@ func (c *Config) StacksOf(node string) []StackConfig {
 // Layered reports whether config.yml lists the stacks of a node. The only stack of another
 // node has no name of its own: whatever is said of it is said of the node.
 func (c *Config) Layered(node string) bool {
-	index := slices.Index(c.nodeNames(), node)
+	index := slices.Index(nodeNames(c), node)
 	return index >= 0 && c.set(fmt.Sprintf("nodes[%d].stacks", index))
 }
 
 // stackNames lists the stacks of a node by name.
-func (c *Config) stackNames(node string) []string {
+func stackNames(c *Config, node string) []string {
 	var names []string
 	for _, stack := range c.StacksOf(node) {
 		names = append(names, stack.Name)
@@ -68,13 +68,13 @@ type selected struct {
 func (l *loader) choose(config *Config, of selection) (selected, bool) {
 	entry, _ := config.Node(of.node)
 	stacks := config.StacksOf(of.node)
-	key := fmt.Sprintf("nodes[%d]", slices.Index(config.nodeNames(), of.node))
+	key := fmt.Sprintf("nodes[%d]", slices.Index(nodeNames(config), of.node))
 	chosen := selected{entry: entry, key: key, stackKey: key, layered: config.Layered(of.node), files: key + ".compose_files", nameOfIt: key + ".stack"}
 	if !chosen.layered && of.stack == "" {
 		chosen.stack = stacks[0]
 		return chosen, true
 	}
-	names := config.stackNames(of.node)
+	names := stackNames(config, of.node)
 	index := slices.Index(names, of.stack)
 	if of.stack == "" && len(names) == 1 {
 		index = 0
@@ -107,7 +107,7 @@ func (n *Node) Alone() bool {
 
 // StackPlace returns where config.yml names the node's stack.
 func (n *Node) StackPlace() fault.Place {
-	key := fmt.Sprintf("nodes[%d]", slices.Index(n.Config.nodeNames(), n.Name))
+	key := fmt.Sprintf("nodes[%d]", slices.Index(nodeNames(n.Config), n.Name))
 	for i, one := range n.Config.StacksOf(n.Name) {
 		if n.Config.Layered(n.Name) && one.Name == n.Stack {
 			return n.Config.Place(fmt.Sprintf("%s.stacks[%d].name", key, i))
@@ -116,9 +116,9 @@ func (n *Node) StackPlace() fault.Place {
 	return n.Config.Place(key + ".stack")
 }
 
-// of gives the config.yml for a stack. One that does not migrate the database has the migration
+// configOf gives the config.yml for a stack. One that does not migrate the database has the migration
 // check off.
-func (c *Config) of(stack selected) *Config {
+func configOf(c *Config, stack selected) *Config {
 	if !c.Deployment.MigrationCheck.Enabled || c.follows(stack.entry.Name, stack.stack.Name, c.Deployment.MigrationCheck.Stacks) {
 		return c
 	}
@@ -130,7 +130,7 @@ func (c *Config) of(stack selected) *Config {
 // follows reports whether a list of stacks in config.yml has a node's stack. An empty list has
 // the last one.
 func (c *Config) follows(node, stack string, listed []string) bool {
-	names := c.stackNames(node)
+	names := stackNames(c, node)
 	last := !c.Layered(node) || len(names) > 0 && names[len(names)-1] == stack
 	return slices.Contains(listed, stack) || len(listed) == 0 && last
 }
@@ -146,7 +146,7 @@ func (n *Node) SecretsElsewhere() (folders, files []string) {
 		if slices.Contains(n.Folders(), dir) || slices.Contains(folders, dir) {
 			continue
 		}
-		l.names[dir] = l.regularFiles(dir)
+		l.names[dir] = regularFiles(l, dir)
 		folders, files = append(folders, dir), append(files, l.secretsIn(dir)...)
 	}
 	return folders, files
@@ -156,9 +156,9 @@ func (n *Node) SecretsElsewhere() (folders, files []string) {
 // twice. No nodes are all of them.
 func (v *validator) listsStacks(key string, names, nodes []string) {
 	var known []string
-	for _, node := range v.config.nodeNames() {
+	for _, node := range nodeNames(v.config) {
 		if len(nodes) == 0 || slices.Contains(nodes, node) {
-			known = append(known, v.config.stackNames(node)...)
+			known = append(known, stackNames(v.config, node)...)
 		}
 	}
 	for i, name := range names {
@@ -190,7 +190,7 @@ func (v *validator) validateStacks(key string, node *NodeConfig) {
 		}
 		v.once(first, key+".stacks", at+".name", stack.Name, "rename or remove one of the two")
 		v.unique(at+".files[]", stack.Files)
-		v.validateWaits(at, node.Stacks[:i], stack)
+		validateWaits(v, at, node.Stacks[:i], stack)
 		if stack.Path == "" && !v.config.set(at+".path") {
 			stack.Path = stack.Name
 		}
@@ -201,7 +201,7 @@ func (v *validator) validateStacks(key string, node *NodeConfig) {
 }
 
 // validateWaits finds names that are not earlier stacks, and fills in the stack before.
-func (v *validator) validateWaits(key string, earlier []StackConfig, stack *StackConfig) {
+func validateWaits(v *validator, key string, earlier []StackConfig, stack *StackConfig) {
 	var names []string
 	for _, one := range earlier {
 		names = append(names, one.Name)

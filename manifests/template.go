@@ -11,10 +11,10 @@ import (
 
 var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
 
-// fill replaces each {{NAME}} in a template by its value and reads the result. Swarm's
+// fillTemplate replaces each {{NAME}} in a template by its value and reads the result. Swarm's
 // templates such as {{.Node.Hostname}} stay unchanged.
-func (l *loader) fill(template []byte, values []setting, valuesFile string) []setting {
-	f := filling{values: map[string]setting{}, used: map[string]bool{}, given: l.giveSetting, size: limits.Bytes(len(template))}
+func fillTemplate(l *loader, template []byte, values []setting, valuesFile string) []setting {
+	f := filling{values: map[string]setting{}, used: map[string]bool{}, given: func(name string) (setting, bool) { return giveSetting(l, name) }, size: limits.Bytes(len(template))}
 	for _, s := range values {
 		f.values[s.name] = s
 	}

@@ -38,7 +38,7 @@ func validate(config *Config, environment string) faults {
 	v.validateApproval()
 	v.validateFreezes()
 	v.listsStacks(migrationKey+".stacks", config.Deployment.MigrationCheck.Stacks, nil)
-	v.validateLogin(migrationKey, config.Deployment.MigrationCheck.SSLMode)
+	validateLogin(v, migrationKey, config.Deployment.MigrationCheck.SSLMode)
 	v.validateGates()
 	v.validateFeatures()
 	v.validateDriftIgnore()
@@ -63,7 +63,7 @@ func (v *validator) validateNodes() {
 		names[node.Name] = i
 		v.validateStacks(key, &v.config.Nodes[i])
 		if node.Stack == "" && node.Name != "" && !v.config.set(key+".stack") && !v.config.set(key+".stacks") {
-			v.nameStack(i, key)
+			nameStack(v, i, key)
 		}
 		v.onContext(key, v.config.Nodes[i], stacks)
 		v.unique(key+".compose_files[]", node.ComposeFiles)
@@ -95,7 +95,7 @@ func (v *validator) onContext(key string, node NodeConfig, stacks map[string]str
 }
 
 // nameStack gives a node without a stack one of the node's name.
-func (v *validator) nameStack(i int, key string) {
+func nameStack(v *validator, i int, key string) {
 	node := &v.config.Nodes[i]
 	if !formats["stack"].matches(node.Name) {
 		v.add(key+".name", "add stack with a name of letters, digits, '_' and '-'", "node %s has no stack, and its name is no name of a stack", node.Name)
@@ -109,7 +109,7 @@ func (v *validator) nameStack(i int, key string) {
 func (v *validator) validatePromote() {
 	for _, name := range slices.Sorted(maps.Keys(v.config.Promote)) {
 		if _, ok := v.config.Node(name); !ok {
-			v.add("promote."+name, oneOf(name, v.config.nodeNames()), "promote has an entry for %q, which is not a node in config.yml", name)
+			v.add("promote."+name, oneOf(name, nodeNames(v.config)), "promote has an entry for %q, which is not a node in config.yml", name)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (v *validator) validateOrder() {
 		return
 	}
 	v.listsNodes("deployment.order", v.config.Deployment.Order)
-	missing := slices.DeleteFunc(v.config.nodeNames(), func(name string) bool {
+	missing := slices.DeleteFunc(nodeNames(v.config), func(name string) bool {
 		return name == "" || slices.Contains(v.config.Deployment.Order, name)
 	})
 	if len(missing) > 0 {
@@ -145,7 +145,7 @@ func (v *validator) validateTwins() {
 func (v *validator) listsNodes(key string, names []string) {
 	for i, name := range names {
 		if _, ok := v.config.Node(name); !ok && name != "" {
-			v.add(fmt.Sprintf("%s[%d]", key, i), oneOf(name, v.config.nodeNames()), "%s lists %q, which is not a node in config.yml", key, name)
+			v.add(fmt.Sprintf("%s[%d]", key, i), oneOf(name, nodeNames(v.config)), "%s lists %q, which is not a node in config.yml", key, name)
 		}
 	}
 	v.unique(key+"[]", names)

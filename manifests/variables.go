@@ -19,7 +19,7 @@ func (l *loader) variables() {
 	l.node.VariableFiles = l.nodeFiles()
 	for _, file := range l.node.VariableFiles {
 		if content, found := l.read(file); found {
-			maps.Copy(l.node.Variables, l.shell(file, content))
+			maps.Copy(l.node.Variables, shellVariables(l, file, content))
 		} else if len(l.faults) == 0 && file == l.node.VariableFiles[len(l.node.VariableFiles)-1] {
 			l.warn(fault.Place{File: file}, "add it with at least TAG=<release>", "the node has no node.env, so it sets no variables")
 		}
@@ -37,7 +37,7 @@ func (l *loader) variables() {
 	}
 }
 
-func (l *loader) shell(file string, content []byte) map[string]Variable {
+func shellVariables(l *loader, file string, content []byte) map[string]Variable {
 	reader := &shellReader{file: file, limits: l.repository.Limits(), lenient: l.node.lenient(), outer: l.node.Variables}
 	reader.read(content)
 	l.faults = append(l.faults, reader.faults...)
@@ -70,7 +70,7 @@ func (l *loader) overrides(file string) {
 	if !found {
 		return
 	}
-	assigned := l.shell(file, content)
+	assigned := shellVariables(l, file, content)
 	if mac, encrypted := assigned["sops_mac"]; encrypted {
 		l.faults.add(mac.Place, "rename it to secrets.override.enc", "the file is encrypted with sops, but its name is for a plain file")
 		return
@@ -128,9 +128,9 @@ func (l *loader) warn(place fault.Place, hint, format string, args ...any) {
 func (l *loader) settings() {
 	entry := l.chosen.entry
 	file := path.Join("environments", l.node.Environment, "common", "project.env")
-	base, some := l.settingsIn(file)
+	base, some := settingsIn(l, file)
 	if template, found := l.read(templateFile); found {
-		base, some = l.fill(template, base, file), true
+		base, some = fillTemplate(l, template, base, file), true
 	}
 	layers := [][]setting{base}
 	project, own := "project.env", "project_"+l.node.Name+".env"
@@ -138,16 +138,16 @@ func (l *loader) settings() {
 	if len(entry.ProjectFiles) > 0 {
 		files = l.named(l.node.Home, entry.ProjectFiles, l.chosen.key+".project_files")
 	}
-	files = append(files, l.ofStack(project, own, entry.ProjectFiles)...)
+	files = append(files, namedByStack(l, project, own, entry.ProjectFiles)...)
 	for _, file := range files {
-		layer, found := l.settingsIn(file)
+		layer, found := settingsIn(l, file)
 		layers, some = append(layers, layer), some || found
 	}
 	if !some {
 		l.warn(fault.Place{File: l.node.Home}, "add common/project.env or project.env", "the node has no project settings")
 	}
 	l.project = merge(layers...)
-	l.repository.derived = l.derive(l.project)
+	l.repository.derived = deriveFiles(l, l.project)
 	for _, name := range l.names[l.node.Dir] {
 		if l.repository.derived[name] != nil {
 			l.faults.add(fault.Place{File: path.Join(l.node.Dir, name)}, "remove the file from the repository",
@@ -157,7 +157,7 @@ func (l *loader) settings() {
 }
 
 // settingsIn reads an env file, and reports whether it exists.
-func (l *loader) settingsIn(file string) ([]setting, bool) {
+func settingsIn(l *loader, file string) ([]setting, bool) {
 	content, found := l.read(file)
 	return l.readSettings(file, lines(content)), found
 }

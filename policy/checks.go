@@ -109,23 +109,23 @@ func matchHost(hosts Patterns, address string) bool {
 // judgeChecks refuses servers that the agent may not connect to, and those that may not get
 // a credential. Where the policy says nothing of a credential, package desired decides.
 func judgeChecks(j *judgement) {
-	if j.Node == nil {
+	if j.of.Node == nil {
 		return
 	}
-	for _, one := range j.Node.Connections() {
+	for _, one := range j.of.Node.Connections() {
 		address := one.HostPort()
 		if !j.policy.MayConnect(address) {
 			text := address
 			if text == "" {
 				text = "a server that is known only when it runs"
 			}
-			j.refuse("checks", "", j.Node.Config.Place(one.HostKey), allow("name another host", "checks.hosts", orHost(address)), "the %s connects to %s", one.Name, text)
+			j.refuse("checks", "", j.of.Node.Config.Place(one.HostKey), allow("name another host", "checks.hosts", orHost(address)), "the %s connects to %s", one.Name, text)
 			continue
 		}
 		for _, credential := range one.Credentials {
 			key := CredentialKey(credential)
 			if allowed, said := j.policy.MaySend(key, address); said && !allowed {
-				j.refuse("checks", "", j.Node.Config.Place(credential.Key), allow("name another host", "checks.credentials."+key, orHost(address)),
+				j.refuse("checks", "", j.of.Node.Config.Place(credential.Key), allow("name another host", "checks.credentials."+key, orHost(address)),
 					"the %s sends %s to %s", one.Name, credential, orHost(address))
 			}
 		}
@@ -140,11 +140,11 @@ func orHost(address string) string {
 }
 
 func suggestChecks(p *Policy, j *judgement) {
-	if j.Node == nil {
+	if j.of.Node == nil {
 		return
 	}
 	found := &Checks{}
-	for _, one := range j.Node.Connections() {
+	for _, one := range j.of.Node.Connections() {
 		address := one.HostPort()
 		if address == "" {
 			continue

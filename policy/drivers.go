@@ -27,9 +27,9 @@ type driver struct {
 // interface and each server.
 func (j *judgement) drivers() []driver {
 	all := slices.Concat(j.volumeDrivers(), j.logDrivers(), j.networkDrivers())
-	for _, secret := range j.Stack.Secrets {
+	for _, secret := range j.of.Stack.Secrets {
 		if kind := secret.Spec.Driver; kind != nil {
-			all = append(all, driver{"secret_drivers", kind.Name, j.userOf("secrets", secret.Spec.Name), j.Stack.Place("secrets", secret.Key, "driver")})
+			all = append(all, driver{"secret_drivers", kind.Name, j.userOf("secrets", secret.Spec.Name), j.of.Stack.Place("secrets", secret.Key, "driver")})
 		}
 	}
 	return all
@@ -44,8 +44,8 @@ func (j *judgement) volumeDrivers() []driver {
 				continue
 			}
 			at := j.item([]string{one.Target}, service.name, "volumes")
-			if key := j.Stack.Key("volumes", one.Source); key != "" {
-				at = j.Stack.Place("volumes", key, "driver")
+			if key := j.of.Stack.Key("volumes", one.Source); key != "" {
+				at = j.of.Stack.Place("volumes", key, "driver")
 			}
 			all = append(all, driver{"volume_drivers", name, service.name, at})
 		}
@@ -71,21 +71,21 @@ func (j *judgement) logDrivers() []driver {
 
 func (j *judgement) networkDrivers() []driver {
 	var all []driver
-	for _, name := range slices.Sorted(maps.Keys(j.Stack.Networks)) {
-		kind, keys := cmp.Or(j.Stack.Networks[name].Driver, plainNetwork), []string{"networks", j.Stack.Key("networks", name)}
+	for _, name := range slices.Sorted(maps.Keys(j.of.Stack.Networks)) {
+		kind, keys := cmp.Or(j.of.Stack.Networks[name].Driver, plainNetwork), []string{"networks", j.of.Stack.Key("networks", name)}
 		if kind != plainNetwork {
-			all = append(all, driver{"network_drivers", kind, "", j.Stack.Place(append(keys, "driver")...)})
+			all = append(all, driver{"network_drivers", kind, "", j.of.Stack.Place(append(keys, "driver")...)})
 		}
-		for _, option := range compose.NetworkOptions(kind, j.Stack.Networks[name].Options) {
+		for _, option := range compose.NetworkOptions(kind, j.of.Stack.Networks[name].Options) {
 			key, _, _ := strings.Cut(option, "=")
-			all = append(all, driver{"network_drivers", kind + " " + option, "", j.Stack.Place(append(keys, "driver_opts", key)...)})
+			all = append(all, driver{"network_drivers", kind + " " + option, "", j.of.Stack.Place(append(keys, "driver_opts", key)...)})
 		}
 	}
 	for _, service := range j.services {
 		for _, part := range service.spec.TaskTemplate.Networks {
-			kind := cmp.Or(j.Stack.Networks[part.Target].Driver, plainNetwork)
+			kind := cmp.Or(j.of.Stack.Networks[part.Target].Driver, plainNetwork)
 			for _, option := range compose.NetworkOptions(kind, part.DriverOpts) {
-				at := j.place(service.name, "networks", j.Stack.Key("networks", part.Target), "driver_opts")
+				at := j.place(service.name, "networks", j.of.Stack.Key("networks", part.Target), "driver_opts")
 				all = append(all, driver{"network_drivers", kind + " " + option, service.name, at})
 			}
 		}

@@ -55,8 +55,8 @@ type foreign struct {
 func (j *judgement) foreigners() []foreign {
 	var all []foreign
 	for _, one := range slices.Concat(j.foreignNetworks(), j.foreignVolumes(), j.foreignSecrets(), j.foreignConfigs()) {
-		if key := j.Stack.Key(one.section, one.name); key != "" {
-			one.place = j.Stack.Place(one.section, key)
+		if key := j.of.Stack.Key(one.section, one.name); key != "" {
+			one.place = j.of.Stack.Place(one.section, key)
 		}
 		if !slices.ContainsFunc(all, func(f foreign) bool { return f.section == one.section && f.name == one.name }) {
 			all = append(all, one)
@@ -68,12 +68,12 @@ func (j *judgement) foreigners() []foreign {
 func (j *judgement) foreignNetworks() (all []foreign) {
 	for _, service := range j.services {
 		for _, name := range networksOf(service) {
-			if _, own := j.Stack.Networks[name]; !own && name != hostNetwork {
+			if _, own := j.of.Stack.Networks[name]; !own && name != hostNetwork {
 				all = append(all, foreign{"networks", name, service.name, j.item([]string{name}, service.name, "networks")})
 			}
 		}
 	}
-	for _, name := range j.Stack.ExternalNetworks {
+	for _, name := range j.of.Stack.ExternalNetworks {
 		if name != hostNetwork {
 			all = append(all, foreign{"networks", name, "", fault.Place{}})
 		}
@@ -87,7 +87,7 @@ type alias struct{ name, network, service string }
 func (j *judgement) aliases() (all []alias) {
 	for _, service := range j.services {
 		for _, part := range slices.Concat(service.spec.TaskTemplate.Networks, service.spec.Networks) { //nolint:staticcheck // old specs have the second
-			if _, own := j.Stack.Networks[part.Target]; own || part.Target == hostNetwork {
+			if _, own := j.of.Stack.Networks[part.Target]; own || part.Target == hostNetwork {
 				continue
 			}
 			for _, name := range sorted(part.Aliases) {
@@ -103,7 +103,7 @@ func judgeAliases(j *judgement) {
 	rule := j.policy.External.Aliases
 	for _, one := range j.aliases() {
 		if j.policy.dangerous(rule != nil) && !rule.Match(one.name) {
-			at := j.place(one.service, "networks", j.Stack.Key("networks", one.network), "aliases")
+			at := j.place(one.service, "networks", j.of.Stack.Key("networks", one.network), "aliases")
 			j.refuse("external.aliases", one.service, at, allow("leave the network, or take another name on it", "external.aliases", one.name),
 				"has the name %s on the network %s, which is not the stack's own", one.name, one.network)
 		}
@@ -113,8 +113,8 @@ func judgeAliases(j *judgement) {
 func (j *judgement) foreignVolumes() (all []foreign) {
 	for _, service := range j.services {
 		for _, one := range service.container.Mounts {
-			own := one.Source == "" || strings.HasPrefix(one.Source, j.Stack.Name+"_") &&
-				one.VolumeOptions != nil && one.VolumeOptions.Labels[compose.LabelStack] == j.Stack.Name
+			own := one.Source == "" || strings.HasPrefix(one.Source, j.of.Stack.Name+"_") &&
+				one.VolumeOptions != nil && one.VolumeOptions.Labels[compose.LabelStack] == j.of.Stack.Name
 			if one.Type == mount.TypeVolume && !own || one.Type == mount.TypeCluster {
 				all = append(all, foreign{"volumes", one.Source, service.name, j.item([]string{one.Target}, service.name, "volumes")})
 			}
@@ -126,10 +126,10 @@ func (j *judgement) foreignVolumes() (all []foreign) {
 // foreignSecrets also lists the secrets without a value in the repository: Swarm must have
 // them, so another process made them.
 func (j *judgement) foreignSecrets() (all []foreign) {
-	for _, name := range j.Stack.ExternalSecrets {
+	for _, name := range j.of.Stack.ExternalSecrets {
 		all = append(all, foreign{"secrets", name, j.userOf("secrets", name), fault.Place{}})
 	}
-	for _, one := range j.Stack.Secrets {
+	for _, one := range j.of.Stack.Secrets {
 		if name := one.Spec.Name; one.Missing != nil {
 			all = append(all, foreign{"secrets", name, j.userOf("secrets", name), one.Missing.Place})
 		}
@@ -138,7 +138,7 @@ func (j *judgement) foreignSecrets() (all []foreign) {
 }
 
 func (j *judgement) foreignConfigs() (all []foreign) {
-	for _, name := range j.Stack.ExternalConfigs {
+	for _, name := range j.of.Stack.ExternalConfigs {
 		all = append(all, foreign{"configs", name, j.userOf("configs", name), fault.Place{}})
 	}
 	return all

@@ -38,7 +38,7 @@ func (j *judgement) hostPlace(service string) (at fault.Place) {
 	if at = j.place(service, "network_mode"); at != j.place(service) {
 		return at
 	}
-	key := j.Stack.Key("networks", hostNetwork)
+	key := j.of.Stack.Key("networks", hostNetwork)
 	return j.item([]string{key, hostNetwork}, service, "networks")
 }
 

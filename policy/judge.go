@@ -54,7 +54,7 @@ func (p *Policy) Judge(of Subject) []Refusal {
 	if p == nil {
 		return nil
 	}
-	j := &judgement{policy: p, Subject: of, services: servicesOf(of.Stack)}
+	j := &judgement{policy: p, of: of, services: servicesOf(of.Stack)}
 	for _, rule := range []func(*judgement){
 		judgeStack, judgeEnvironment, judgeMounts, judgeCapabilities, judgePrivileges, judgeHostNetwork, judgeExternal,
 		judgeAliases, judgeDrivers, judgePorts, judgeChecks, judgeImages, judgeSignatures, judgePlacement, judgeLimits, judgeVault,
@@ -69,7 +69,7 @@ func (p *Policy) Judge(of Subject) []Refusal {
 
 // judgement collects the refusals of a subject.
 type judgement struct {
-	Subject
+	of Subject
 
 	policy   *Policy
 	services []service
@@ -111,12 +111,12 @@ func (j *judgement) refuse(rule, service string, place fault.Place, hint, what s
 
 // place gives where a service sets a key.
 func (j *judgement) place(service string, keys ...string) fault.Place {
-	return j.Stack.Place(append([]string{"services", service}, keys...)...)
+	return j.of.Stack.Place(append([]string{"services", service}, keys...)...)
 }
 
 // item gives where a service names one of the texts.
 func (j *judgement) item(texts []string, service string, keys ...string) fault.Place {
-	return j.Stack.ItemPlace(texts, append([]string{"services", service}, keys...)...)
+	return j.of.Stack.ItemPlace(texts, append([]string{"services", service}, keys...)...)
 }
 
 // dangerous reports whether a rule about something dangerous restricts it.

@@ -88,19 +88,30 @@ type Amounts struct {
 // Limits are the limits of each service, memory, CPUs and processes of each of its tasks, and
 // of the whole stack.
 type Limits struct {
-	Amounts `yaml:",inline"`
+	Replicas *Count `json:"replicas,omitempty" yaml:"replicas,omitempty"`
+	Memory   *Bytes `json:"memory,omitempty" yaml:"memory,omitempty"`
+	CPUs     *CPUs  `json:"cpus,omitempty" yaml:"cpus,omitempty"`
+	Pids     *Pids  `json:"pids,omitempty" yaml:"pids,omitempty"`
 
 	Total *Amounts `json:"total,omitempty" yaml:"total,omitempty,flow"`
 }
 
 func readLimits(p *Policy, file string, value *yaml.Node) error {
-	p.Limits = &Limits{}
-	known := amounts(file, &p.Limits.Amounts)
+	var each Amounts
+	var total *Amounts
+	known := amounts(file, &each)
 	known["total"] = func(value *yaml.Node) error {
-		p.Limits.Total = &Amounts{}
-		return eachKnown(file, "limits.total", value, amounts(file, p.Limits.Total))
+		total = &Amounts{}
+		return eachKnown(file, "limits.total", value, amounts(file, total))
 	}
-	return eachKnown(file, "limits", value, known)
+	err := eachKnown(file, "limits", value, known)
+	p.Limits = limitsOf(each, total)
+	return err
+}
+
+// limitsOf gives the limits of each service, and of the whole stack; nil for none.
+func limitsOf(each Amounts, total *Amounts) *Limits {
+	return &Limits{Replicas: each.Replicas, Memory: each.Memory, CPUs: each.CPUs, Pids: each.Pids, Total: total}
 }
 
 func amounts(file string, into *Amounts) map[string]func(*yaml.Node) error {
@@ -238,9 +249,8 @@ func suggestLimits(p *Policy, j *judgement) {
 			limited[measure.key] = limited[measure.key] && measure.of(used) > 0
 		}
 	}
-	p.Limits = &Limits{Amounts: most.amounts(limited)}
 	all := total.amounts(limited)
-	p.Limits.Total = &all
+	p.Limits = limitsOf(most.amounts(limited), &all)
 }
 
 // more gives a sum with what tasks use, without overflowing.

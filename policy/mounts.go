@@ -101,8 +101,8 @@ func (j *judgement) binds() []bound {
 				if source = device; hostpath.Twisted(device) {
 					twisted = device
 				}
-				if key := j.Stack.Key("volumes", one.Source); key != "" {
-					at = j.Stack.Place("volumes", key, "driver_opts", "device")
+				if key := j.of.Stack.Key("volumes", one.Source); key != "" {
+					at = j.of.Stack.Place("volumes", key, "driver_opts", "device")
 				}
 			} else if one.Type != mount.TypeBind && one.Type != mount.TypeNamedPipe {
 				continue

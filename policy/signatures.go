@@ -112,7 +112,7 @@ func signable(image string) string {
 // judgeSignatures refuses images whose digest will not be known, so that no signature can be
 // looked for. Whether the others are signed is asked where their digests are known.
 func judgeSignatures(j *judgement) {
-	if j.Stack.Resolve != compose.ResolveNever {
+	if j.of.Stack.Resolve != compose.ResolveNever {
 		return
 	}
 	for _, service := range j.services {

@@ -10,7 +10,7 @@ import (
 // sockets are the sockets by which a container controls the engine.
 func (j *judgement) sockets() []string {
 	all := []string{"/run/docker.sock", "/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock"}
-	if own, ok := strings.CutPrefix(j.Engine, "unix://"); ok {
+	if own, ok := strings.CutPrefix(j.of.Engine, "unix://"); ok {
 		all = append(all, hostpath.Plain(own))
 	}
 	return all

@@ -30,23 +30,23 @@ func readEnvironment(p *Policy, file string, value *yaml.Node) error {
 
 // judgeStack refuses a stack's name that the rule does not list.
 func judgeStack(j *judgement) {
-	if j.policy.Stacks == nil || j.policy.Stacks.Match(j.Stack.Name) {
+	if j.policy.Stacks == nil || j.policy.Stacks.Match(j.of.Stack.Name) {
 		return
 	}
 	var at fault.Place
-	if j.Node != nil {
-		at = j.Node.StackPlace()
+	if j.of.Node != nil {
+		at = j.of.Node.StackPlace()
 	}
-	j.refuse("stacks", "", at, allow("change it back", "stacks", j.Stack.Name), "the stack's name is %s", j.Stack.Name)
+	j.refuse("stacks", "", at, allow("change it back", "stacks", j.of.Stack.Name), "the stack's name is %s", j.of.Stack.Name)
 }
 
 // judgeEnvironment refuses a config.yml of another environment or type.
 func judgeEnvironment(j *judgement) {
 	want := j.policy.Environment
-	if want == nil || j.Node == nil {
+	if want == nil || j.of.Node == nil {
 		return
 	}
-	config := j.Node.Config
+	config := j.of.Node.Config
 	if got := config.Environment.Name; want.Name != "" && got != want.Name {
 		j.refuse("environment", "", config.Place("environment.name"), "set it to "+want.Name, "the environment's name is %s", got)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Suggest gives the least policy that allows a subject: what it uses, and nothing else.
 func Suggest(of Subject) *Policy {
-	p, j := &Policy{Strict: true}, &judgement{policy: &Policy{}, Subject: of, services: servicesOf(of.Stack)}
+	p, j := &Policy{Strict: true}, &judgement{policy: &Policy{}, of: of, services: servicesOf(of.Stack)}
 	p.Stacks = Patterns{of.Stack.Name}
 	if of.Node != nil {
 		environment := of.Node.Config.Environment
@@ -38,7 +38,7 @@ func (p *Policy) YAML() (string, error) {
 
 // setBy says in which file the variables of a service's value are set; "" if it has none.
 func (j *judgement) setBy(service string, keys ...string) string {
-	names, places := j.Stack.Sources(append([]string{"services", service}, keys...)...)
+	names, places := j.of.Stack.Sources(append([]string{"services", service}, keys...)...)
 	var parts []string
 	for i, name := range names {
 		parts = append(parts, name+" is set in "+places[i].String())

@@ -58,9 +58,9 @@ func judgeVault(j *judgement) {
 	if rule == nil || rule.Paths == nil {
 		return // the agent asks about vault_prefix when it reads
 	}
-	for _, secret := range j.Stack.Secrets {
+	for _, secret := range j.of.Stack.Secrets {
 		if path := secret.VaultPath; path != "" && !rule.Paths.Match(path) {
-			j.refuse("vault.paths", "", j.Stack.Place("secrets", secret.Key), allow("refer to another path", "vault.paths", path), "the secret %s is at %s in Vault", secret.Key, path)
+			j.refuse("vault.paths", "", j.of.Stack.Place("secrets", secret.Key), allow("refer to another path", "vault.paths", path), "the secret %s is at %s in Vault", secret.Key, path)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func judgeVault(j *judgement) {
 // suggestVault lists the paths of the stack's secrets.
 func suggestVault(p *Policy, j *judgement) {
 	var paths Patterns
-	for _, secret := range j.Stack.Secrets {
+	for _, secret := range j.of.Stack.Secrets {
 		if secret.VaultPath != "" && !slices.Contains(paths, secret.VaultPath) {
 			paths = append(paths, secret.VaultPath)
 		}

@@ -28,8 +28,9 @@ func assess(of assessed) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Release: of.request.Release, Image: Image(of.config, of.request.Tag), Files: of.files}
-	checked, _ := desired.CheckConfig(of.after, of.request.Environment)
+	plan := NewPlan(of.request.Release)
+	plan.Image, plan.Files = Image(of.config, of.request.Release.Tag), of.files
+	checked, _ := desired.CheckConfig(of.after, of.request.Release.Environment)
 	plan.Problems = checked.Problems
 	for _, name := range nodes {
 		node, problems := of.node(name)
@@ -37,7 +38,7 @@ func assess(of assessed) (*Plan, error) {
 		plan.Problems = append(plan.Problems, problems...)
 		plan.note(of, name)
 	}
-	scanned := desired.Scan(of.after, of.request.Environment, "")
+	scanned := desired.Scan(of.after, of.request.Release.Environment, "")
 	plan.Problems = unique(append(plan.Problems, scanned.Problems...))
 	plan.Text = plan.describe()
 	return plan, nil
@@ -48,10 +49,10 @@ func (of assessed) node(name string) (Node, []desired.Problem) {
 	result := Node{Name: name, Files: []string{}, Images: []string{}}
 	var problems []desired.Problem
 	for _, one := range folders(of.config, name, of.request.Stack) {
-		if was, _ := manifests.InspectStack(of.before, of.request.Environment, name, one.stack); was != nil && result.Before == "" {
+		if was, _ := manifests.InspectStack(of.before, of.request.Release.Environment, name, one.stack); was != nil && result.Before == "" {
 			result.Before = was.Variables[tagVariable].Value
 		}
-		node, _ := manifests.InspectStack(of.after, of.request.Environment, name, one.stack)
+		node, _ := manifests.InspectStack(of.after, of.request.Release.Environment, name, one.stack)
 		if node == nil {
 			continue // a problem, which the check finds
 		}
@@ -60,7 +61,7 @@ func (of assessed) node(name string) (Node, []desired.Problem) {
 		result.Unset = append(result.Unset, stack.Unset...)
 		result.Images = append(result.Images, imagesOf(stack)...)
 	}
-	for _, checked := range desired.Check(of.after, of.request.Environment, name, desired.Judged{}) {
+	for _, checked := range desired.Check(of.after, of.request.Release.Environment, name, desired.Judged{}) {
 		problems = append(problems, checked.Problems...)
 	}
 	result.Unset = slices.Compact(slices.Sorted(slices.Values(result.Unset)))
@@ -114,8 +115,8 @@ func imagesOf(stack *compose.Stack) (images []string) {
 
 // note adds what the release leaves as it was.
 func (p *Plan) note(of assessed, name string) {
-	node, _ := manifests.Inspect(of.after, of.request.Environment, name)
-	if node == nil || !node.Config.Deployment.MigrationCheck.Enabled || of.request.Migration != "" {
+	node, _ := manifests.Inspect(of.after, of.request.Release.Environment, name)
+	if node == nil || !node.Config.Deployment.MigrationCheck.Enabled || of.request.Release.Migration != "" {
 		return
 	}
 	variable := node.Config.Deployment.MigrationCheck.ExpectedVariable

@@ -23,7 +23,7 @@ type Release struct {
 
 // Request says how to prepare a release.
 type Request struct {
-	Release
+	Release Release
 	Nodes   []string // the only ones to change; none: all of the environment
 	Stack   string   // that the release belongs to, on nodes with several
 	Keep    []string // TAG_ variables that stay
@@ -36,7 +36,12 @@ type Request struct {
 
 // Plan is a release that is ready to be written.
 type Plan struct {
-	Release
+	Environment string `json:"environment"`
+	Tag         string `json:"tag"`
+	Version     string `json:"version,omitempty"`
+	Task        string `json:"task,omitempty"`
+	Migration   string `json:"migration,omitempty"`
+
 	Image    string            `json:"image"` // the release's
 	Nodes    []Node            `json:"nodes"`
 	Problems []desired.Problem `json:"problems,omitempty"` // that `agent check` finds in the result
@@ -45,6 +50,11 @@ type Plan struct {
 
 	Files []proposal.File `json:"-"` // sorted by path
 	Text  string          `json:"text"`
+}
+
+// NewPlan makes a plan that changes nothing.
+func NewPlan(of Release) *Plan {
+	return &Plan{Environment: of.Environment, Tag: of.Tag, Version: of.Version, Task: of.Task, Migration: of.Migration}
 }
 
 // Node is what a release changes on one node.

@@ -41,7 +41,7 @@ func choose(config *manifests.Config, request Request) ([]string, error) {
 	all := config.Order()
 	for _, name := range request.Nodes {
 		if !slices.Contains(all, name) {
-			return nil, fault.New(fault.Place{}, "name one of its nodes: "+strings.Join(all, ", "), "node %q is not in environment %s", name, request.Environment)
+			return nil, fault.New(fault.Place{}, "name one of its nodes: "+strings.Join(all, ", "), "node %q is not in environment %s", name, request.Release.Environment)
 		}
 	}
 	if len(request.Nodes) == 0 {
@@ -115,9 +115,9 @@ func (p *planner) without(node string) error {
 // folder plans one folder of a node, and gives the number of files that the bundle has for it.
 func (p *planner) folder(ctx context.Context, of folder) (found int, err error) {
 	// What is wrong with the node before does not matter here: the result is checked.
-	node, _ := manifests.InspectStack(p.fsys, p.request.Environment, of.node, of.stack)
+	node, _ := manifests.InspectStack(p.fsys, p.request.Release.Environment, of.node, of.stack)
 	if node == nil {
-		_, err := manifests.LoadStack(p.fsys, p.request.Environment, of.node, of.stack)
+		_, err := manifests.LoadStack(p.fsys, p.request.Release.Environment, of.node, of.stack)
 		return 0, err
 	}
 	tag := node.Variables[tagVariable].Value
@@ -173,7 +173,7 @@ func (p *planner) bring(ctx context.Context, file, name, tag string) error {
 	case bytes.Equal(ours, base):
 		return nil
 	}
-	planned.After, err = merge(ctx, file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Tag, theirs})
+	planned.After, err = merge(ctx, file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Release.Tag, theirs})
 	return err
 }
 
@@ -205,7 +205,7 @@ func (p *planner) earlier(ctx context.Context, tag, name string) (content []byte
 func (p *planner) keep() error {
 	slices.Sort(p.used)
 	for _, name := range slices.Compact(p.used) {
-		file := join(keptFolder(p.request.Tag), name)
+		file := join(keptFolder(p.request.Release.Tag), name)
 		kept, err := proposal.Read(p.fsys, file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -213,8 +213,8 @@ func (p *planner) keep() error {
 		case err != nil:
 			return err
 		case !bytes.Equal(kept, p.bundle[name]):
-			return fault.New(fault.Place{File: file}, "find out who pushed the tag again; if the new one is right, remove the folder "+keptFolder(p.request.Tag),
-				"the release %s has other content than when it was prepared first", p.request.Tag)
+			return fault.New(fault.Place{File: file}, "find out who pushed the tag again; if the new one is right, remove the folder "+keptFolder(p.request.Release.Tag),
+				"the release %s has other content than when it was prepared first", p.request.Release.Tag)
 		}
 	}
 	return nil

@@ -43,10 +43,10 @@ type Result struct {
 // Run prepares a release in a working copy: plan, files, commit. If an earlier run has committed
 // the same release and was interrupted, Run finishes that one.
 func Run(ctx context.Context, w *proposal.Worktree, tools Tools, request Request) (*Result, error) {
-	if err := request.Check(); err != nil {
+	if err := request.Release.Check(); err != nil {
 		return nil, err
 	}
-	request.Branch = cmp.Or(request.Branch, "release/"+request.Environment+"/"+request.Tag)
+	request.Branch = cmp.Or(request.Branch, "release/"+request.Release.Environment+"/"+request.Release.Tag)
 	files, err := w.Files()
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func Run(ctx context.Context, w *proposal.Worktree, tools Tools, request Request
 
 // makePlan makes and judges the files. It writes nothing.
 func makePlan(ctx context.Context, files fs.ReadLinkFS, tools Tools, request Request) (*Plan, error) {
-	config, err := manifests.LoadConfig(files, request.Environment)
+	config, err := manifests.LoadConfig(files, request.Release.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func makePlan(ctx context.Context, files fs.ReadLinkFS, tools Tools, request Req
 	if err := p.confirm(tools.Older); err != nil {
 		return nil, err
 	}
-	release := []string{Image(config, request.Tag)}
+	release := []string{Image(config, request.Release.Tag)}
 	if _, err := ask(ctx, tools.Probes, config, release); err != nil {
 		return nil, err
 	}
@@ -122,14 +122,14 @@ func makePlan(ctx context.Context, files fs.ReadLinkFS, tools Tools, request Req
 func (p *planner) confirm(older func(tag, present string) (bool, error)) error {
 	for _, name := range p.nodes {
 		for _, one := range folders(p.config, name, p.request.Stack) {
-			node, _ := manifests.InspectStack(p.fsys, p.request.Environment, name, one.stack)
-			if node == nil || !olderThan(p.request.Tag, node.Variables[tagVariable].Value) {
+			node, _ := manifests.InspectStack(p.fsys, p.request.Release.Environment, name, one.stack)
+			if node == nil || !olderThan(p.request.Release.Tag, node.Variables[tagVariable].Value) {
 				continue
 			}
 			present := node.Variables[tagVariable].Value
-			agreed, err := older(p.request.Tag, present)
+			agreed, err := older(p.request.Release.Tag, present)
 			if err == nil && !agreed {
-				err = fault.New(node.Variables[tagVariable].Place, "add --yes if that is meant; to undo a release, run: agent rollback", "%s is older than the present release %s of %s", p.request.Tag, present, name)
+				err = fault.New(node.Variables[tagVariable].Place, "add --yes if that is meant; to undo a release, run: agent rollback", "%s is older than the present release %s of %s", p.request.Release.Tag, present, name)
 			}
 			return err
 		}
@@ -155,10 +155,10 @@ func ask(ctx context.Context, probes *readiness.Probes, config *manifests.Config
 // takeUp finds the same release of an earlier run. It gives nil if there is none.
 func takeUp(w *proposal.Worktree, request Request) (*proposal.Commit, error) {
 	commit, err := w.TakeUp(proposal.Wanted{
-		What: "release " + request.Tag + " of " + request.Environment,
+		What: "release " + request.Release.Tag + " of " + request.Release.Environment,
 		Matches: func(message, branch string) bool {
 			trailers := proposal.Trailers(message)
-			return trailers[trailerRelease] == request.Environment+"/"+request.Tag && trailers[trailerBranch] == branch && request.Branch == branch
+			return trailers[trailerRelease] == request.Release.Environment+"/"+request.Release.Tag && trailers[trailerBranch] == branch && request.Branch == branch
 		},
 	})
 	if commit == nil || err != nil {
@@ -174,7 +174,7 @@ func takeUp(w *proposal.Worktree, request Request) (*proposal.Commit, error) {
 
 // taken describes the release of an earlier run.
 func taken(files fs.ReadLinkFS, commit *proposal.Commit, request Request) (*Result, error) {
-	config, err := manifests.LoadConfig(files, request.Environment)
+	config, err := manifests.LoadConfig(files, request.Release.Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (p *Plan) described(commit *proposal.Commit) *proposal.Commit {
 }
 
 func (r Request) settings() string {
-	return fmt.Sprintf("version=%s task=%s migration=%s stack=%s", r.Version, r.Task, r.Migration, r.Stack)
+	return fmt.Sprintf("version=%s task=%s migration=%s stack=%s", r.Release.Version, r.Release.Task, r.Release.Migration, r.Stack)
 }
 
 // named gives the nodes that the request names.

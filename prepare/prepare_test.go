@@ -17,7 +17,7 @@ func TestPrepare(t *testing.T) {
 	local := replaced(original, "replicas: 1", "replicas: 3")
 	l := newLab(t, map[string]string{nodes + "node4/docker-compose.yml": local})
 	wanted := request(second)
-	wanted.Version, wanted.Task, wanted.Migration = "25.22", "41361", "565"
+	wanted.Release.Version, wanted.Release.Task, wanted.Release.Migration = "25.22", "41361", "565"
 	result := l.must(release(replaced(original, "info", "debug")), wanted)
 	if branch := l.Git("symbolic-ref", "--short", "HEAD"); branch != "release/sandbox/"+second || result.Commit.Branch != branch || result.Commit.Taken {
 		t.Errorf("on branch %s with %+v", branch, result.Commit)
@@ -151,7 +151,7 @@ func TestTakesUp(t *testing.T) {
 				t.Errorf("text (-first +second):\n%s", diff)
 			}
 			other := request(second)
-			other.Migration = "566"
+			other.Release.Migration = "566"
 			if _, err := l.prepare(bundle, other); err == nil || !strings.Contains(err.Error(), "with another version, task or migration") {
 				t.Errorf("with another migration: %v", err)
 			}

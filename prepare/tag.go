@@ -45,11 +45,11 @@ func dayOf(tag string) string {
 func olderThan(tag, other string) bool { return dayOf(tag) != "" && dayOf(tag) < dayOf(other) }
 
 // shown gives the release in a line.
-func (r Release) shown() string {
-	if r.Version == "" {
-		return r.Tag
+func (p *Plan) shown() string {
+	if p.Version == "" {
+		return p.Tag
 	}
-	return r.Version + " (" + r.Tag + ")"
+	return p.Version + " (" + p.Tag + ")"
 }
 
 func join(parts ...string) string { return path.Join(parts...) }

@@ -38,13 +38,13 @@ func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
 		return errors.Join(fmt.Errorf("write git's index: %w", err), w.git.Repo.Storer.SetReference(head), w.restore(files))
 	}
 	w.locked = nil
-	w.recordMove(branch.Short())
+	recordMove(w, branch.Short())
 	return nil
 }
 
 // recordMove adds the checkout to git's log of HEAD, for `git switch -`. Its errors do no
 // harm.
-func (w *Worktree) recordMove(branch string) {
+func recordMove(w *Worktree, branch string) {
 	now, err := w.git.Repo.Reference(plumbing.NewBranchReferenceName(branch), true)
 	log, openErr := os.OpenFile(filepath.Join(filepath.Dir(w.lock), "logs", "HEAD"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil || openErr != nil {

@@ -55,7 +55,7 @@ func (w *Worktree) describe(hash plumbing.Hash, branch, message, signature strin
 	subject, _, _ := strings.Cut(message, "\n")
 	return &Commit{
 		Hash: hash.String(), Branch: branch, Message: subject,
-		Unsigned: signature == "" && w.wantsSignature(), full: message,
+		Unsigned: signature == "" && wantsSignature(w), full: message,
 	}
 }
 
@@ -181,7 +181,7 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 }
 
 // wantsSignature reports whether git is configured to sign commits here.
-func (w *Worktree) wantsSignature() bool {
+func wantsSignature(w *Worktree) bool {
 	system, _ := config.LoadConfig(config.SystemScope)
 	global, _ := config.LoadConfig(config.GlobalScope)
 	local, _ := w.git.Repo.Config()

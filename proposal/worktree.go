@@ -190,12 +190,12 @@ func (w *Worktree) checkClean(files []File) error {
 	}
 	var faults []error
 	for _, file := range files {
-		faults = append(faults, w.checkFile(tree, file))
+		faults = append(faults, checkFile(w, tree, file))
 	}
 	return errors.Join(faults...)
 }
 
-func (w *Worktree) checkFile(tree *object.Tree, file File) error {
+func checkFile(w *Worktree, tree *object.Tree, file File) error {
 	dirty := fault.New(fault.Place{File: file.Path}, "commit or restore them first: git status", "the file has changes that are not committed")
 	name := w.git.Prefix + file.Path
 	entry, err := tree.FindEntry(name)

@@ -74,7 +74,7 @@ func (p *promoter) folder(commit *object.Commit) (plumbing.Hash, error) {
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("read commit %s: %w", commit.Hash, err)
 	}
-	entry, err := tree.FindEntry(p.at.prefix + "environments/" + p.From)
+	entry, err := tree.FindEntry(p.at.prefix + "environments/" + p.asked.From)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("find the environment in commit %s: %w", commit.Hash, err)
 	}
@@ -86,7 +86,7 @@ func (p *promoter) folder(commit *object.Commit) (plumbing.Hash, error) {
 func (p *promoter) moved(commit *object.Commit, release string) *object.Commit {
 	for _, message := range messagesOf(commit) {
 		trailers := proposal.Trailers(message)
-		if trailers[trailerPromoted] != p.From+" "+p.To+" "+release {
+		if trailers[trailerPromoted] != p.asked.From+" "+p.asked.To+" "+release {
 			continue
 		}
 		if of, err := p.tree.Repo.CommitObject(plumbing.NewHash(trailers[trailerOf])); err == nil {

@@ -96,7 +96,7 @@ func (p Promotion) CheckOrder() error {
 
 // promoter makes one plan.
 type promoter struct {
-	Promotion
+	asked Promotion
 	tree  *worktree.Worktree
 	from  *manifests.Config // of From
 	at    snapshot
@@ -111,7 +111,7 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 	if err := p.CheckOrder(); err != nil {
 		return nil, err
 	}
-	made := &promoter{Promotion: p, tree: tree, at: snapshotOf(tree, commit), files: map[string]bool{}}
+	made := &promoter{asked: p, tree: tree, at: snapshotOf(tree, commit), files: map[string]bool{}}
 	made.plan = &PromotionPlan{From: p.From, To: p.To, Commit: made.at.commit}
 	fsys, _, err := made.at.open()
 	if err != nil {
@@ -148,7 +148,7 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 func (p *promoter) stacks(pair Pair) ([]string, error) {
 	layered := p.from.Layered(pair.From)
 	if layered != p.plan.config.Layered(pair.To) {
-		return nil, fault.New(p.plan.config.Place("nodes"), "list stacks for both or for none", "only one of %s of %s and %s of %s lists stacks", pair.From, p.From, pair.To, p.To)
+		return nil, fault.New(p.plan.config.Place("nodes"), "list stacks for both or for none", "only one of %s of %s and %s of %s lists stacks", pair.From, p.asked.From, pair.To, p.asked.To)
 	}
 	if !layered {
 		return []string{""}, nil
@@ -170,11 +170,11 @@ func (p *promoter) stacks(pair Pair) ([]string, error) {
 
 // node moves what one stack of a node gets.
 func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
-	from, err := p.at.openSide(stackOf{p.From, pair.From, stack}, true)
+	from, err := p.at.openSide(stackOf{p.asked.From, pair.From, stack}, true)
 	if err != nil {
 		return err
 	}
-	to, err := p.at.openSide(stackOf{p.To, pair.To, stack}, false)
+	to, err := p.at.openSide(stackOf{p.asked.To, pair.To, stack}, false)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
 	case release == "":
 		return fault.New(fault.Place{File: from.node.Dir}, "set TAG in its node.env", "%s has no release: TAG is not set", pair.From)
 	case p.plan.Release != "" && p.plan.Release != release:
-		return fault.New(from.node.Variables["TAG"].Place, "give all nodes of "+p.From+" the same TAG first", "the nodes of %s have different releases: %s and %s", p.From, p.plan.Release, release)
+		return fault.New(from.node.Variables["TAG"].Place, "give all nodes of "+p.asked.From+" the same TAG first", "the nodes of %s have different releases: %s and %s", p.asked.From, p.plan.Release, release)
 	}
 	p.plan.Release = release
 	p.variables(from, to)
@@ -227,21 +227,21 @@ func (p *promoter) look(after fs.FS, pair Pair) error {
 		return err
 	}
 	for _, stack := range stacks {
-		from, err := p.at.openSide(stackOf{p.From, pair.From, stack}, true)
+		from, err := p.at.openSide(stackOf{p.asked.From, pair.From, stack}, true)
 		if err != nil {
 			return err
 		}
-		before, err := p.at.openSide(stackOf{p.To, pair.To, stack}, false)
+		before, err := p.at.openSide(stackOf{p.asked.To, pair.To, stack}, false)
 		if err != nil {
 			return err
 		}
-		then, err := inspectSide(after, stackOf{p.To, pair.To, stack}, nil)
+		then, err := inspectSide(after, stackOf{p.asked.To, pair.To, stack}, nil)
 		if then == nil {
 			return err
 		}
 		p.plan.compare(from, before, then)
 	}
-	for _, checked := range desired.Check(after, p.To, pair.To, desired.Judged{}) {
+	for _, checked := range desired.Check(after, p.asked.To, pair.To, desired.Judged{}) {
 		for _, problem := range checked.Sorted().Problems {
 			text := problem.Message
 			if place := problem.Place.String(); place != "" {
@@ -265,14 +265,14 @@ func compact[T comparable](all []T) []T {
 
 // unused refuses answers to what is not asked.
 func (p *promoter) unused() error {
-	for _, name := range slices.Concat(p.Files, p.Replace) {
+	for _, name := range slices.Concat(p.asked.Files, p.asked.Replace) {
 		if !p.files[name] {
-			return fault.New(fault.Place{}, "name one of these: "+strings.Join(sorted(p.files), ", "), "no node of %s gets a file %q from %s", p.To, name, p.From)
+			return fault.New(fault.Place{}, "name one of these: "+strings.Join(sorted(p.files), ", "), "no node of %s gets a file %q from %s", p.asked.To, name, p.asked.From)
 		}
 	}
-	for _, answer := range p.Answers {
+	for _, answer := range p.asked.Answers {
 		if !p.edits.answered[answer] {
-			return fault.New(fault.Place{}, "leave it out: --set answers settings that "+p.From+" has and "+p.To+" lacks", "%s does not lack the setting %s", cmp.Or(answer.Node, p.To), answer.Name)
+			return fault.New(fault.Place{}, "leave it out: --set answers settings that "+p.asked.From+" has and "+p.asked.To+" lacks", "%s does not lack the setting %s", cmp.Or(answer.Node, p.asked.To), answer.Name)
 		}
 	}
 	return nil

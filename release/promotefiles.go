@@ -121,7 +121,7 @@ func (p *promoter) composeFiles(ctx context.Context, from, to *side) error {
 // file that it lacks may be one that only From needs, such as a test shop.
 func (p *promoter) takes(from, to *side, file string) bool {
 	further := slices.Contains(from.files.compose, file) && path.Base(file) != "docker-compose.yml"
-	return !further || to.has(to.mine(from, file)) || slices.Contains(p.Files, path.Base(file))
+	return !further || to.has(to.mine(from, file)) || slices.Contains(p.asked.Files, path.Base(file))
 }
 
 // composeFile moves one file.
@@ -131,7 +131,7 @@ func (p *promoter) composeFile(base *side, of [2]*side, file, target string) err
 	switch {
 	case before == after:
 		return nil
-	case !to.has(target), slices.Contains(p.Replace, path.Base(target)):
+	case !to.has(target), slices.Contains(p.asked.Replace, path.Base(target)):
 	case base == nil:
 		return fault.New(fault.Place{File: target}, fmt.Sprintf("--replace %s takes the file of %s; or move the changes by hand, and promote again", path.Base(target), from.node.Environment),
 			"the file differs from %s, and the history has no release that both had", file)
@@ -207,12 +207,12 @@ func settingsOf(s *side) map[string]bool {
 // answer sets a setting that is lacking, or adds it to the list.
 func (p *promoter) answer(lacks Lacking) error {
 	fits := func(a Answer) bool { return a.Name == lacks.Name && (a.Node == "" || a.Node == lacks.Node) }
-	at := slices.IndexFunc(p.Answers, func(a Answer) bool { return fits(a) && a.Node != "" })
+	at := slices.IndexFunc(p.asked.Answers, func(a Answer) bool { return fits(a) && a.Node != "" })
 	if at < 0 {
-		at = slices.IndexFunc(p.Answers, fits)
+		at = slices.IndexFunc(p.asked.Answers, fits)
 	}
 	switch {
-	case at < 0 && slices.Contains(p.Leave, lacks.Name):
+	case at < 0 && slices.Contains(p.asked.Leave, lacks.Name):
 		p.plan.Left = append(p.plan.Left, lacks.Name)
 		slices.Sort(p.plan.Left)
 		p.plan.Left = slices.Compact(p.plan.Left)
@@ -221,7 +221,7 @@ func (p *promoter) answer(lacks Lacking) error {
 		p.plan.Lacking = append(p.plan.Lacking, lacks)
 		return nil
 	}
-	value := p.Answers[at].Value
+	value := p.asked.Answers[at].Value
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fault.New(fault.Place{}, "give it in one line", "the value of %s has a control character", lacks.Name)
 	}
@@ -232,7 +232,7 @@ func (p *promoter) answer(lacks Lacking) error {
 		}
 		value = quoted
 	}
-	p.edits.answered[p.Answers[at]] = true
+	p.edits.answered[p.asked.Answers[at]] = true
 	p.edits.change(lacks.File, func(before string) (string, error) { return setLine(before, lacks.Name, value), nil })
 	return nil
 }

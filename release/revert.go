@@ -47,7 +47,7 @@ const (
 
 // reverter makes one plan.
 type reverter struct {
-	Revert
+	asked Revert
 	tree  *worktree.Worktree
 	head  *object.Commit
 	files []string                 // of variables, of all nodes
@@ -61,7 +61,7 @@ func (r Revert) Plan(ctx context.Context, tree *worktree.Worktree, head string) 
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", head, err)
 	}
-	made := &reverter{Revert: r, tree: tree, head: commit, known: map[plumbing.Hash]string{}}
+	made := &reverter{asked: r, tree: tree, head: commit, known: map[plumbing.Hash]string{}}
 	if made.files, err = r.variables(snapshotOf(tree, head)); err != nil {
 		return nil, err
 	}
@@ -130,10 +130,10 @@ func (r *reverter) release(commit *object.Commit) string {
 
 // brought finds the commit of the branch since which the environment has its release.
 func (r *reverter) brought(ctx context.Context) (*object.Commit, error) {
-	if r.Commit != "" {
-		commit, err := r.tree.Repo.CommitObject(plumbing.NewHash(r.Commit))
+	if r.asked.Commit != "" {
+		commit, err := r.tree.Repo.CommitObject(plumbing.NewHash(r.asked.Commit))
 		if err != nil {
-			return nil, fault.New(fault.Place{}, "name one of this clone by its full hash", "there is no commit %s", r.Commit)
+			return nil, fault.New(fault.Place{}, "name one of this clone by its full hash", "there is no commit %s", r.asked.Commit)
 		}
 		return commit, nil
 	}
@@ -154,7 +154,7 @@ func (r *reverter) brought(ctx context.Context) (*object.Commit, error) {
 		}
 		commit = parent
 	}
-	return nil, fault.New(fault.Place{}, "revert it by hand, or name the commit with --commit", "the history of this clone has no release of %s before %s", r.Environment, present)
+	return nil, fault.New(fault.Place{}, "revert it by hand, or name the commit with --commit", "the history of this clone has no release of %s before %s", r.asked.Environment, present)
 }
 
 // notReverted refuses a commit that is a revert itself: to revert it brings back the release that
@@ -163,7 +163,7 @@ func (r *reverter) notReverted(commit *object.Commit) error {
 	for _, message := range messagesOf(commit) {
 		if strings.HasPrefix(message, `Revert "`) || proposal.Trailers(message)[trailerReverted] != "" {
 			return fault.New(fault.Place{}, "to bring back the release that was left, run the command with --commit "+commit.Hash.String(),
-				"%s has its release by a revert, commit %s", r.Environment, record.Short(commit.Hash.String()))
+				"%s has its release by a revert, commit %s", r.asked.Environment, record.Short(commit.Hash.String()))
 		}
 	}
 	return nil
@@ -191,13 +191,13 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 	var conflicts []error
 	for _, change := range changes {
 		for _, name := range slices.Compact([]string{change.From.Name, change.To.Name}) {
-			within, ours := strings.CutPrefix(name, r.tree.Prefix+"environments/"+r.Environment+"/")
+			within, ours := strings.CutPrefix(name, r.tree.Prefix+"environments/"+r.asked.Environment+"/")
 			switch {
 			case name == "":
 			case !ours:
 				plan.Others = append(plan.Others, name)
 			default:
-				file := proposal.File{Path: "environments/" + r.Environment + "/" + within}
+				file := proposal.File{Path: "environments/" + r.asked.Environment + "/" + within}
 				err := plainChange(change, file.Path)
 				if err == nil {
 					err = takeBackFile(&file, name, [3]*object.Tree{before, after, now})

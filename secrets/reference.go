@@ -61,7 +61,7 @@ func parseReference(content []byte) (Reference, error) {
 
 // held is a reference in a file of keys.
 type held struct {
-	Reference
+	to    Reference
 	place fault.Place
 }
 
@@ -82,7 +82,7 @@ func (s *Set) Reference(name, file string) (Reference, fault.Place, bool) {
 	for _, at := range s.places(name, file) {
 		if _, ok := s.values[at]; ok {
 			found, ok := s.references[at]
-			return found.Reference, found.place, ok
+			return found.to, found.place, ok
 		}
 	}
 	return Reference{}, fault.Place{}, false
@@ -93,7 +93,7 @@ func (s *Set) Reference(name, file string) (Reference, fault.Place, bool) {
 func (s *Set) References() []Reference {
 	var all []Reference
 	for _, at := range s.referenced() {
-		if one := s.references[at].Reference; !slices.Contains(all, one) {
+		if one := s.references[at].to; !slices.Contains(all, one) {
 			all = append(all, one)
 		}
 	}

@@ -48,9 +48,9 @@ func (s *Set) Resolve(ctx context.Context, from VaultReader, o Resolving) ([]Rea
 	var all []Reading
 	var faults []error
 	for len(places) > 0 {
-		group := s.sameVersion(places)
+		group := sameVersion(s, places)
 		places = places[len(group):]
-		reading, err := s.resolve(ctx, from, group, o)
+		reading, err := resolveGroup(ctx, s, from, group, o)
 		if fault.IsTransient(err) && o.Plan {
 			return all, nil
 		}
@@ -66,7 +66,7 @@ func (s *Set) Resolve(ctx context.Context, from VaultReader, o Resolving) ([]Rea
 }
 
 // sameVersion returns the first places of a list that need the same version of a path.
-func (s *Set) sameVersion(places []Location) []Location {
+func sameVersion(s *Set, places []Location) []Location {
 	n, first := 1, s.references[places[0]]
 	for n < len(places) && compareVersions(first, s.references[places[n]]) == 0 {
 		n++
@@ -74,25 +74,25 @@ func (s *Set) sameVersion(places []Location) []Location {
 	return places[:n]
 }
 
-// resolve reads the version that a group of places needs.
-func (s *Set) resolve(ctx context.Context, from VaultReader, group []Location, o Resolving) (Reading, error) {
+// resolveGroup reads the version that a group of places needs.
+func resolveGroup(ctx context.Context, s *Set, from VaultReader, group []Location, o Resolving) (Reading, error) {
 	first := s.references[group[0]]
 	if o.Allowed != nil && from != nil {
-		if err := o.Allowed(first.Path); err != nil {
+		if err := o.Allowed(first.to.Path); err != nil {
 			return Reading{}, fault.New(first.place, fault.Hint(err), "%w", err)
 		}
 	}
 	for _, one := range o.Settled {
-		if first.Auto && one.Auto && one.Path == first.Path {
-			first.Version = one.Version
+		if first.to.Auto && one.Auto && one.Path == first.to.Path {
+			first.to.Version = one.Version
 		}
 	}
-	reading := Reading{Path: first.Path, Version: first.Version, Auto: first.Auto}
+	reading := Reading{Path: first.to.Path, Version: first.to.Version, Auto: first.to.Auto}
 	if from == nil || o.Plan && reading.Version > 0 {
-		s.settle(group, reading.Version)
+		settleGroup(s, group, reading.Version)
 		return Reading{}, nil
 	}
-	version, data, err := from.Read(ctx, first.Path, first.Version)
+	version, data, err := from.Read(ctx, first.to.Path, first.to.Version)
 	defer func() {
 		for _, value := range data {
 			clear(value)
@@ -102,35 +102,35 @@ func (s *Set) resolve(ctx context.Context, from VaultReader, group []Location, o
 		return Reading{}, fault.New(first.place, fault.Hint(err), "%w", err)
 	}
 	reading.Version = version
-	s.settle(group, version)
+	settleGroup(s, group, version)
 	if o.Plan {
 		return reading, nil
 	}
-	return reading, s.fill(group, data)
+	return reading, fillGroup(s, group, data)
 }
 
-// settle sets the version of a group of references.
-func (s *Set) settle(group []Location, version int) {
+// settleGroup sets the version of a group of references.
+func settleGroup(s *Set, group []Location, version int) {
 	for _, at := range group {
 		one := s.references[at]
-		one.Version = version
+		one.to.Version = version
 		s.references[at] = one
 	}
 }
 
-// fill sets the values of a group of places.
-func (s *Set) fill(group []Location, data map[string][]byte) error {
+// fillGroup sets the values of a group of places.
+func fillGroup(s *Set, group []Location, data map[string][]byte) error {
 	var faults []error
 	for _, at := range group {
 		one := s.references[at]
-		content, ok := data[one.Key]
+		content, ok := data[one.to.Key]
 		switch {
 		case !ok:
-			faults = append(faults, fault.WithCode(fault.New(one.place, "correct the key after #, or write a version that has it: vault kv patch", "version %d of %s in Vault has no key %q", one.Version, one.Path, one.Key), fault.CodeVault))
+			faults = append(faults, fault.WithCode(fault.New(one.place, "correct the key after #, or write a version that has it: vault kv patch", "version %d of %s in Vault has no key %q", one.to.Version, one.to.Path, one.to.Key), fault.CodeVault))
 		case content == nil:
-			faults = append(faults, fault.WithCode(fault.New(one.place, "write the value as a text", "the key %q in version %d of %s in Vault is not a text, a number or a boolean", one.Key, one.Version, one.Path), fault.CodeVault))
+			faults = append(faults, fault.WithCode(fault.New(one.place, "write the value as a text", "the key %q in version %d of %s in Vault is not a text, a number or a boolean", one.to.Key, one.to.Version, one.to.Path), fault.CodeVault))
 		case len(content) == 0:
-			faults = append(faults, fault.WithCode(fault.New(one.place, "write a value", "the key %q in version %d of %s in Vault is empty, and Swarm does not accept empty secrets", one.Key, one.Version, one.Path), fault.CodeVault))
+			faults = append(faults, fault.WithCode(fault.New(one.place, "write a value", "the key %q in version %d of %s in Vault is empty, and Swarm does not accept empty secrets", one.to.Key, one.to.Version, one.to.Path), fault.CodeVault))
 		default:
 			s.values[at] = NewValue(append([]byte(nil), content...))
 		}
@@ -140,9 +140,9 @@ func (s *Set) fill(group []Location, data map[string][]byte) error {
 
 func compareVersions(a, b held) int {
 	auto := map[bool]int{true: 1}
-	return cmp.Or(strings.Compare(a.Path, b.Path), auto[a.Auto]-auto[b.Auto], a.Version-b.Version)
+	return cmp.Or(strings.Compare(a.to.Path, b.to.Path), auto[a.to.Auto]-auto[b.to.Auto], a.to.Version-b.to.Version)
 }
 
 func compareHeld(a, b held) int {
-	return cmp.Or(compareVersions(a, b), strings.Compare(a.Key, b.Key), strings.Compare(a.place.File, b.place.File), a.place.Line-b.place.Line)
+	return cmp.Or(compareVersions(a, b), strings.Compare(a.to.Key, b.to.Key), strings.Compare(a.place.File, b.place.File), a.place.Line-b.place.Line)
 }

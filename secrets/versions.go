@@ -68,7 +68,7 @@ func unquote(text []byte) []byte {
 // secrets.override.enc take precedence. It omits unknown versions: SealedVersions has
 // their names.
 func (s *Set) Versions() map[string]string {
-	versions := s.allVersions()
+	versions := allVersions(s)
 	maps.DeleteFunc(versions, func(_, version string) bool { return version == "" })
 	return versions
 }
@@ -76,12 +76,12 @@ func (s *Set) Versions() map[string]string {
 // SealedVersions lists the SV_ names of encrypted versions that were read without a key,
 // sorted.
 func (s *Set) SealedVersions() []string {
-	versions := s.allVersions()
+	versions := allVersions(s)
 	maps.DeleteFunc(versions, func(_, version string) bool { return version != "" })
 	return slices.Sorted(maps.Keys(versions))
 }
 
-func (s *Set) allVersions() map[string]string {
+func allVersions(s *Set) map[string]string {
 	versions := map[string]string{}
 	for _, file := range slices.Backward(s.keyed) {
 		for at, version := range s.versions {
@@ -99,7 +99,7 @@ func (s *Set) allVersions() map[string]string {
 // added does not replace the key of another. If the content is unknown, the error wraps
 // ErrSealed.
 func (s *Set) AutoVersion(name string, v Value) (string, error) {
-	key, held, file := s.autoKey()
+	key, held, file := autoKey(s)
 	place := fault.Place{File: file}
 	for _, other := range s.keyed {
 		if _, twice := s.values[Location{other, autoVersionKey}]; twice && other != file {
@@ -117,7 +117,7 @@ func (s *Set) AutoVersion(name string, v Value) (string, error) {
 	return hex.EncodeToString(sum)[:12], nil
 }
 
-func (s *Set) autoKey() (key Value, held bool, file string) {
+func autoKey(s *Set) (key Value, held bool, file string) {
 	for _, file = range s.keyed {
 		if value, ok := s.values[Location{file, autoVersionKey}]; ok {
 			return value, true, file

@@ -130,7 +130,7 @@ func Examine(ctx context.Context, on Dependencies) []Finding {
 		text, err := p.probe(limited)
 		cancel()
 		if text != "" || err != nil {
-			d.add(p.subject, text, err)
+			addFinding(d, p.subject, text, err)
 		}
 	}
 	d.opened.Wipe()
@@ -154,7 +154,7 @@ type doubt struct{ err error }
 func (d doubt) Error() string { return d.err.Error() }
 func (d doubt) Unwrap() error { return d.err }
 
-func (d *doctor) add(subject, text string, err error) {
+func addFinding(d *doctor, subject, text string, err error) {
 	if err == nil {
 		d.findings = append(d.findings, Finding{Subject: subject, Grade: Good, Text: text})
 		return
@@ -241,7 +241,7 @@ func (d *doctor) checkManifests(ctx context.Context) (string, error) {
 		Judges: &manifests.Judges{Floor: on.Policy.Gates(), Node: on.Node, At: time.Now()}, Limits: on.Limits,
 	}
 	if config, err := manifests.LoadConfig(limits.On(d.checkout.FS, on.Limits.OrDefault()), on.Environment); err == nil && config.Layered(on.Node) {
-		return d.checkStacks(ctx, options)
+		return checkStacks(ctx, d, options)
 	}
 	state, err := desired.Load(ctx, d.checkout.FS, options)
 	if err == nil {

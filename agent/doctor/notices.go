@@ -33,21 +33,21 @@ func (d *doctor) checkNotices(ctx context.Context) (string, error) {
 		good = append(good, text)
 	}
 	if wanted.Slack.Channel != "" {
-		note("slack "+wanted.Slack.Channel+": a webhook is set", d.checkWebhook())
+		note("slack "+wanted.Slack.Channel+": a webhook is set", checkWebhook(d))
 	}
 	if len(wanted.Email) > 0 {
-		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", d.checkMail(ctx))
+		note(plural.Count(len(wanted.Email), "e-mail address")+": the mail server "+d.on.Settings.SMTPAddress+" lets the agent in", checkMail(ctx, d))
 	}
 	for _, kind := range wanted.Via {
-		note(kind+" "+notify.OfNode+": it is set", d.checkSender(notify.Kind(kind)))
+		note(kind+" "+notify.OfNode+": it is set", checkSender(d, notify.Kind(kind)))
 	}
 	if wanted.Slack.Channel == "" && len(wanted.Email) == 0 && len(wanted.Via) == 0 {
 		return "config.yml names no receivers of notices", nil
 	}
-	return strings.Join(good, "; "), errors.Join(append(faults, d.undelivered(ctx)...)...)
+	return strings.Join(good, "; "), errors.Join(append(faults, undelivered(ctx, d)...)...)
 }
 
-func (d *doctor) checkWebhook() error {
+func checkWebhook(d *doctor) error {
 	slack, err := notify.NewSlack(d.on.Settings.SlackWebhookFile, d.on.Settings.CAFile)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (d *doctor) checkWebhook() error {
 }
 
 // checkSender checks a receiver that the settings have.
-func (d *doctor) checkSender(kind notify.Kind) error {
+func checkSender(d *doctor, kind notify.Kind) error {
 	senders, err := d.on.Settings.Senders()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (d *doctor) checkSender(kind notify.Kind) error {
 	return notify.Ready(kind, senders[kind])
 }
 
-func (d *doctor) checkMail(ctx context.Context) error {
+func checkMail(ctx context.Context, d *doctor) error {
 	server, err := d.on.MailServer()
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (d *doctor) checkMail(ctx context.Context) error {
 
 // undelivered asks the running agent for the notices that it could not deliver. Without a
 // running agent there is nothing to ask.
-func (d *doctor) undelivered(ctx context.Context) []error {
+func undelivered(ctx context.Context, d *doctor) []error {
 	status, err := control.NewClient(d.on.Settings.Socket).Status(ctx)
 	if err != nil || status.Notices == nil {
 		return nil

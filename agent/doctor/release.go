@@ -14,7 +14,7 @@ import (
 )
 
 // releaseProbes gives the probes of the release gates, for all services of the stack.
-func (d *doctor) releaseProbes() *readiness.Probes {
+func releaseProbes(d *doctor) *readiness.Probes {
 	probes := &readiness.Probes{Settings: d.on.Settings, Node: d.node, Files: d.files, Stack: d.stack}
 	if d.engine != nil {
 		probes.Engine = d.engine
@@ -48,7 +48,7 @@ func (d *doctor) checkDisk(ctx context.Context) (string, error) {
 	if gate.Bytes() == 0 {
 		gate.MinFree = "1B"
 	}
-	probes, v := d.releaseProbes(), &readiness.Verdict{}
+	probes, v := releaseProbes(d), &readiness.Verdict{}
 	ready, err := probes.Ready(ctx)
 	if err != nil {
 		ready = deploy.Info{} // the findings of engine and swarm contain that
@@ -69,7 +69,7 @@ func (d *doctor) checkHarbor(ctx context.Context) (string, error) {
 	case d.stack == nil:
 		return "", errSkipped("the manifests")
 	}
-	probes, v := d.releaseProbes(), &readiness.Verdict{}
+	probes, v := releaseProbes(d), &readiness.Verdict{}
 	if d.engine != nil {
 		// Ask by digest, as a rollout does; if no registry answers, by tag.
 		if resolved, err := d.engine.Resolve(ctx, nil, d.stack); err == nil {
@@ -89,7 +89,7 @@ func (d *doctor) checkDatabase(ctx context.Context) (string, error) {
 	case d.node.Config.Database.Host == "":
 		return "config.yml names none", nil
 	}
-	probes, v := d.releaseProbes(), &readiness.Verdict{}
+	probes, v := releaseProbes(d), &readiness.Verdict{}
 	probes.Databases = logins(d)
 	probes.Database(ctx, v)
 	if !d.node.Config.ReleaseGates().Database {

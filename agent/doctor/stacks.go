@@ -12,7 +12,7 @@ import (
 
 // checkStacks renders each stack of a node with several. What the release needs is then looked at
 // for the last one, which needs the others.
-func (d *doctor) checkStacks(ctx context.Context, options desired.Options) (string, error) {
+func checkStacks(ctx context.Context, d *doctor, options desired.Options) (string, error) {
 	if _, err := d.on.Keys(); err != nil {
 		d.closed = errSkipped("keys")
 		return "", d.closed

@@ -140,7 +140,7 @@ func leftLater(stack []record.Sync) map[uint64]bool {
 		switch sync := &stack[i]; {
 		case Deploys(sync):
 			last = sync.ID
-		case sync.Trigger == record.OnRollback && sync.RollbackResult() == record.RollbackDone && !sync.RolledBackByGroup():
+		case sync.Trigger == record.OnRollback && record.RollbackResultOf(sync) == record.RollbackDone && !sync.RolledBackByGroup():
 			left[last] = true
 		}
 	}
@@ -166,16 +166,16 @@ type spans struct{ lead, recovery, approval, rollout, rollback []time.Duration }
 
 // take notes what one sync took.
 func (s *spans) take(sync *record.Sync) {
-	if lead := sync.LeadTime(); lead > 0 {
+	if lead := record.LeadTimeOf(sync); lead > 0 {
 		s.lead = append(s.lead, lead)
 	}
 	if sync.Approval != nil {
 		s.approval = append(s.approval, max(sync.Approval.At.Sub(sync.Started), 0))
 	}
 	if Deploys(sync) && sync.State == record.Succeeded {
-		s.rollout = append(s.rollout, sync.Took())
+		s.rollout = append(s.rollout, record.WorkedFor(sync))
 	}
-	if sync.RollbackResult() == record.RollbackDone {
+	if record.RollbackResultOf(sync) == record.RollbackDone {
 		s.rollback = append(s.rollback, sync.Rollback.Finished.Sub(sync.Rollback.Started))
 	}
 }
@@ -190,7 +190,7 @@ func recoveries(stack []record.Sync, since, until time.Time) (ended []time.Durat
 		if sync.CarriesOn() || !sync.Finished.Before(until) {
 			continue
 		}
-		left := sync.Trigger == record.OnRollback && sync.RollbackResult() == record.RollbackDone && !sync.RolledBackByGroup()
+		left := sync.Trigger == record.OnRollback && record.RollbackResultOf(sync) == record.RollbackDone && !sync.RolledBackByGroup()
 		switch {
 		case !began.IsZero():
 		case Deploys(sync) && Fails(sync):

@@ -85,15 +85,15 @@ func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, 
 	if err != nil || len(answer.ApprovedBy) == 0 { // then nothing else needs to be known
 		return nil, err
 	}
-	versions, err := c.versions(ctx, of.Number)
+	versions, err := versionsOf(ctx, c, of.Number)
 	if err != nil {
 		return nil, err
 	}
-	notes, err := c.systemNotes(ctx, of.Number)
+	notes, err := systemNotes(ctx, c, of.Number)
 	if err != nil {
 		return nil, err
 	}
-	writers, err := c.writers(ctx, of.Number)
+	writers, err := writersOf(ctx, c, of.Number)
 	if err != nil {
 		return nil, err
 	}

@@ -163,7 +163,7 @@ func posted(status *gl.CommitStatus) Posted {
 }
 
 // userID returns the user of the token, or 0 if GitLab does not report it.
-func (c *Client) userID(ctx context.Context) (int64, error) {
+func userID(ctx context.Context, c *Client) (int64, error) {
 	info, err := c.Token(ctx)
 	if status := asError(err).Status; status == http.StatusNotFound || status == http.StatusForbidden {
 		return 0, nil

@@ -102,7 +102,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, error) {
 	o.sent[entry.Seq] = true
 	if entry.Attempted {
-		posted, there, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
+		posted, there, err := latestStatus(ctx, o.client, entry.Report, entry.Enqueued)
 		if err != nil || there && reached(entry.Report.State, posted, trail) {
 			return posted, err
 		}
@@ -116,7 +116,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	defer cancel()
 	posted, err := o.post(ctx, entry.Report, trail)
 	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
-		found, ok, err := o.client.latest(ctx, entry.Report, entry.Enqueued)
+		found, ok, err := latestStatus(ctx, o.client, entry.Report, entry.Enqueued)
 		if err == nil && !ok {
 			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
 		}
@@ -132,7 +132,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 // post sends a report to where the trail leads.
 func (o *Outbox) post(ctx context.Context, r Report, trail Trail) (Posted, error) {
 	if r.Deployment {
-		return o.client.deploy(ctx, r, trail.running())
+		return postDeployment(ctx, o.client, r, trail.running())
 	}
 	if o.Link != nil {
 		r.Target = cmp.Or(o.Link(ctx, r), r.Target)

@@ -38,26 +38,26 @@ func (t Trail) running() int64 {
 	return t.StatusID
 }
 
-// deploy sends a step once: to the deployment with the ID, or as a new one. An error is an
+// postDeployment sends a step once: to the deployment with the ID, or as a new one. An error is an
 // *Error.
-func (c *Client) deploy(ctx context.Context, r Report, id int64) (Posted, error) {
+func postDeployment(ctx context.Context, c *Client, r Report, id int64) (Posted, error) {
 	if id == 0 {
-		return c.begin(ctx, r)
+		return beginDeployment(ctx, c, r)
 	}
 	options := &gl.UpdateProjectDeploymentOptions{Status: new(gl.DeploymentStatusValue(r.State))}
-	posted, err := c.deployment(ctx, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
+	posted, err := askDeployment(ctx, c, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
 		return c.api.Deployments.UpdateProjectDeployment(c.project, id, options, with...)
 	})
 	switch refused := asError(err); {
 	case err == nil:
 		return posted, nil
 	case refused.missing(): // a user has deleted it
-		return c.begin(ctx, r)
+		return beginDeployment(ctx, c, r)
 	case refused.Status != http.StatusBadRequest:
 		return posted, err
 	}
 	// GitLab refuses the state that the deployment has.
-	found, readErr := c.deployment(ctx, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
+	found, readErr := askDeployment(ctx, c, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
 		return c.api.Deployments.GetProjectDeployment(c.project, id, with...)
 	})
 	if readErr != nil || found.State != r.State {
@@ -66,17 +66,17 @@ func (c *Client) deploy(ctx context.Context, r Report, id int64) (Posted, error)
 	return found, nil
 }
 
-// begin makes a deployment.
-func (c *Client) begin(ctx context.Context, r Report) (Posted, error) {
+// beginDeployment makes a deployment.
+func beginDeployment(ctx context.Context, c *Client, r Report) (Posted, error) {
 	options := &gl.CreateProjectDeploymentOptions{
 		Environment: &r.Name, Ref: &r.Ref, SHA: &r.Commit, Tag: &r.Tag, Status: new(gl.DeploymentStatusValue(r.State)),
 	}
-	return c.deployment(ctx, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
+	return askDeployment(ctx, c, r, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
 		return c.api.Deployments.CreateProjectDeployment(c.project, options, with...)
 	})
 }
 
-func (c *Client) deployment(ctx context.Context, r Report, call call[*gl.Deployment]) (Posted, error) {
+func askDeployment(ctx context.Context, c *Client, r Report, call call[*gl.Deployment]) (Posted, error) {
 	found, err := ask(ctx, c, "deployment "+string(r.State)+" of commit "+short(r.Commit)+" to "+r.Name, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
 		found, resp, err := call(with...)
 		if err == nil && found.ID == 0 {
@@ -104,8 +104,8 @@ const clockSkew = time.Hour
 // latestDeployment finds the newest deployment of the step's commit and ref in its
 // environment, by the token's user where GitLab reports that. It reads no older ones than since,
 // however many there are.
-func (c *Client) latestDeployment(ctx context.Context, r Report, since time.Time) (newest Posted, found bool, err error) {
-	user, err := c.userID(ctx)
+func latestDeployment(ctx context.Context, c *Client, r Report, since time.Time) (newest Posted, found bool, err error) {
+	user, err := userID(ctx, c)
 	if err != nil {
 		return Posted{}, false, err
 	}

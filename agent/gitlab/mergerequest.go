@@ -28,7 +28,7 @@ type OpenMergeRequest struct {
 // If a merge request for the same two branches is open, it returns that one. An error is
 // an *Error.
 func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
-	found, err := c.findMergeRequest(ctx, wanted)
+	found, err := findMergeRequest(ctx, c, wanted)
 	if err != nil || found.Existed {
 		return found, err
 	}
@@ -46,7 +46,7 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	})
 	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) {
 		// It was opened at the same time, or the answer was lost.
-		if found, again := c.findMergeRequest(ctx, wanted); again == nil && found.Existed {
+		if found, again := findMergeRequest(ctx, c, wanted); again == nil && found.Existed {
 			return found, nil
 		}
 	}
@@ -56,11 +56,11 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 	return OpenMergeRequest{Number: opened.IID, URL: opened.WebURL}, nil
 }
 
-func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (OpenMergeRequest, error) {
+func findMergeRequest(ctx context.Context, c *Client, wanted MergeRequest) (OpenMergeRequest, error) {
 	options := &gl.ListProjectMergeRequestsOptions{
 		State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target,
 	}
-	for found, err := range list(ctx, c, "find a merge request of "+wanted.Source, c.mergeRequests(options)) {
+	for found, err := range list(ctx, c, "find a merge request of "+wanted.Source, listMergeRequests(c, options)) {
 		if err != nil {
 			return OpenMergeRequest{}, err
 		}
@@ -73,7 +73,7 @@ func (c *Client) findMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 // without a number.
 func (c *Client) Merged(ctx context.Context, source, target, commit string) (OpenMergeRequest, error) {
 	options := &gl.ListProjectMergeRequestsOptions{State: new("merged"), SourceBranch: &source, TargetBranch: &target}
-	for found, err := range list(ctx, c, "find a merged merge request of "+source, c.mergeRequests(options)) {
+	for found, err := range list(ctx, c, "find a merged merge request of "+source, listMergeRequests(c, options)) {
 		if err != nil {
 			return OpenMergeRequest{}, err
 		}

@@ -118,10 +118,10 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	return nil, a.client.refused(resp, content)
+	return nil, refusedBy(a.client, resp, content)
 }
 
-func (c *Client) refused(resp *http.Response, content []byte) *Error {
+func refusedBy(c *Client, resp *http.Response, content []byte) *Error {
 	said := c.token.scrub(answerText(resp, content))
 	code := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
 	answer := &fault.Error{Message: "GitLab answers " + code}
@@ -132,7 +132,7 @@ func (c *Client) refused(resp *http.Response, content []byte) *Error {
 		answer.Err = errTransition
 	}
 	e := &Error{Status: resp.StatusCode, RetryAfter: backoff.RetryAfter(resp.Header), Err: answer}
-	e.Kind, answer.Hint = c.judge(resp.StatusCode, said)
+	e.Kind, answer.Hint = judgeRefusal(c, resp.StatusCode, said)
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		c.hold.Ask(e.RetryAfter)
 	}
@@ -147,10 +147,10 @@ func held(left time.Duration) *Error {
 	}
 }
 
-// judge returns the kind of a refusal by the status code, and what the operator can do. Only
+// judgeRefusal returns the kind of a refusal by the status code, and what the operator can do. Only
 // for 404 it uses the text, to distinguish a project without access, for which all requests
 // fail, from a missing commit.
-func (c *Client) judge(status int, said string) (kind Kind, hint string) {
+func judgeRefusal(c *Client, status int, said string) (kind Kind, hint string) {
 	switch {
 	case status < 400:
 		return KindAuth, "set the GitLab address to the one it redirects to"

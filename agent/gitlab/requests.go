@@ -55,7 +55,7 @@ func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
 	read := func(page gl.ListOptions, with gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		asked := options
 		asked.ListOptions = page
-		return r.client.mergeRequests(&asked)(with)
+		return listMergeRequests(r.client, &asked)(with)
 	}
 	var open []Request
 	for one, err := range pages(ctx, r.client, "read the open merge requests into "+target, read) {
@@ -69,9 +69,9 @@ func (r *Requests) Open(ctx context.Context, target string) ([]Request, error) {
 	return open, nil
 }
 
-// mergeRequests gives the request for the merge requests of the project. The library's own
+// listMergeRequests gives the request for the merge requests of the project. The library's own
 // function panics when one of them is null.
-func (c *Client) mergeRequests(options *gl.ListProjectMergeRequestsOptions) call[[]*gl.BasicMergeRequest] {
+func listMergeRequests(c *Client, options *gl.ListProjectMergeRequestsOptions) call[[]*gl.BasicMergeRequest] {
 	return func(with ...gl.RequestOptionFunc) (found []*gl.BasicMergeRequest, _ *gl.Response, err error) {
 		request, err := c.api.NewRequest(http.MethodGet, "projects/"+gl.PathEscape(c.project)+"/merge_requests", options, with)
 		if err != nil {

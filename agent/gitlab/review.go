@@ -24,8 +24,8 @@ type diff struct {
 	base string // the commit of the target branch that it is compared with
 }
 
-// versions reads the versions of a merge request, the oldest first.
-func (c *Client) versions(ctx context.Context, number int64) ([]version, error) {
+// versionsOf reads the versions of a merge request, the oldest first.
+func versionsOf(ctx context.Context, c *Client, number int64) ([]version, error) {
 	const what = "read the versions of the merge request"
 	options := &gl.GetMergeRequestDiffVersionsOptions{ListOptions: gl.ListOptions{PerPage: 100}}
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.MergeRequestDiffVersion, *gl.Response, error) {
@@ -80,7 +80,7 @@ var pushNote = regexp.MustCompile(`^added \d+ (new )?commits?\b`) //nolint:goche
 var targetNote = regexp.MustCompile("^(changed target branch from `|deleted the `.*` branch\\. This merge request now targets the `)") //nolint:gochecknoglobals // a constant
 
 // systemNotes reads the notes that GitLab wrote, which no user can write.
-func (c *Client) systemNotes(ctx context.Context, number int64) (notes, error) {
+func systemNotes(ctx context.Context, c *Client, number int64) (notes, error) {
 	found := notes{approved: map[string]time.Time{}, pushed: map[string]bool{}}
 	options := &gl.ListMergeRequestNotesOptions{ListOptions: gl.ListOptions{PerPage: 100}, OrderBy: new("created_at"), Sort: new("asc")}
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
@@ -108,7 +108,7 @@ func (c *Client) systemNotes(ctx context.Context, number int64) (notes, error) {
 // case. They are text that the author of a commit chose.
 type writers map[string]bool
 
-func (c *Client) writers(ctx context.Context, number int64) (writers, error) {
+func writersOf(ctx context.Context, c *Client, number int64) (writers, error) {
 	found := writers{}
 	options := &gl.GetMergeRequestCommitsOptions{ListOptions: gl.ListOptions{PerPage: 100}}
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {

@@ -23,7 +23,7 @@ type CommitStatus struct {
 // jobs, the oldest first. An error is an *Error.
 func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, error) {
 	var found []CommitStatus
-	for one, err := range c.statuses(ctx, commit, gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{Sort: "asc"}}) {
+	for one, err := range statusesOf(ctx, c, commit, gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{Sort: "asc"}}) {
 		if err != nil {
 			return nil, err
 		}
@@ -39,20 +39,20 @@ func (c *Client) Statuses(ctx context.Context, commit string) ([]CommitStatus, e
 	return found, nil
 }
 
-// latest finds the newest entry with the report's name, from the token's user where GitLab
+// latestStatus finds the newest entry with the report's name, from the token's user where GitLab
 // reports that. It searches all pipelines of the commit, because an unanswered post may have
 // gone to another pipeline than the known one. A deployment is searched for among those since a
 // time.
-func (c *Client) latest(ctx context.Context, r Report, since time.Time) (newest Posted, found bool, err error) {
+func latestStatus(ctx context.Context, c *Client, r Report, since time.Time) (newest Posted, found bool, err error) {
 	if r.Deployment {
-		return c.latestDeployment(ctx, r, since)
+		return latestDeployment(ctx, c, r, since)
 	}
-	user, err := c.userID(ctx)
+	user, err := userID(ctx, c)
 	if err != nil {
 		return Posted{}, false, err
 	}
 	options := gl.GetCommitStatusesOptions{ListOptions: gl.ListOptions{Sort: "desc"}, Ref: &r.Ref, Name: &r.Name}
-	for status, err := range c.statuses(ctx, r.Commit, options) {
+	for status, err := range statusesOf(ctx, c, r.Commit, options) {
 		if err != nil {
 			return Posted{}, false, err
 		}
@@ -63,10 +63,10 @@ func (c *Client) latest(ctx context.Context, r Report, since time.Time) (newest 
 	return Posted{}, false, nil
 }
 
-// statuses reads the statuses of a commit by their ID, also those that GitLab has marked as
+// statusesOf reads the statuses of a commit by their ID, also those that GitLab has marked as
 // retried.
-func (c *Client) statuses(
-	ctx context.Context, commit string, options gl.GetCommitStatusesOptions,
+func statusesOf(
+	ctx context.Context, c *Client, commit string, options gl.GetCommitStatusesOptions,
 ) iter.Seq2[*gl.CommitStatus, error] {
 	options.All, options.OrderBy, options.PerPage = new(true), "id", 100
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.CommitStatus, *gl.Response, error) {

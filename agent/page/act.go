@@ -74,7 +74,7 @@ func mayAct(r *http.Request, name string) error {
 
 // filled is a form with what a user has filled in, and what it is about.
 type filled struct {
-	act
+	act               act
 	Mark, Reason, For string
 	Sync              uint64 // the last sync when the form was made
 	Commit, Digest    string // of the plan that is shown
@@ -121,7 +121,7 @@ func (p *Pages) form(r *http.Request, at frame, f filled) (templ.Component, erro
 	if status.Sync != nil {
 		f.Sync = status.Sync.ID
 	}
-	switch f.Name {
+	switch f.act.Name {
 	case "pause", "resume":
 		f.Digest = held(&status)
 	case "approve":
@@ -132,7 +132,7 @@ func (p *Pages) form(r *http.Request, at frame, f filled) (templ.Component, erro
 	if err != nil {
 		return nil, err
 	}
-	at.Title, at.Nav, at.Still = f.Title, "/", true
+	at.Title, at.Nav, at.Still = f.act.Title, "/", true
 	return actPage(at, f), nil
 }
 
@@ -187,7 +187,7 @@ func (p *Pages) do(api http.Handler) http.HandlerFunc {
 			http.Redirect(w, r, overview, http.StatusSeeOther)
 			return
 		}
-		p.sent.end(f.Mark, say(f.Title+" was refused: "+err.Error(), midText))
+		p.sent.end(f.Mark, say(f.act.Title+" was refused: "+err.Error(), midText))
 		status := refusalStatus(err)
 		f.Why, f.Hint = say(err.Error(), longText), pieces(fault.Hint(err))
 		shown, unshown := p.form(r, at, f)
@@ -235,14 +235,14 @@ func (p *Pages) perform(r *http.Request, api *control.Client, at frame, f *fille
 	defer cancel()
 	var ended *record.Sync
 	quietly := func(control.Event) {}
-	switch f.Name {
+	switch f.act.Name {
 	case "approve":
 		_, err = api.Approve(ctx, request.Approve{Commit: f.Commit, Plan: f.Digest, Reason: f.Reason})
 	case "resume", "pause":
 		if err = p.unpaused(at, f.Digest); err != nil {
 			return "", err
 		}
-		if f.Name == "pause" {
+		if f.act.Name == "pause" {
 			_, err = api.Pause(ctx, request.Pause{For: f.For, Reason: f.Reason})
 			break
 		}
@@ -253,7 +253,7 @@ func (p *Pages) perform(r *http.Request, api *control.Client, at frame, f *fille
 		if err = p.unmoved(at, f.Sync); err != nil {
 			return "", err
 		}
-		if f.Name == "retry" {
+		if f.act.Name == "retry" {
 			ended, err = api.Retry(ctx, request.Retry{Reason: f.Reason}, quietly)
 		} else {
 			ended, err = api.Sync(ctx, request.Sync{Reason: f.Reason}, quietly)
@@ -261,11 +261,11 @@ func (p *Pages) perform(r *http.Request, api *control.Client, at frame, f *fille
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return f.Title + " has begun", nil
+		return f.act.Title + " has begun", nil
 	case err != nil && ended != nil: // it is on record, and the overview shows it
-		return f.Title + " has ended", nil
+		return f.act.Title + " has ended", nil
 	}
-	return f.Title, err
+	return f.act.Title, err
 }
 
 // unmoved refuses what was asked for another state than that of now: a form that a browser sends

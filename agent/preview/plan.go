@@ -37,55 +37,55 @@ func (w *Worker) look(ctx context.Context, one wanted) (*sight, error) {
 	if err := w.begin(one.of); err != nil {
 		return nil, err
 	}
-	err := w.read(ctx, made, revision, one.found)
+	err := readRequest(ctx, w, made, revision, one.found)
 	return made, errors.Join(err, w.end())
 }
 
-// read does the part of look over which the process may die.
+// readRequest does the part of look over which the process may die.
 // known says that GitLab was asked for the merge request before.
-func (w *Worker) read(ctx context.Context, made *sight, revision gitsync.Revision, known bool) error {
+func readRequest(ctx context.Context, w *Worker, made *sight, revision gitsync.Revision, known bool) error {
 	last := w.use.Last()
 	checkout, err := w.use.Source.Fetch(ctx, revision, w.use.Paths)
 	switch {
 	case errors.As(err, new(*signing.Refused)), rollout.Unreadable(err):
-		if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
+		if err := findRevision(ctx, w, made); err != nil || made.over || made.moved != nil {
 			return err
 		}
-		made.page = w.page(made.of, last)
+		made.page = pageOf(w, made.of, last)
 		refuse(made.page, "not read", err)
 		return nil
 	case errors.Is(err, gitsync.ErrNotFound):
 		made.lost = true // the branch has moved or was removed, or not all of git's replicas have it
 		return nil
 	case err != nil:
-		if err := w.alone(ctx, made, fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)); err != nil || known {
+		if err := noteAlone(ctx, w, made, fmt.Errorf("fetch %s: %w", record.Short(revision.Commit), err)); err != nil || known {
 			return err
 		}
-		return w.find(ctx, made)
+		return findRevision(ctx, w, made)
 	}
 	if last != nil && len(last.Inputs) > 0 && checkout.Same(last.Inputs) {
 		return nil
 	}
 	if !known {
-		if err := w.find(ctx, made); err != nil || made.over || made.moved != nil {
+		if err := findRevision(ctx, w, made); err != nil || made.over || made.moved != nil {
 			return err
 		}
 	}
-	return w.foresee(ctx, made, checkout, last)
+	return foreseeRollout(ctx, w, made, checkout, last)
 }
 
-// foresee makes the plan of a merge request whose commit is read.
-func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Checkout, last *record.Sync) error {
+// foreseeRollout makes the plan of a merge request whose commit is read.
+func foreseeRollout(ctx context.Context, w *Worker, made *sight, checkout *gitsync.Checkout, last *record.Sync) error {
 	var asked error
 	plan, err := w.use.Planner.Preview(ctx, checkout, func() (is bool, err error) {
-		is, asked = w.concerned(ctx, made.of, checkout)
+		is, asked = concernsNode(ctx, w, made.of, checkout)
 		return is, asked
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil && asked != nil:
-		return w.alone(ctx, made, err)
+		return noteAlone(ctx, w, made, err)
 	case err != nil && rollout.Transient(err):
 		if errors.As(err, new(*gitlab.Error)) {
 			return err
@@ -93,10 +93,10 @@ func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Che
 		made.wrong = err
 		return nil
 	case err != nil:
-		made.page = w.page(made.of, last)
+		made.page = pageOf(w, made.of, last)
 		refuse(made.page, refusal(err), err)
 	case plan != nil:
-		made.page = w.page(made.of, last)
+		made.page = pageOf(w, made.of, last)
 		if made.page.Signer, err = w.use.Signer(ctx, checkout.Revision); err != nil {
 			return err // it was signed when it was fetched: the keys or the remote
 		}
@@ -107,16 +107,16 @@ func (w *Worker) foresee(ctx context.Context, made *sight, checkout *gitsync.Che
 	if last != nil && last.Ref == made.of.Target {
 		follows, err := w.use.Source.Descends(ctx, last.Commit, made.of.Head)
 		if err != nil {
-			return w.alone(ctx, made, fmt.Errorf("look at the history of %s: %w", made.of.Source, err))
+			return noteAlone(ctx, w, made, fmt.Errorf("look at the history of %s: %w", made.of.Source, err))
 		}
 		made.page.Behind = !follows
 	}
 	return nil
 }
 
-// alone notes that an error of git is one of this merge request, and concerns no other: the remote
+// noteAlone notes that an error of git is one of this merge request, and concerns no other: the remote
 // answers, but does not give this commit. It returns the error if the remote does not answer.
-func (w *Worker) alone(ctx context.Context, made *sight, err error) error {
+func noteAlone(ctx context.Context, w *Worker, made *sight, err error) error {
 	if _, silent := w.use.Source.Select(ctx, gitsync.Rule{Branch: w.use.Branch}); silent != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (w *Worker) alone(ctx context.Context, made *sight, err error) error {
 	return nil
 }
 
-// find asks GitLab for the merge request: it may have moved, or be closed, since the list.
-func (w *Worker) find(ctx context.Context, made *sight) error {
+// findRevision asks GitLab for the merge request: it may have moved, or be closed, since the list.
+func findRevision(ctx context.Context, w *Worker, made *sight) error {
 	now, err := w.use.Requests.Find(ctx, made.of.Number)
 	switch {
 	case gone(err):
@@ -144,8 +144,8 @@ func (w *Worker) find(ctx context.Context, made *sight) error {
 	return nil
 }
 
-// concerned reports whether the merge request changes anything that its plan has read.
-func (w *Worker) concerned(ctx context.Context, of gitlab.Request, checkout *gitsync.Checkout) (bool, error) {
+// concernsNode reports whether the merge request changes anything that its plan has read.
+func concernsNode(ctx context.Context, w *Worker, of gitlab.Request, checkout *gitsync.Checkout) (bool, error) {
 	if of.Base == "" {
 		return true, nil
 	}
@@ -159,8 +159,8 @@ func (w *Worker) concerned(ctx context.Context, of gitlab.Request, checkout *git
 	return !base.Same(checkout.Inputs()), nil
 }
 
-// page begins what is said of a merge request.
-func (w *Worker) page(of gitlab.Request, last *record.Sync) *report.Preview {
+// pageOf begins what is said of a merge request.
+func pageOf(w *Worker, of gitlab.Request, last *record.Sync) *report.Preview {
 	page := &report.Preview{Node: w.use.Node, Branch: of.Source, Head: of.Head, Target: of.Target, At: time.Now()}
 	if last != nil {
 		page.Runs = last.Commit
@@ -203,11 +203,11 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 		return w.save(kept, nil)
 	}
 	if page == nil {
-		page = w.page(made.of, w.use.Last())
+		page = pageOf(w, made.of, w.use.Last())
 		page.None = true
 	}
 	text := &Text{Page: page.Page()}
-	if same, err := w.same(before, made, text); err != nil || same {
+	if same, err := sameText(w, before, made, text); err != nil || same {
 		return err
 	}
 	one.Again = made.again
@@ -236,9 +236,9 @@ func (s *sight) fresh() *gitlab.Request {
 	return &s.of
 }
 
-// same reports whether a merge request without a plan still has none for the reason that its
+// sameText reports whether a merge request without a plan still has none for the reason that its
 // note has. Only the time of the next look is recorded then.
-func (w *Worker) same(before *Shown, made *sight, text *Text) (bool, error) {
+func sameText(w *Worker, before *Shown, made *sight, text *Text) (bool, error) {
 	if made.again.IsZero() || before == nil || before.Of != made.of.Head || before.Again.IsZero() {
 		return false, nil
 	}
@@ -251,9 +251,9 @@ func (w *Worker) same(before *Shown, made *sight, text *Text) (bool, error) {
 	return true, w.save(kept, nil)
 }
 
-// stale notes that what is shown is about a commit that the branch no longer ends with, and
+// noteStale notes that what is shown is about a commit that the branch no longer ends with, and
 // whose successor has no plan yet.
-func (w *Worker) stale(of gitlab.Request, why error) error {
+func noteStale(w *Worker, of gitlab.Request, why error) error {
 	before := w.shown[of.Number]
 	if before == nil || !before.Told || before.Of == "" || before.Of == of.Head || before.After || before.Stale != "" {
 		return nil

@@ -76,7 +76,7 @@ func (w *Worker) plan(ctx context.Context, at int) (done bool, err error) {
 	switch {
 	case err != nil:
 		w.queue = append(w.queue, of) // after the others
-		return true, errors.Join(err, w.stale(of.of, err))
+		return true, errors.Join(err, noteStale(w, of.of, err))
 	case made.moved != nil:
 		w.queue = slices.Insert(w.queue, 0, wanted{of: *made.moved, found: true, wait: backoff.Wait{Tries: firstTries}})
 		return true, nil
@@ -105,10 +105,10 @@ func (w *Worker) delay(ctx context.Context, of wanted, made *sight) error {
 		w.use.Log.Info("cannot make the plan of a merge request", "number", made.of.Number, "revision", record.Short(made.of.Head),
 			"next", of.wait.Until, "error", made.wrong.Error())
 		w.queue = append(w.queue, of)
-		return w.stale(of.of, made.wrong)
+		return noteStale(w, of.of, made.wrong)
 	}
 	made.again = time.Now().Add(longestRest)
-	made.page = w.page(made.of, w.use.Last())
+	made.page = pageOf(w, made.of, w.use.Last())
 	refuse(made.page, "no plan", made.wrong)
 	w.use.Log.Warn("there is no plan of a merge request", "number", made.of.Number, "revision", record.Short(made.of.Head),
 		"next", made.again, "error", made.wrong.Error(), "hint", fault.Hint(made.wrong))

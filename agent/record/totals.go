@@ -32,8 +32,8 @@ func Results() []Result {
 // Triggers lists the triggers.
 func Triggers() []Trigger { return []Trigger{OnCommit, OnRequest, OnDrift, OnRollback} }
 
-// Result gives the result of a sync; "" while it is not over, or is tried again.
-func (s *Sync) Result() Result {
+// ResultOf gives the result of a sync; "" while it is not over, or is tried again.
+func ResultOf(s *Sync) Result {
 	switch {
 	case s.CarriesOn():
 		return ""
@@ -58,9 +58,9 @@ func RollbackResults() []RollbackResult {
 	return []RollbackResult{RollbackDone, RollbackRefused, RollbackFailed}
 }
 
-// RollbackResult gives the result of the sync's own rollback; "" without one, and while it is
+// RollbackResultOf gives the result of the sync's own rollback; "" without one, and while it is
 // not over.
-func (s *Sync) RollbackResult() RollbackResult {
+func RollbackResultOf(s *Sync) RollbackResult {
 	back := s.Rollback
 	switch {
 	case back == nil || s.Unchanged || !back.Over():
@@ -73,9 +73,9 @@ func (s *Sync) RollbackResult() RollbackResult {
 	return RollbackDone
 }
 
-// Took gives how long a sync that wrote worked: its stages before the first write, without
+// WorkedFor gives how long a sync that wrote worked: its stages before the first write, without
 // the wait for gates, and then the time until its end. It is 0 for one that did not write.
-func (s *Sync) Took() time.Duration {
+func WorkedFor(s *Sync) time.Duration {
 	if !s.Wrote || s.Finished.IsZero() {
 		return 0
 	}
@@ -86,10 +86,10 @@ func (s *Sync) Took() time.Duration {
 	return max(s.Finished.Sub(s.Deployed()), 0) + time.Duration(before*float64(time.Second))
 }
 
-// LeadTime gives the time from the commit, which of a merge commit is the time of the merge,
+// LeadTimeOf gives the time from the commit, which of a merge commit is the time of the merge,
 // until the last service was healthy. It is 0 for a sync that did not bring a commit.
-func (s *Sync) LeadTime() time.Duration {
-	if s.Result() != ResultSucceeded || s.Trigger != OnCommit || s.Committed.IsZero() {
+func LeadTimeOf(s *Sync) time.Duration {
+	if ResultOf(s) != ResultSucceeded || s.Trigger != OnCommit || s.Committed.IsZero() {
 		return 0
 	}
 	return max(s.Finished.Sub(s.Committed), 0)
@@ -101,7 +101,7 @@ func (t *Totals) Take(before, after *Sync) {
 	if before == nil {
 		before = &Sync{State: Pending}
 	}
-	if result := after.Result(); result != "" && before.Result() == "" {
+	if result := ResultOf(after); result != "" && ResultOf(before) == "" {
 		if t.Syncs == nil {
 			t.Syncs = map[Result]map[Trigger]uint64{}
 		}
@@ -109,14 +109,14 @@ func (t *Totals) Take(before, after *Sync) {
 			t.Syncs[result] = map[Trigger]uint64{}
 		}
 		t.Syncs[result][after.Trigger]++
-		if took := after.Took(); result == ResultSucceeded && took > 0 {
+		if took := WorkedFor(after); result == ResultSucceeded && took > 0 {
 			t.Rollout.observe(took, RolloutBounds())
 		}
-		if lead := after.LeadTime(); lead > 0 {
+		if lead := LeadTimeOf(after); lead > 0 {
 			t.Lead.observe(lead, LeadBounds())
 		}
 	}
-	if result := after.RollbackResult(); result != "" && before.RollbackResult() == "" {
+	if result := RollbackResultOf(after); result != "" && RollbackResultOf(before) == "" {
 		if t.Rollbacks == nil {
 			t.Rollbacks = map[RollbackResult]uint64{}
 		}

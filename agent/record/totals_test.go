@@ -83,7 +83,7 @@ func TestLeadTime(t *testing.T) {
 		want      time.Duration
 	}{{at.Add(-time.Hour), record.OnCommit, time.Hour}, {at.Add(time.Hour), record.OnCommit, 0}, {time.Time{}, record.OnCommit, 0}, {at.Add(-time.Hour), record.OnRequest, 0}} {
 		sync := record.Sync{State: record.Succeeded, Wrote: true, Finished: at, Committed: test.committed, Trigger: test.trigger}
-		if got := sync.LeadTime(); got != test.want {
+		if got := record.LeadTimeOf(&sync); got != test.want {
 			t.Errorf("%s %s: %s, want %s", test.trigger, test.committed, got, test.want)
 		}
 	}

@@ -89,7 +89,7 @@ type stage struct {
 
 // prepare are the stages before the first write, in order.
 func (a *attempt) prepare() []stage {
-	stages := a.policed([]stage{
+	stages := policed(a, []stage{
 		{record.StageLoad, a.goal.load},
 		{record.StageDecrypt, a.goal.decrypt},
 		{record.StageRender, a.goal.render},
@@ -139,7 +139,7 @@ func (a *attempt) enter(ctx context.Context, stage stage) error {
 
 // inTime takes a stage, which ends with an error after the time that the node allows it.
 func (a *attempt) inTime(ctx context.Context, stage stage) error {
-	name, most := a.timeOf(stage.name)
+	name, most := timeOfStage(a, stage.name)
 	limited, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	err := stage.run(limited)
@@ -153,8 +153,8 @@ func (a *attempt) inTime(ctx context.Context, stage stage) error {
 	return late
 }
 
-// timeOf gives the limit of a stage, with its name.
-func (a *attempt) timeOf(name record.Stage) (string, time.Duration) {
+// timeOfStage gives the limit of a stage, with its name.
+func timeOfStage(a *attempt, name record.Stage) (string, time.Duration) {
 	most := a.use.Settings.Limits.OrDefault()
 	switch name {
 	case record.StageDecrypt:
@@ -238,9 +238,9 @@ func (a *attempt) refuseMissing(ctx context.Context, plan *deploy.Plan, of deplo
 	return err
 }
 
-// begun gives the plan that the attempt began with: after a restart the plan has only the
+// begunPlan gives the plan that the attempt began with: after a restart the plan has only the
 // rest of it.
-func (a *attempt) begun() (deploy.RecordedPlan, error) {
+func begunPlan(a *attempt) (deploy.RecordedPlan, error) {
 	var plan deploy.RecordedPlan
 	if err := json.Unmarshal(a.note.Plan, &plan); err != nil {
 		return plan, fmt.Errorf("read the recorded plan: %w", err)
@@ -275,7 +275,7 @@ func (a *attempt) apply(ctx context.Context) error {
 	a.use.Log.Info("applying", "revision", record.Short(a.commit), "stack", a.stack.Name, "steps", len(a.plan.Steps), "plan", a.note.PlanDigest)
 	book := a.journal.Open(a.uses)
 	err := a.cron.apply(ctx, a.plan, a.stack, deploy.ApplyOptions{
-		Metadata: a.metadata(), Wait: a.goal.await,
+		Metadata: metadataOf(a), Wait: a.goal.await,
 		Progress: func(event deploy.Event) error {
 			a.show(report.EventText(event))
 			a.tell(event)
@@ -316,8 +316,8 @@ func (a *attempt) learnSecrets(ctx context.Context) error {
 	return a.use.Fingerprints.LearnFingerprints(learned)
 }
 
-// metadata is what the labels of written services say about the attempt.
-func (a *attempt) metadata() deploy.Metadata {
+// metadataOf is what the labels of written services say about the attempt.
+func metadataOf(a *attempt) deploy.Metadata {
 	by, release, at := a.goal.origin()
 	meta := deploy.Metadata{
 		"deployed-by": by,

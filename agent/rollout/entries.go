@@ -20,7 +20,7 @@ func (e entries) found() error {
 	if !a.note.Wrote {
 		return nil
 	}
-	begun, err := a.begun()
+	begun, err := begunPlan(a)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (f *forward) leaveWaiting() Outcome {
 }
 
 func (f *forward) succeed() (*record.GoodState, error) {
-	plan, err := f.a.begun()
+	plan, err := begunPlan(f.a)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (b *back) finish(ctx context.Context, err error) Outcome {
 // now.
 func (b *back) succeed() (*record.GoodState, error) {
 	whole, taken, to := b.a.sync, b.a.sync.Rollback, b.to
-	plan, err := b.a.begun()
+	plan, err := begunPlan(b.a)
 	if err != nil {
 		return nil, err
 	}

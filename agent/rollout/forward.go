@@ -262,11 +262,11 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	if err != nil {
 		return deploy.Plan{}, fault.Transient(err)
 	}
-	if a.declared, err = f.rerun(ctx, live, resolved.Stack); err != nil {
+	if a.declared, err = rerunAsked(ctx, f, live, resolved.Stack); err != nil {
 		return deploy.Plan{}, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
-	a.stack = f.given(a.stack)
+	a.stack = givenVariables(f, a.stack)
 	if a.sync.Trigger == record.OnDrift {
 		live = ownServices(live, a.stack)
 	}
@@ -292,11 +292,11 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	return plan, f.compareSecrets(ctx, live)
 }
 
-// rerun makes services run again that have failed for good: this is a new rollout. A
+// rerunAsked makes services run again that have failed for good: this is a new rollout. A
 // continued sync runs only those again that it began with.
-func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.Stack) (*compose.Stack, error) {
+func rerunAsked(ctx context.Context, f *forward, live *deploy.Live, stack *compose.Stack) (*compose.Stack, error) {
 	if f.a.note.Wrote {
-		begun, err := f.a.begun()
+		begun, err := begunPlan(f.a)
 		if err != nil {
 			return nil, err
 		}
@@ -306,9 +306,9 @@ func (f *forward) rerun(ctx context.Context, live *deploy.Live, stack *compose.S
 	return stack, fault.Transient(err)
 }
 
-// given takes external objects to be there, while the stacks of the node that the plan waits for
+// givenVariables takes external objects to be there, while the stacks of the node that the plan waits for
 // may still make them. The plan is made anew once the gate lets it pass.
-func (f *forward) given(stack *compose.Stack) *compose.Stack {
+func givenVariables(f *forward, stack *compose.Stack) *compose.Stack {
 	earlier := f.a.use.Gates.Earlier
 	if earlier == nil || f.known || f.a.sync.Trigger == record.OnDrift || !gates.Behind(earlier(), f.a.commit) {
 		return stack
@@ -327,7 +327,7 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	}
 	want := f.a.stack
 	if f.a.use.Gates.Observe {
-		want = f.comparable(live, known)
+		want = comparableSecrets(f, live, known)
 	}
 	_, learned, err := f.a.use.Engine.Mismatched(ctx, live, want, known, prints.FingerprintKey())
 	if learnErr := prints.LearnFingerprints(learned); learnErr != nil {
@@ -336,9 +336,9 @@ func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
 	return err
 }
 
-// comparable gives the stack with the secrets that can be compared without a write, as an agent
+// comparableSecrets gives the stack with the secrets that can be compared without a write, as an agent
 // that observes does it, and warns of the others.
-func (f *forward) comparable(live *deploy.Live, known map[string]string) *compose.Stack {
+func comparableSecrets(f *forward, live *deploy.Live, known map[string]string) *compose.Stack {
 	want := *f.a.stack
 	want.Secrets = nil
 	var left []string

@@ -118,7 +118,7 @@ func (a *attempt) judgeSignatures(ctx context.Context, live *deploy.Live) (signi
 }
 
 // policed adds the stage to the stages before it, where there is a policy.
-func (a *attempt) policed(stages []stage) []stage {
+func policed(a *attempt, stages []stage) []stage {
 	if a.use.Policy() == nil {
 		return stages
 	}

@@ -50,7 +50,7 @@ func (r *Rollouts) Preview(ctx context.Context, base Base, checkout *gitsync.Che
 	if readErr != nil {
 		return nil, readErr
 	}
-	if err := a.take(ctx, append(a.policed(nil), stage{record.StagePlan, a.makePlan})); err != nil {
+	if err := a.take(ctx, append(policed(a, nil), stage{record.StagePlan, a.makePlan})); err != nil {
 		return nil, err
 	}
 	made := &Preview{Plan: a.plan.Recorded(), Release: a.sync.Release, Loosens: a.sync.Loosens}

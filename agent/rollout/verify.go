@@ -52,7 +52,7 @@ func (f follower) compare(ctx context.Context, applied *compose.Stack) error {
 // still waits for jobs: their exit code is not a health check.
 func (f follower) follow(ctx context.Context, stack *compose.Stack, before string) (deploy.Result, error) {
 	a := f.a
-	begun, err := a.begun() // includes what was written before an interruption
+	begun, err := begunPlan(a) // includes what was written before an interruption
 	if err != nil {
 		return deploy.Result{}, err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // validateAPI checks what is set of the API.
-func (s *Settings) validateAPI() error {
+func validateAPI(s *Settings) error {
 	refuse := func(hint, text string) error { return fault.New(fault.Place{}, hint, "%s", text) }
 	tls := s.APICertFile != "" && s.APIKeyFile != ""
 	switch {

@@ -113,7 +113,7 @@ func (s *Settings) ReadYAML(name string, data []byte) error {
 	var faults []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := root.Content[i]
-		faults = append(faults, s.read(name, known, key, root.Content[i+1]))
+		faults = append(faults, s.readField(name, known, key, root.Content[i+1]))
 		if seen[key.Value] {
 			faults = append(faults, fault.New(fault.Place{File: name, Line: key.Line, Column: key.Column}, "keep one of them", "%s is set twice", key.Value))
 		}
@@ -122,8 +122,8 @@ func (s *Settings) ReadYAML(name string, data []byte) error {
 	return errors.Join(faults...)
 }
 
-// read reads one key: a mapping of its own, or a setting.
-func (s *Settings) read(name string, known map[string]Field, key, value *yaml.Node) error {
+// readField reads one key: a mapping of its own, or a setting.
+func (s *Settings) readField(name string, known map[string]Field, key, value *yaml.Node) error {
 	switch key.Value {
 	case "policy":
 		var err error

@@ -179,7 +179,7 @@ func (s *Settings) Validate() error {
 	require(s.Environment, "environment")
 	require(s.Node, "node")
 	require(s.Repository, "repository")
-	faults = append(faults, s.validateWords())
+	faults = append(faults, validateWords(s))
 	if s.Branch != "" && s.TagPattern != "" {
 		refuse("keep one of them", "branch and tag_pattern are both set")
 	}
@@ -189,10 +189,10 @@ func (s *Settings) Validate() error {
 	if s.GitLabURL != "" {
 		require(s.GitLabProject, "gitlab_project")
 		require(s.GitLabTokenFile, "gitlab_token_file")
-		faults = append(faults, s.validateGitLabURL())
+		faults = append(faults, validateGitLabURL(s))
 	}
 	_, unusable := s.FleetAddresses()
-	faults = append(faults, s.validatePageURL(), unusable)
+	faults = append(faults, validatePageURL(s), unusable)
 	if _, err := s.AuditIssueNumber(); err != nil {
 		faults = append(faults, err)
 	}
@@ -206,7 +206,7 @@ func (s *Settings) Validate() error {
 	if s.NotifyURLFile == "" && (s.NotifyTokenFile != "" || s.NotifyTemplateFile != "") {
 		refuse("set it, or leave out notify_token_file and notify_template_file", "the setting notify_url_file is missing")
 	}
-	faults = append(faults, s.Metrics().Validate(), s.validateAPI(), s.validateVault())
+	faults = append(faults, s.Metrics().Validate(), validateAPI(s), validateVault(s))
 	if len(s.Socket) > 107 || !filepath.IsAbs(s.Socket) { // the kernel takes no longer path for a socket
 		refuse("choose an absolute path of at most 107 bytes", "socket %q cannot be used", s.Socket)
 	}
@@ -222,7 +222,7 @@ func (s *Settings) Validate() error {
 }
 
 // validateWords checks the settings that take one of a few words, and the pattern of tags.
-func (s *Settings) validateWords() error {
+func validateWords(s *Settings) error {
 	var faults []error
 	for _, of := range []struct {
 		name, value string
@@ -242,7 +242,7 @@ func (s *Settings) validateWords() error {
 	return errors.Join(faults...)
 }
 
-func (s *Settings) validateGitLabURL() error {
+func validateGitLabURL(s *Settings) error {
 	switch u, err := url.Parse(s.GitLabURL); {
 	case err != nil || u.Host == "":
 		return fault.New(fault.Place{}, "write it as https://gitlab.example.com", "gitlab_url is not a valid address")
@@ -252,7 +252,7 @@ func (s *Settings) validateGitLabURL() error {
 	return nil
 }
 
-func (s *Settings) validatePageURL() error {
+func validatePageURL(s *Settings) error {
 	if s.PageURL == "" {
 		return nil
 	}

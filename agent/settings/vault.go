@@ -30,13 +30,13 @@ func (s *Settings) Vault() vault.Options {
 		RoleIDFile: s.VaultRoleIDFile, SecretIDFile: s.VaultSecretIDFile, JWTFile: s.VaultJWTFile, Role: s.VaultRole, AuthMount: s.VaultAuthMount,
 	}
 	if options.RoleIDFile != "" || options.JWTFile != "" {
-		options.TokenFile = s.ownVaultToken()
+		options.TokenFile = ownVaultToken(s)
 	}
 	return options
 }
 
 // ownVaultToken gives vault_token_file, unless it is there for hc_vault.
-func (s *Settings) ownVaultToken() string {
+func ownVaultToken(s *Settings) string {
 	if s.KeyFiles().VaultToken != "" {
 		return ""
 	}
@@ -54,7 +54,7 @@ func (s *Settings) VaultBelow() string {
 }
 
 // validateVault checks the settings for references to Vault.
-func (s *Settings) validateVault() error {
+func validateVault(s *Settings) error {
 	if s.VaultMount != "" {
 		return s.Vault().Validate()
 	}

@@ -25,4 +25,6 @@ func (s *Stack) SaveAdoption(adopted *record.Adoption) error {
 func (s *Stack) Consent() (*record.Consent, error) { return single[record.Consent](s, consentKey) }
 
 // SaveConsent records a user's consent in place of an earlier one.
-func (s *Stack) SaveConsent(given *record.Consent) error { return s.put(consentKey, given, true) }
+func (s *Stack) SaveConsent(given *record.Consent) error {
+	return putSingle(s, consentKey, given, true)
+}

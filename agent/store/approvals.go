@@ -39,8 +39,8 @@ func (s *Stack) Approve(commit string, approval *record.Approval) error {
 }
 
 func askedOf(s *Stack, commit string) (asked record.Asked, known bool, err error) {
-	err = s.view(func(b *bbolt.Bucket) error {
-		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), s.name("approval of "+commit), []byte(commit))
+	err = viewStack(s, func(b *bbolt.Bucket) error {
+		asked, known = find[record.Asked](s.store, b.Bucket(approvalsBucket), nameOf(s, "approval of "+commit), []byte(commit))
 		return nil
 	})
 	return asked, known, err

@@ -33,7 +33,7 @@ func Examine(dir, owner string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = s.Close() }()
-	if err := s.view(metaBucket, func(meta *bbolt.Bucket) error { return checkOwner(meta, owner) }); err != nil {
+	if err := viewBucket(s, metaBucket, func(meta *bbolt.Bucket) error { return checkOwner(meta, owner) }); err != nil {
 		return "", err
 	}
 	var bad []string

@@ -20,7 +20,7 @@ func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
 		return nil, nil
 	}
 	files := fstest.MapFS{}
-	err := s.view(filesBucket, func(b *bbolt.Bucket) error {
+	err := viewBucket(s, filesBucket, func(b *bbolt.Bucket) error {
 		for name, file := range good.Files {
 			if file.Link != "" {
 				files[name] = &fstest.MapFile{Data: []byte(file.Link), Mode: fs.ModeSymlink | 0o777}
@@ -72,7 +72,7 @@ func dropFiles(s *Store, tx *bbolt.Tx) error {
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
 		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
-		deployed, _ := find[record.GoodState](s, b, stack.name(string(goodKey)), goodKey)
+		deployed, _ := find[record.GoodState](s, b, nameOf(stack, string(goodKey)), goodKey)
 		use(deployed)
 		for good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
 			use(good)

@@ -51,9 +51,9 @@ func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) error {
 // and a sync unless that is nil, in one transaction.
 func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		err := errors.Join(putJSON(b, goodKey, deployed), s.store.putAuditHead(tx))
+		err := errors.Join(putJSON(b, goodKey, deployed), putAuditHead(s.store, tx))
 		if sync != nil {
-			err = errors.Join(err, countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync))
+			err = errors.Join(err, countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync))
 		}
 		good := b.Bucket(goodBucket)
 		for _, one := range upTo(record.KeepGood, newest[record.GoodState](s, good, "good state")) {

@@ -26,7 +26,7 @@ func (s *Store) StackList() (record.StackList, error) {
 // SaveStackList records the list. In the same transaction the records of a stack move to a new
 // key, for each of moved, which gives the new keys. A key that has records keeps them.
 func (s *Store) SaveStackList(list record.StackList, moved map[record.StackKey]record.StackKey) error {
-	return s.write(func(tx *bbolt.Tx) error {
+	return inTransaction(s, func(tx *bbolt.Tx) error {
 		for from, to := range moved {
 			for _, parent := range []*bbolt.Bucket{tx.Bucket(stacksBucket), tx.Bucket(previewsBucket)} {
 				if err := rename(parent, []byte(from), []byte(to)); err != nil {

@@ -23,9 +23,11 @@ func (s *Store) FollowAudit(head func() audit.Head) error {
 }
 
 // SaveAuditHead writes the head of the audit log after entries that belong to no sync.
-func (s *Store) SaveAuditHead() error { return s.write(s.putAuditHead) }
+func (s *Store) SaveAuditHead() error {
+	return inTransaction(s, func(tx *bbolt.Tx) error { return putAuditHead(s, tx) })
+}
 
-func (s *Store) putAuditHead(tx *bbolt.Tx) error {
+func putAuditHead(s *Store, tx *bbolt.Tx) error {
 	if s.audit == nil {
 		return nil
 	}
@@ -45,7 +47,7 @@ func (s *Store) AuditHead() (audit.Head, error) {
 // yet. It is here, and not in a file beside the log: a copy of the log has it only if the
 // state file is copied too.
 func (s *Store) AuditKey() (key []byte, err error) {
-	err = s.view(metaBucket, func(b *bbolt.Bucket) error {
+	err = viewBucket(s, metaBucket, func(b *bbolt.Bucket) error {
 		key = bytes.Clone(b.Get(sealKey))
 		return nil
 	})
@@ -64,7 +66,7 @@ func (s *Store) Anchors() (anchor.Book, error) {
 
 // SaveAnchors writes the book of anchors.
 func (s *Store) SaveAnchors(book anchor.Book) error {
-	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), anchorsKey, book) })
+	return inTransaction(s, func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), anchorsKey, book) })
 }
 
 // tokensKey holds what GitLab said of the tokens.
@@ -79,7 +81,7 @@ func (s *Store) Tokens() (map[string]tokens.Known, error) {
 
 // SaveTokens writes what GitLab said of the tokens.
 func (s *Store) SaveTokens(known map[string]tokens.Known) error {
-	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), tokensKey, known) })
+	return inTransaction(s, func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), tokensKey, known) })
 }
 
 // noticesKey holds the book of notices: small, and written as a whole.
@@ -94,5 +96,5 @@ func (s *Store) Notices() (notify.Book, error) {
 
 // SaveNotices writes the book of notices.
 func (s *Store) SaveNotices(book *notify.Book) error {
-	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), noticesKey, book) })
+	return inTransaction(s, func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), noticesKey, book) })
 }

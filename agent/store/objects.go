@@ -21,7 +21,7 @@ func (o Objects) FingerprintKey() []byte { return o.store.key }
 // values gives the values of a bucket by key.
 func values(s *Store, bucket []byte) (map[string]string, error) {
 	all := map[string]string{}
-	err := s.view(bucket, func(b *bbolt.Bucket) error {
+	err := viewBucket(s, bucket, func(b *bbolt.Bucket) error {
 		return b.ForEach(func(key, value []byte) error {
 			all[string(key)] = string(value)
 			return nil
@@ -39,7 +39,7 @@ func (o Objects) LearnFingerprints(learned map[string]string) error {
 	if len(learned) == 0 {
 		return nil
 	}
-	return o.store.write(func(tx *bbolt.Tx) error {
+	return inTransaction(o.store, func(tx *bbolt.Tx) error {
 		for id, fingerprint := range learned {
 			if err := tx.Bucket(secretsBucket).Put([]byte(id), []byte(fingerprint)); err != nil {
 				return fmt.Errorf("save fingerprint: %w", err)
@@ -80,7 +80,7 @@ func (o Objects) SeeUnused(ids []string, now time.Time) (map[string]time.Time, e
 	if maps.EqualFunc(known, since, time.Time.Equal) {
 		return since, nil
 	}
-	return since, o.store.write(func(tx *bbolt.Tx) error {
+	return since, inTransaction(o.store, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(unusedBucket)
 		err := drop(b, func(id, _ []byte) bool { _, still := since[string(id)]; return !still })
 		for id, at := range since {

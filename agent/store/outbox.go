@@ -21,10 +21,10 @@ func (s *Store) Outbox() Outbox { return Outbox{s} }
 // Entries lists the reports that GitLab has not taken, the oldest first.
 func (o Outbox) Entries() ([]gitlab.Entry, error) {
 	var entries []gitlab.Entry
-	err := o.store.view(reportsBucket, func(b *bbolt.Bucket) error {
+	err := viewBucket(o.store, reportsBucket, func(b *bbolt.Bucket) error {
 		return b.ForEach(func(key, data []byte) error {
 			var entry gitlab.Entry
-			if o.store.decode(fmt.Sprintf("report #%d", numberOf(key)), data, &entry) {
+			if decodeRecord(o.store, fmt.Sprintf("report #%d", numberOf(key)), data, &entry) {
 				entries = append(entries, entry)
 			}
 			return nil
@@ -35,7 +35,7 @@ func (o Outbox) Entries() ([]gitlab.Entry, error) {
 
 // Save writes an entry; a new one gets the next number.
 func (o Outbox) Save(entry *gitlab.Entry) error {
-	return o.store.write(func(tx *bbolt.Tx) error {
+	return inTransaction(o.store, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(reportsBucket)
 		if entry.Seq == 0 {
 			seq, err := b.NextSequence()
@@ -50,7 +50,7 @@ func (o Outbox) Save(entry *gitlab.Entry) error {
 
 // Settle writes the trail of a report and deletes its entry.
 func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
-	return o.store.write(func(tx *bbolt.Tx) error {
+	return inTransaction(o.store, func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
 		return errors.Join(
 			dropOld(trails, func(one gitlab.Trail) time.Time { return one.Updated }),

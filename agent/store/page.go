@@ -42,15 +42,15 @@ func (s *Store) Page(query record.Query) (record.Page, error) {
 
 // pageOf gives the syncs of the stack that a query selects.
 func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
-	err = s.view(func(b *bbolt.Bucket) error {
+	err = viewStack(s, func(b *bbolt.Bucket) error {
 		cursor, read := b.Bucket(syncsBucket).Cursor(), 0
 		for key, data := before(cursor, query.Before); key != nil; key, data = cursor.Prev() {
 			if read += len(data); read > scannedBytes && page.Next != 0 || len(page.Syncs) == query.Limit {
 				return nil
 			}
 			var sync record.Sync
-			if s.store.decode(numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
-				s.keyed(&sync)
+			if decodeRecord(s.store, numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
+				keyed(s, &sync)
 				page.Syncs = append(page.Syncs, record.Row(&sync))
 			}
 			page.Next = numberOf(key)

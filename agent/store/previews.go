@@ -37,7 +37,7 @@ func (p Previews) Previews() (book preview.Book, err error) {
 		cursor := b.Cursor()
 		for key, data := cursor.Seek([]byte(shownPrefix)); key != nil && len(key) > len(shownPrefix) && string(key[:len(shownPrefix)]) == shownPrefix; key, data = cursor.Next() {
 			var one preview.Shown
-			if p.store.decode("preview of "+string(key), data, &one) {
+			if decodeRecord(p.store, "preview of "+string(key), data, &one) {
 				book.Shown = append(book.Shown, one)
 			}
 		}
@@ -81,7 +81,7 @@ func (p Previews) SavePreviewMark(mark preview.Mark) error {
 }
 
 func (p Previews) view(read func(*bbolt.Bucket)) error {
-	return p.store.view(previewsBucket, func(all *bbolt.Bucket) error {
+	return viewBucket(p.store, previewsBucket, func(all *bbolt.Bucket) error {
 		if b := all.Bucket([]byte(p.stack)); b != nil {
 			read(b)
 		}
@@ -90,7 +90,7 @@ func (p Previews) view(read func(*bbolt.Bucket)) error {
 }
 
 func (p Previews) update(change func(*bbolt.Bucket) error) error {
-	return p.store.write(func(tx *bbolt.Tx) error {
+	return inTransaction(p.store, func(tx *bbolt.Tx) error {
 		all, err := tx.CreateBucketIfNotExists(previewsBucket)
 		if err != nil {
 			return fmt.Errorf("make bucket: %w", err)

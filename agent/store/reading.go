@@ -16,5 +16,5 @@ func (s *Store) Reading() (record.Reading, error) {
 
 // SaveReading records it.
 func (s *Store) SaveReading(reading record.Reading) error {
-	return s.write(func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), readingKey, reading) })
+	return inTransaction(s, func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), readingKey, reading) })
 }

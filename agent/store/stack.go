@@ -35,7 +35,7 @@ func (s *Store) Stack(key record.StackKey) *Stack { return &Stack{store: s, key:
 
 // Stacks lists the stacks that have records, sorted.
 func (s *Store) Stacks() (keys []record.StackKey) {
-	_ = s.view(stacksBucket, func(b *bbolt.Bucket) error {
+	_ = viewBucket(s, stacksBucket, func(b *bbolt.Bucket) error {
 		return b.ForEachBucket(func(name []byte) error {
 			keys = append(keys, record.StackKey(name))
 			return nil
@@ -58,9 +58,9 @@ func makeStack(tx *bbolt.Tx, key record.StackKey) (*bbolt.Bucket, error) {
 	return stack, nil
 }
 
-// view reads the stack's bucket; a missing one is empty.
-func (s *Stack) view(read func(*bbolt.Bucket) error) error {
-	return s.store.view(stacksBucket, func(b *bbolt.Bucket) error {
+// viewStack reads the stack's bucket; a missing one is empty.
+func viewStack(s *Stack, read func(*bbolt.Bucket) error) error {
+	return viewBucket(s.store, stacksBucket, func(b *bbolt.Bucket) error {
 		if stack := b.Bucket([]byte(s.key)); stack != nil {
 			return read(stack)
 		}
@@ -70,7 +70,7 @@ func (s *Stack) view(read func(*bbolt.Bucket) error) error {
 
 // update changes the stack's bucket.
 func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
-	return s.store.write(func(tx *bbolt.Tx) error {
+	return inTransaction(s.store, func(tx *bbolt.Tx) error {
 		stack, err := makeStack(tx, s.key)
 		if err != nil {
 			return err
@@ -79,12 +79,12 @@ func (s *Stack) update(change func(*bbolt.Tx, *bbolt.Bucket) error) error {
 	})
 }
 
-// name names a record of the stack.
-func (s *Stack) name(record string) string { return fmt.Sprintf("%s of stack %s", record, s.key) }
+// nameOf names a record of the stack.
+func nameOf(s *Stack, record string) string { return fmt.Sprintf("%s of stack %s", record, s.key) }
 
 // numbered names a record of the stack by its number.
 func numbered(s *Stack, kind string, id uint64) string {
-	return s.name(fmt.Sprintf("%s #%d", kind, id))
+	return nameOf(s, fmt.Sprintf("%s #%d", kind, id))
 }
 
 // newest gives the readable records of a bucket of the stack, the newest first.
@@ -93,7 +93,7 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(numbered(s, kind, numberOf(key)), data, &one) && !yield(one) {
+			if decodeRecord(s.store, numbered(s, kind, numberOf(key)), data, &one) && !yield(one) {
 				return
 			}
 		}
@@ -113,7 +113,7 @@ func upTo[T any](limit int, records iter.Seq[T]) []T {
 
 // list reads up to limit records of a bucket of the stack, the newest first.
 func list[T any](s *Stack, bucket []byte, kind string, limit int) (all []T, err error) {
-	err = s.view(func(stack *bbolt.Bucket) error {
+	err = viewStack(s, func(stack *bbolt.Bucket) error {
 		all = upTo(limit, newest[T](s, stack.Bucket(bucket), kind))
 		return nil
 	})
@@ -130,8 +130,8 @@ func first[T any](all []T, err error) (*T, error) {
 
 // single reads a record of which the stack has one, or gives nil.
 func single[T any](s *Stack, key []byte) (value *T, err error) {
-	err = s.view(func(b *bbolt.Bucket) error {
-		if one, found := find[T](s.store, b, s.name(string(key)), key); found {
+	err = viewStack(s, func(b *bbolt.Bucket) error {
+		if one, found := find[T](s.store, b, nameOf(s, string(key)), key); found {
 			value = &one
 		}
 		return nil
@@ -139,8 +139,8 @@ func single[T any](s *Stack, key []byte) (value *T, err error) {
 	return value, err
 }
 
-// put writes a single record of the stack; without one it deletes it.
-func (s *Stack) put(key []byte, value any, has bool) error {
+// putSingle writes a single record of the stack; without one it deletes it.
+func putSingle(s *Stack, key []byte, value any, has bool) error {
 	return s.update(func(_ *bbolt.Tx, b *bbolt.Bucket) error {
 		if !has {
 			return b.Delete(key)
@@ -161,14 +161,16 @@ func (s *Stack) ScaledDown() (down record.ScaledDown, err error) {
 // SaveScaledDown writes down the cron services to restore, before they are scaled down;
 // without services it says that all are restored.
 func (s *Stack) SaveScaledDown(down record.ScaledDown) error {
-	return s.put(scaledDownKey, down, len(down.Services) > 0)
+	return putSingle(s, scaledDownKey, down, len(down.Services) > 0)
 }
 
 // Pause gives the last pause, over or not; nil after a user resumed.
 func (s *Stack) Pause() (*record.Pause, error) { return single[record.Pause](s, pauseKey) }
 
 // SavePause begins a pause, or ends it with nil.
-func (s *Stack) SavePause(pause *record.Pause) error { return s.put(pauseKey, pause, pause != nil) }
+func (s *Stack) SavePause(pause *record.Pause) error {
+	return putSingle(s, pauseKey, pause, pause != nil)
+}
 
 // Deployed gives the good state that was deployed last, or nil.
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
@@ -177,7 +179,7 @@ func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.Goo
 // then, and nothing is adopted.
 func (s *Stack) SaveRemoved(sync *record.Sync) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		errs := []error{countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)}
+		errs := []error{countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)}
 		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
 			errs = append(errs, b.Delete(key))
 		}
@@ -189,7 +191,7 @@ func (s *Stack) SaveRemoved(sync *record.Sync) error {
 // one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
-		if err := errors.Join(countSync(s, b, sync), s.putSync(tx, b.Bucket(syncsBucket), sync), s.store.putAuditHead(tx)); err != nil || good == nil {
+		if err := errors.Join(countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)); err != nil || good == nil {
 			return err
 		}
 		good.SyncID = sync.ID

@@ -94,16 +94,16 @@ func checkOwner(meta *bbolt.Bucket, owner string) error {
 	return nil
 }
 
-// write changes the file in one transaction.
-func (s *Store) write(change func(*bbolt.Tx) error) error {
+// inTransaction changes the file in one transaction.
+func inTransaction(s *Store, change func(*bbolt.Tx) error) error {
 	if s.Around == nil {
 		return s.db.Update(change)
 	}
 	return s.Around(func() error { return s.db.Update(change) })
 }
 
-// view reads a top-level bucket; a missing one is empty.
-func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
+// viewBucket reads a top-level bucket; a missing one is empty.
+func viewBucket(s *Store, bucket []byte, read func(*bbolt.Bucket) error) error {
 	return s.db.View(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(bucket); b != nil {
 			return read(b)
@@ -115,21 +115,21 @@ func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
 // find reads one record of a bucket, and reports whether there is a readable one.
 func find[T any](s *Store, b *bbolt.Bucket, name string, key []byte) (value T, found bool) {
 	data := b.Get(key)
-	return value, data != nil && s.decode(name, data, &value)
+	return value, data != nil && decodeRecord(s, name, data, &value)
 }
 
 // get reads one record of a top-level bucket, or gives the zero value.
 func get[T any](s *Store, bucket []byte, name string, key []byte) (value T, err error) {
-	err = s.view(bucket, func(b *bbolt.Bucket) error {
+	err = viewBucket(s, bucket, func(b *bbolt.Bucket) error {
 		value, _ = find[T](s, b, name, key)
 		return nil
 	})
 	return value, err
 }
 
-// decode reads a record. An unreadable one is skipped: it is noted, and must not block
+// decodeRecord reads a record. An unreadable one is skipped: it is noted, and must not block
 // the records after it.
-func (s *Store) decode(name string, data []byte, value any) bool {
+func decodeRecord(s *Store, name string, data []byte, value any) bool {
 	err := json.Unmarshal(data, value)
 	if err == nil {
 		return true

@@ -15,8 +15,8 @@ import (
 const keepSyncs = 1000
 
 // putSync writes a sync. The syncs of all stacks of a node share one sequence of numbers.
-func (s *Stack) putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
-	s.keyed(sync)
+func putSync(s *Stack, tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
+	keyed(s, sync)
 	if sync.ID == 0 {
 		id, err := tx.Bucket(stacksBucket).NextSequence()
 		if err != nil {
@@ -35,7 +35,7 @@ func (s *Stack) putSync(tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error 
 }
 
 // keyed gives a sync the key of its stack on a node with several: its records may have moved.
-func (s *Stack) keyed(sync *record.Sync) {
+func keyed(s *Stack, sync *record.Sync) {
 	if sync.Key = s.key; s.key == record.OnlyStack {
 		sync.Key = ""
 	}
@@ -45,7 +45,7 @@ func (s *Stack) keyed(sync *record.Sync) {
 func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
 	syncs, err := list[record.Sync](s, syncsBucket, "sync", limit)
 	for i := range syncs {
-		s.keyed(&syncs[i])
+		keyed(s, &syncs[i])
 	}
 	return syncs, err
 }
@@ -59,12 +59,12 @@ func (s *Stack) Unverified() ([]record.Sync, error) { return s.SyncsUntil((*reco
 
 // SyncsUntil lists the syncs since the last one for which enough is true, the newest first.
 func (s *Stack) SyncsUntil(enough func(*record.Sync) bool) (syncs []record.Sync, err error) {
-	err = s.view(func(stack *bbolt.Bucket) error {
+	err = viewStack(s, func(stack *bbolt.Bucket) error {
 		for sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
 			if enough(&sync) {
 				break
 			}
-			s.keyed(&sync)
+			keyed(s, &sync)
 			syncs = append(syncs, sync)
 		}
 		return nil
@@ -105,7 +105,7 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 	for _, key := range s.Stacks() {
 		stack := s.Stack(key)
 		var own []record.Sync
-		err := stack.view(func(b *bbolt.Bucket) error {
+		err := viewStack(stack, func(b *bbolt.Bucket) error {
 			syncs := b.Bucket(syncsBucket)
 			first, _ := syncs.Cursor().First()
 			last, _ := syncs.Cursor().Last()
@@ -117,7 +117,7 @@ func (s *Store) Sync(id uint64) (found *record.Sync, oldest, newest uint64, err 
 			}
 			newest = max(newest, numberOf(last))
 			if one, has := find[record.Sync](s, syncs, numbered(stack, "sync", id), number(id)); has {
-				stack.keyed(&one)
+				keyed(stack, &one)
 				own = append(own, one)
 			}
 			return nil
@@ -149,7 +149,7 @@ func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
 		} `json:"checks"`
 	}
 	times, seen := map[string][]float64{}, map[string]bool{commit: true}
-	err := s.view(func(b *bbolt.Bucket) error {
+	err := viewStack(s, func(b *bbolt.Bucket) error {
 		read := 0
 		for sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
 			if read++; read > searched || len(seen) > compared {

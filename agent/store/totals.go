@@ -12,7 +12,7 @@ import (
 // Totals gives the totals of the stack's syncs.
 func (s *Stack) Totals() (record.Totals, error) {
 	var totals record.Totals
-	err := s.view(func(b *bbolt.Bucket) error {
+	err := viewStack(s, func(b *bbolt.Bucket) error {
 		totals = totalsOf(s, b)
 		return nil
 	})
@@ -21,7 +21,7 @@ func (s *Stack) Totals() (record.Totals, error) {
 
 // totalsOf reads the totals. Those of an agent that did not count begin with the history.
 func totalsOf(s *Stack, b *bbolt.Bucket) record.Totals {
-	totals, found := find[record.Totals](s.store, b, s.name("totals"), totalsKey)
+	totals, found := find[record.Totals](s.store, b, nameOf(s, "totals"), totalsKey)
 	if !found {
 		for sync := range newest[record.Sync](s, b.Bucket(syncsBucket), "sync") {
 			totals.Take(nil, &sync)
@@ -32,7 +32,7 @@ func totalsOf(s *Stack, b *bbolt.Bucket) record.Totals {
 
 // countSync counts a sync that is about to be saved, if that ends it or its rollback.
 func countSync(s *Stack, b *bbolt.Bucket, sync *record.Sync) error {
-	if sync.Result() == "" && sync.RollbackResult() == "" {
+	if record.ResultOf(sync) == "" && record.RollbackResultOf(sync) == "" {
 		return nil
 	}
 	totals := totalsOf(s, b)

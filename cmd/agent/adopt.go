@@ -53,7 +53,7 @@ adoption, shows the plan, asks, and rolls out what was adopted.`,
 			if err := adopt(cmd.Context(), a, &here{a, p}, asked, confirmation{cmd.InOrStdin(), yes}); err != nil {
 				return err
 			}
-			return a.outcome(a.once(cmd.Context(), p, agent.Asked{}))
+			return a.outcome(syncNow(cmd.Context(), a, p, agent.Asked{}))
 		})
 	}
 	return cmd
@@ -73,7 +73,7 @@ type here struct {
 
 // PlanAdoption syncs up to the wait for adoption.
 func (h *here) PlanAdoption(ctx context.Context) (*request.AdoptionPlan, error) {
-	if sync, err := h.app.once(ctx, h.parts, agent.Asked{}); err != nil || sync.State != record.Waiting {
+	if sync, err := syncNow(ctx, h.app, h.parts, agent.Asked{}); err != nil || sync.State != record.Waiting {
 		if err = h.app.outcome(sync, err); err != nil {
 			return nil, err
 		}

@@ -39,8 +39,8 @@ type looker interface {
 	Relist()
 }
 
-// webhook makes the receiver of GitLab's hooks; nil if the settings name no token.
-func (a *app) webhook(node looker, log *slog.Logger) (*webhook.Receiver, error) {
+// openWebhook makes the receiver of GitLab's hooks; nil if the settings name no token.
+func openWebhook(a *app, node looker, log *slog.Logger) (*webhook.Receiver, error) {
 	if a.settings.WebhookTokenFile == "" {
 		return nil, nil
 	}
@@ -62,7 +62,7 @@ func (a *app) webhook(node looker, log *slog.Logger) (*webhook.Receiver, error) 
 
 // openAPI opens the API's address, where hooks have the node look; nil if the settings name none.
 // People without a session get the form of door.
-func (a *app) openAPI(node looker, door access.Door, log *slog.Logger) (*api, error) {
+func openAPI(a *app, node looker, door access.Door, log *slog.Logger) (*api, error) {
 	if a.settings.APIListen == "" {
 		return nil, nil
 	}
@@ -73,7 +73,7 @@ func (a *app) openAPI(node looker, door access.Door, log *slog.Logger) (*api, er
 			return nil, err
 		}
 	}
-	hooks, err := a.webhook(node, log)
+	hooks, err := openWebhook(a, node, log)
 	if err != nil {
 		return nil, err
 	}

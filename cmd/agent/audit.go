@@ -43,7 +43,7 @@ or if GitLab has no anchor of this node.`,
 		var found *audit.Evidence
 		var err error
 		if anchored { // first, so that the log has what they are of
-			if found, err = a.evidence(cmd.Context()); err != nil {
+			if found, err = evidenceOf(cmd.Context(), a); err != nil {
 				return err
 			}
 		}
@@ -62,8 +62,8 @@ or if GitLab has no anchor of this node.`,
 	return cmd
 }
 
-// evidence reads the anchors in GitLab, and what the agent remembers of them.
-func (a *app) evidence(ctx context.Context) (*audit.Evidence, error) {
+// evidenceOf reads the anchors in GitLab, and what the agent remembers of them.
+func evidenceOf(ctx context.Context, a *app) (*audit.Evidence, error) {
 	if a.settings.Environment == "" || a.settings.Node == "" {
 		return nil, usageError{fault.New(fault.Place{}, "set environment and node in agent.yml, or --environment and --node", "--anchor needs the name of the node")}
 	}

@@ -57,7 +57,7 @@ func checkCommand(a *app) *cobra.Command {
 		if within.node != "" && within.environment == "" {
 			return usageError{errors.New("--node needs --environment")}
 		}
-		return a.check(cmd.Context(), root, within, *output)
+		return checkFolder(cmd.Context(), a, root, within, *output)
 	}
 	return cmd
 }
@@ -65,15 +65,15 @@ func checkCommand(a *app) *cobra.Command {
 // scope is the part of a repository that a check covers; an empty name means all.
 type scope struct{ environment, node string }
 
-// check validates a part of the repository and prints the problems.
-func (a *app) check(ctx context.Context, path string, within scope, output string) error {
+// checkFolder validates a part of the repository and prints the problems.
+func checkFolder(ctx context.Context, a *app, path string, within scope, output string) error {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return fmt.Errorf("open repository: %w", err)
 	}
 	defer func() { _ = root.Close() }()
 	fsys := limits.On(root.FS(), a.settings.Limits)
-	results, err := apart.Do(ctx, func() ([]desired.Checked, error) { return a.checkNodes(fsys, within) }, nil)
+	results, err := apart.Do(ctx, func() ([]desired.Checked, error) { return checkNodes(a, fsys, within) }, nil)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func scopeOf(path string) scope {
 	return s
 }
 
-func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
+func checkNodes(a *app, fsys fs.FS, within scope) ([]desired.Checked, error) {
 	environments := []string{within.environment}
 	if within.environment == "" {
 		all, err := manifests.Environments(fsys)
@@ -147,7 +147,7 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 	var results []desired.Checked
 	for _, environment := range environments {
 		if within.node != "" {
-			one := desired.Check(fsys, environment, within.node, a.judged(environment, within.node))
+			one := desired.Check(fsys, environment, within.node, judgedBy(a, environment, within.node))
 			desired.Dispute(fsys, environment, one)
 			results = append(results, one...)
 			continue
@@ -158,7 +158,7 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 		}
 		before := len(results)
 		for _, name := range names {
-			for _, one := range desired.Check(fsys, environment, name, a.judged(environment, name)) {
+			for _, one := range desired.Check(fsys, environment, name, judgedBy(a, environment, name)) {
 				results = append(results, one.Without([]desired.Checked{config}))
 			}
 		}
@@ -169,18 +169,19 @@ func (a *app) checkNodes(fsys fs.FS, within scope) ([]desired.Checked, error) {
 }
 
 // obeys judges the node that the settings name by its policy.
-func (a *app) obeys(node *manifests.Node, stack *compose.Stack) error {
+func obeys(a *app, node *manifests.Node, stack *compose.Stack) error {
 	if node.Environment != a.settings.Environment || node.Name != a.settings.Node {
 		return nil
 	}
 	return policy.Err(a.settings.Policy.Judge(policy.Subject{Stack: stack, Node: node, Engine: a.settings.Engine}))
 }
 
-// judged gives the policy for a node, if it is known: settings that name another node have
+// judgedBy gives the policy for a node, if it is known: settings that name another node have
 // that node's.
-func (a *app) judged(environment, node string) desired.Judged {
+func judgedBy(a *app, environment, node string) desired.Judged {
+	obey := func(node *manifests.Node, stack *compose.Stack) error { return obeys(a, node, stack) }
 	if a.settings.Node != "" && (node != a.settings.Node || environment != a.settings.Environment) {
-		return desired.Judged{Obeys: a.obeys}
+		return desired.Judged{Obeys: obey}
 	}
-	return desired.Judged{Rules: a.settings.Policy, Obeys: a.obeys}
+	return desired.Judged{Rules: a.settings.Policy, Obeys: obey}
 }

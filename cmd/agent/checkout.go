@@ -92,7 +92,7 @@ func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, nam
 // follows gives the revision that the node follows now, as its agent selects it, and prints
 // what a user has to know about other tags.
 func (a *app) follows(ctx context.Context, source *gitsync.Repository) (gitsync.Revision, error) {
-	revision, told, err := selection.NewRemote(source, a.settings.Rule()).Now(ctx, a.onRecord(ctx))
+	revision, told, err := selection.NewRemote(source, a.settings.Rule()).Now(ctx, onRecord(ctx, a))
 	for _, text := range told {
 		printFault(a.stderr, "warning", errors.New(text))
 	}
@@ -101,7 +101,7 @@ func (a *app) follows(ctx context.Context, source *gitsync.Repository) (gitsync.
 
 // onRecord gives what the agent, or its state file, has on record of the node; nothing if
 // there is neither, or they are of another node.
-func (a *app) onRecord(ctx context.Context) selection.Record {
+func onRecord(ctx context.Context, a *app) selection.Record {
 	status, err := readStatus(ctx, a)
 	if err != nil || status.Environment != a.settings.Environment || status.Node != a.settings.Node {
 		return selection.Record{}
@@ -122,7 +122,7 @@ func rendered(ctx context.Context, a *app, flags checkoutFlags) ([]desired.Rende
 	}
 	options := a.nodeOptions()
 	options.Keys = func() (*secrets.Keyring, error) { return keys, nil }
-	all, err := a.open(ctx, flags, options)
+	all, err := openFiles(ctx, a, flags, options)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +138,8 @@ func rendered(ctx context.Context, a *app, flags checkoutFlags) ([]desired.Rende
 	return all, nil
 }
 
-// open reads and renders the node's files: each of its stacks, or the one that the flags name.
-func (a *app) open(ctx context.Context, flags checkoutFlags, options desired.Options) ([]desired.Rendered, error) {
+// openFiles reads and renders the node's files: each of its stacks, or the one that the flags name.
+func openFiles(ctx context.Context, a *app, flags checkoutFlags, options desired.Options) ([]desired.Rendered, error) {
 	if options.Environment == "" || options.Node == "" {
 		return nil, usageError{errors.New("name the node with --environment and --node")}
 	}

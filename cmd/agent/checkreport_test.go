@@ -43,7 +43,7 @@ func TestHostileReports(t *testing.T) {
 	}
 	report := func(output string) []byte {
 		var out bytes.Buffer
-		if err := (&app{stdout: &out}).check(t.Context(), dir, scope{}, output); !errors.Is(err, errDifferent) {
+		if err := checkFolder(t.Context(), (&app{stdout: &out}), dir, scope{}, output); !errors.Is(err, errDifferent) {
 			t.Fatal(err)
 		}
 		return out.Bytes()

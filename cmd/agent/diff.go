@@ -26,7 +26,7 @@ import (
 func diffCommand(a *app) *cobra.Command {
 	var flags diffFlags
 	cmd := &cobra.Command{Use: "diff", Short: "Show the plan: what a sync would change, in order; exit code 3 if there are changes", Args: noArgs}
-	flags.add(cmd)
+	flags.files.add(cmd)
 	cmd.Flags().BoolVar(&flags.grants, "grants", false, "list also what unchanged services may do to the node or to others")
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -40,13 +40,13 @@ func diffCommand(a *app) *cobra.Command {
 
 // diffFlags select the files of a plan, and what is shown of it.
 type diffFlags struct {
-	checkoutFlags
+	files  checkoutFlags
 	grants bool
 }
 
 // diff prints the plan of a sync, or of the syncs of several stacks. It does not change them.
 func diff(ctx context.Context, a *app, flags diffFlags, output string) error {
-	all, err := rendered(ctx, a, flags.checkoutFlags)
+	all, err := rendered(ctx, a, flags.files)
 	if err != nil {
 		return err
 	}
@@ -118,12 +118,12 @@ func planOf(ctx context.Context, a *app, flags diffFlags, state *desired.State, 
 		plan.Warnings = append(plan.Warnings, "the sync will wait for `agent adopt` on the node: "+consent.Text(asked))
 	}
 	missing, refused := engine.RefuseMissing(ctx, plan, resolved, false)
-	unsigned, unsignedErr := a.unsigned(ctx, engine, stack, live)
+	unsigned, unsignedErr := unsigned(ctx, a, engine, stack, live)
 	missing = append(missing, unsigned...)
 	for _, one := range fault.All(errors.Join(forbidden, refused, unsignedErr)) {
 		missing = append(missing, "the sync will stop here: "+one.Error()+": "+fault.Hint(one))
 	}
-	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.checkoutFlags, state.Node.Config))
+	plan.Warnings = slices.Concat(plan.Warnings, resolved.Warnings, missing, loosened(ctx, a, flags.files, state.Node.Config))
 	if flags.grants {
 		plan.Grants = deploy.Grants(live, stack)
 	}
@@ -132,16 +132,16 @@ func planOf(ctx context.Context, a *app, flags diffFlags, state *desired.State, 
 
 // unsigned says which images lack a signature that the policy demands: warnings, and the
 // refusals and failures that would stop a sync.
-func (a *app) unsigned(ctx context.Context, engine *deploy.Engine, stack *compose.Stack, live *deploy.Live) ([]string, error) {
+func unsigned(ctx context.Context, a *app, engine *deploy.Engine, stack *compose.Stack, live *deploy.Live) ([]string, error) {
 	if len(a.settings.Policy.Signatures()) == 0 {
 		return nil, nil
 	}
-	verdict, err := a.imageSigners(engine).Judge(ctx, a.settings.Policy, stack, deploy.Images(stack, live.Services))
+	verdict, err := imageSigners(a, engine).Judge(ctx, a.settings.Policy, stack, deploy.Images(stack, live.Services))
 	return verdict.Warnings, errors.Join(policy.Err(verdict.Refusals), err)
 }
 
 // imageSigners looks for the signatures of images with the engine's logins.
-func (a *app) imageSigners(engine *deploy.Engine) *signing.Images {
+func imageSigners(a *app, engine *deploy.Engine) *signing.Images {
 	return signing.NewImages(cosign.Options{CAFile: a.settings.CAFile, Bytes: a.settings.Limits.OrDefault().AnswerBytes}, engine.Login)
 }
 

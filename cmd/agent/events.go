@@ -53,7 +53,7 @@ type eventPrinter struct {
 
 // follow prints events until ctx ends.
 func (p *eventPrinter) follow(ctx context.Context) error {
-	return p.app.reconnecting(ctx, func() (got bool, err error) {
+	return reconnecting(ctx, p.app, func() (got bool, err error) {
 		err = p.app.client().FollowEvents(ctx, p.last, func(event events.Event, missed bool) error {
 			got = true
 			return p.print(event, missed)

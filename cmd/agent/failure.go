@@ -96,7 +96,7 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	}
 	switch {
 	case failed == exitUsage:
-		a.printUsageOf(cmd)
+		printUsageOf(a, cmd)
 	case class != "":
 		fmt.Fprintf(a.stderr, "agent: code: %s; `agent explain %s` describes it\n", class, class)
 	}

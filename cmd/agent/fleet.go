@@ -48,12 +48,12 @@ without a status.`,
 		if *poll < time.Second {
 			return usageError{errors.New("--poll must be at least 1s")}
 		}
-		list, err := a.fleetList(cmd.Context(), *apis)
+		list, err := fleetList(cmd.Context(), a, *apis)
 		if err != nil {
 			return err
 		}
 		if *watch {
-			return a.watchFleet(cmd.Context(), list, *output, *poll)
+			return watchFleet(cmd.Context(), a, list, *output, *poll)
 		}
 		members, err := list.Read(cmd.Context())
 		if err != nil {
@@ -66,7 +66,7 @@ without a status.`,
 }
 
 // fleetList gives the list with the clients that it asks.
-func (a *app) fleetList(ctx context.Context, apis []string) (list fleet.List, err error) {
+func fleetList(ctx context.Context, a *app, apis []string) (list fleet.List, err error) {
 	agents := map[string]fleet.Agent{}
 	dial := func(url string) (fleet.Agent, error) {
 		return control.NewRemote(control.Remote{URL: url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
@@ -88,18 +88,18 @@ func (a *app) fleetList(ctx context.Context, apis []string) (list fleet.List, er
 			return list, usageError{fmt.Errorf("--tag-pattern: %w", err)}
 		}
 	}
-	client, err := a.pipelineGitLab()
+	client, err := pipelineGitLab(a)
 	if err != nil {
 		return list, err
 	}
 	list.GitLab, list.Branch, list.Agents = client, cmp.Or(a.settings.Branch, "master"), agents
-	list.Environment, err = a.environment(ctx, client)
+	list.Environment, err = environmentOf(ctx, a, client)
 	return list, err
 }
 
 // watchFleet shows the nodes until ctx ends: on a terminal in one place, in a pipe a line for
 // each change, and as JSON a list a line.
-func (a *app) watchFleet(ctx context.Context, list fleet.List, output string, poll time.Duration) error {
+func watchFleet(ctx context.Context, a *app, list fleet.List, output string, poll time.Duration) error {
 	onScreen, changed := newScreen(a.stdout), changes{a.stdout, map[string]string{}}
 	for {
 		members, err := list.Read(ctx)

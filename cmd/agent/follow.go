@@ -29,7 +29,7 @@ type follower struct {
 }
 
 // followed has an agent start a sync, and shows the progress of the sync until it ends.
-func (a *app) followed(start func(progress func(control.Event)) (*record.Sync, error)) (*record.Sync, error) {
+func followed(a *app, start func(progress func(control.Event)) (*record.Sync, error)) (*record.Sync, error) {
 	follower := newFollower(a.stderr)
 	defer follower.close()
 	return start(follower.note)

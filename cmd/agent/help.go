@@ -144,7 +144,7 @@ func listCommands(text *strings.Builder, cmd *cobra.Command) {
 }
 
 // printUsageOf prints, after a wrong command line, how its command is used.
-func (a *app) printUsageOf(cmd *cobra.Command) {
+func printUsageOf(a *app, cmd *cobra.Command) {
 	if cmd == nil || !cmd.HasParent() {
 		return
 	}

@@ -49,15 +49,15 @@ func initCommand(a *app) *cobra.Command {
 			return err
 		}
 		if a.overridden["repository"] && setup.Working(a.settings.Repository) {
-			return a.initRepository()
+			return initRepository(a)
 		}
-		return a.initNode(cmd.Context(), noInput, force)
+		return initNode(cmd.Context(), a, noInput, force)
 	}
 	return cmd
 }
 
 // initRepository writes the files of a first node, unless the agent of this machine follows them.
-func (a *app) initRepository() error {
+func initRepository(a *app) error {
 	config, _ := a.configName()
 	if kept, err := keptSettings(config); err == nil && kept.Repository != "" && filepath.Clean(kept.Repository) == filepath.Clean(a.settings.Repository) {
 		return usageError{fault.New(fault.Place{File: config}, "name another folder, or leave --repository out to check this node", "the agent follows the repository %s: init does not write into it", kept.Repository)}
@@ -99,13 +99,13 @@ func continues(config string, force bool) bool {
 }
 
 // initNode sets up this node.
-func (a *app) initNode(ctx context.Context, noInput, force bool) error {
+func initNode(ctx context.Context, a *app, noInput, force bool) error {
 	config, _ := a.configName()
 	config, err := filepath.Abs(config)
 	if err != nil {
 		return err
 	}
-	keeps, err := a.keepsSettings(config, force)
+	keeps, err := keepsSettings(a, config, force)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	a.settings.Mode = settings.ModeObserve
 	p := newPrinter(a.stdout)
 	on := &setup.Setup{
-		Settings: &a.settings, Folder: filepath.Dir(config), Person: a.person(noInput), On: a.setupDependencies(),
+		Settings: &a.settings, Folder: filepath.Dir(config), Person: personAt(a, noInput), On: setupDependencies(a),
 		Say: func(format string, args ...any) {
 			for line := range strings.Lines(fmt.Sprintf(format, args...)) {
 				p.line("%s", strings.TrimSuffix(line, "\n"))
@@ -126,7 +126,7 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 		Keep: func() error { return nil },
 	}
 	if !keeps {
-		on.Keep = func() error { return a.keepAnswers(config) }
+		on.Keep = func() error { return keepAnswers(a, config) }
 	}
 	if err := on.Run(ctx); err != nil {
 		return err
@@ -136,7 +136,7 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 	}
 	if keeps {
 		p.line("%s exists and stays as it is", config)
-	} else if old, err := a.writeSettings(config, force); err != nil {
+	} else if old, err := writeSettings(a, config, force); err != nil {
 		return err
 	} else {
 		if old != "" {
@@ -155,7 +155,7 @@ func (a *app) initNode(ctx context.Context, noInput, force bool) error {
 
 // keepsSettings reports whether there are settings that stay. It refuses answers that differ
 // from them, and to replace what init does not write.
-func (a *app) keepsSettings(config string, force bool) (bool, error) {
+func keepsSettings(a *app, config string, force bool) (bool, error) {
 	if _, err := os.Lstat(config); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -193,7 +193,7 @@ const settingsHeader = `# Written by agent init. packaging/agent.yml lists every
 `
 
 // keepAnswers keeps the answers so far.
-func (a *app) keepAnswers(config string) error {
+func keepAnswers(a *app, config string) error {
 	text, err := a.settings.YAML()
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (a *app) keepAnswers(config string) error {
 
 // writeSettings writes the settings, and removes the draft of them. It gives the name of the file
 // before, if it replaced one.
-func (a *app) writeSettings(config string, force bool) (old string, err error) {
+func writeSettings(a *app, config string, force bool) (old string, err error) {
 	text, err := a.settings.YAML()
 	if err != nil {
 		return "", err
@@ -232,7 +232,7 @@ func (a *app) writeSettings(config string, force bool) (old string, err error) {
 }
 
 // setupDependencies gives what a setup tries out besides git.
-func (a *app) setupDependencies() setup.Dependencies {
+func setupDependencies(a *app) setup.Dependencies {
 	return setup.Dependencies{
 		Engine: func(ctx context.Context) (string, error) {
 			engine, err := a.connect()
@@ -256,13 +256,13 @@ func (a *app) setupDependencies() setup.Dependencies {
 			defer state.Wipe()
 			return state.Decrypt(ctx)
 		},
-		GitLab: a.probeGitLab,
-		Policy: a.suggestPolicy,
+		GitLab: func(ctx context.Context) (string, error) { return probeGitLab(ctx, a) },
+		Policy: func(ctx context.Context) (*policy.Policy, string, error) { return suggestPolicy(ctx, a) },
 	}
 }
 
 // probeGitLab says whose token it is, and until when.
-func (a *app) probeGitLab(ctx context.Context) (string, error) {
+func probeGitLab(ctx context.Context, a *app) (string, error) {
 	if err := a.settings.Validate(); err != nil {
 		return "", err
 	}
@@ -287,14 +287,14 @@ func (a *app) probeGitLab(ctx context.Context) (string, error) {
 
 // suggestPolicy gives the least policy that allows what runs now, or what the files ask for where
 // nothing runs.
-func (a *app) suggestPolicy(ctx context.Context) (*policy.Policy, string, error) {
-	one, err := onlyStack(a.sealed(ctx, checkoutFlags{}))
+func suggestPolicy(ctx context.Context, a *app) (*policy.Policy, string, error) {
+	one, err := onlyStack(sealedStacks(ctx, a, checkoutFlags{}))
 	if err != nil {
 		return nil, "", err
 	}
 	stack := one.Stack
 	source := "what the repository asks for: nothing of the stack " + stack.Name + " runs"
-	if live, err := a.running(ctx, stack); err == nil {
+	if live, err := runningStack(ctx, a, stack); err == nil {
 		stack, source = live, "what runs of the stack "+stack.Name
 	}
 	return policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}), source, nil

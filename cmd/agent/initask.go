@@ -18,8 +18,8 @@ import (
 	"coin.internal/coin-agent/internal/visible"
 )
 
-// person gives who answers: the user of the terminal, or the flags alone.
-func (a *app) person(noInput bool) setup.Person {
+// personAt gives who answers: the user of the terminal, or the flags alone.
+func personAt(a *app, noInput bool) setup.Person {
 	if _, err := unix.IoctlGetTermios(int(a.stdin.Fd()), unix.TCGETS); noInput || err != nil {
 		return flagsOnly{}
 	}

@@ -42,9 +42,9 @@ agent restarts.`,
 		if asked.Lines < 1 || asked.Lines > mostLines {
 			return usageError{fmt.Errorf("--lines %d: ask for 1 to %d lines", asked.Lines, mostLines)}
 		}
-		show := func(line deploy.LogLine) error { return a.printLine(line, *output) }
+		show := func(line deploy.LogLine) error { return printLogLine(a, line, *output) }
 		if asked.Follow {
-			return a.followLogs(cmd.Context(), asked, show)
+			return followLogs(cmd.Context(), a, asked, show)
 		}
 		return a.client().Logs(cmd.Context(), asked, show)
 	}
@@ -56,9 +56,9 @@ const mostLines = 1000
 
 // followLogs gives lines until ctx ends, each once. After a break it asks for as many as there
 // are, and leaves out those that came before.
-func (a *app) followLogs(ctx context.Context, asked request.Logs, each func(deploy.LogLine) error) error {
+func followLogs(ctx context.Context, a *app, asked request.Logs, each func(deploy.LogLine) error) error {
 	last := map[string]time.Time{} // the last line of each stream of a task
-	return a.reconnecting(ctx, func() (got bool, err error) {
+	return reconnecting(ctx, a, func() (got bool, err error) {
 		shown, newest := maps.Clone(last), time.Time{}
 		for _, at := range shown {
 			if asked.Lines = mostLines; at.After(newest) {
@@ -82,8 +82,8 @@ func (a *app) followLogs(ctx context.Context, asked request.Logs, each func(depl
 	})
 }
 
-// printLine prints a log line.
-func (a *app) printLine(line deploy.LogLine, output string) error {
+// printLogLine prints a log line.
+func printLogLine(a *app, line deploy.LogLine, output string) error {
 	text := ""
 	if output == "json" {
 		data, err := json.Marshal(line)

@@ -14,7 +14,7 @@ import (
 
 // serveMetrics opens the addresses of metrics and health, and gives what serves them: the one
 // for this machine, and the one for others, which is nil if the settings name none.
-func (a *app) serveMetrics(handler http.Handler, log *slog.Logger) (exposed *access.Exposition, services []func(context.Context) error, err error) {
+func serveMetrics(a *app, handler http.Handler, log *slog.Logger) (exposed *access.Exposition, services []func(context.Context) error, err error) {
 	var own net.Listener
 	if a.settings.Listen != "" {
 		if own, err = net.Listen("tcp", a.settings.Listen); err != nil {

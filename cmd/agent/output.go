@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -80,6 +81,15 @@ func differentIf(different bool, err error) error {
 		return errDifferent
 	}
 	return err
+}
+
+// joinedJSON writes two structs as one object, the keys of the first one first. Neither is empty.
+func joinedJSON(first, second any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := errors.Join(encoder.Encode(first), encoder.Encode(second))
+	return bytes.Replace(text.Bytes(), []byte("}\n{"), []byte(","), 1), err
 }
 
 func printJSON(w io.Writer, value any) error {

@@ -42,13 +42,13 @@ func policyShowCommand(a *app) *cobra.Command {
 		if *output == "json" {
 			return printJSON(a.stdout, state)
 		}
-		return a.showPolicy(state)
+		return showPolicy(a, state)
 	}
 	return cmd
 }
 
 // showPolicy prints a policy as agent.yml has it, and what became of the last reload.
-func (a *app) showPolicy(state policy.State) error {
+func showPolicy(a *app, state policy.State) error {
 	if state.Error != "" {
 		printFault(a.stderr, "warning", fault.New(fault.Place{}, state.Hint, "not reloaded: %s; the policy before it is in force", state.Error))
 	}
@@ -56,10 +56,10 @@ func (a *app) showPolicy(state policy.State) error {
 		newPrinter(a.stdout).line("%s", policy.Warning)
 		return nil
 	}
-	return a.printPolicy(state.Rules)
+	return printPolicy(a, state.Rules)
 }
 
-func (a *app) printPolicy(rules *policy.Policy) error {
+func printPolicy(a *app, rules *policy.Policy) error {
 	text, err := rules.YAML()
 	if err == nil {
 		_, err = fmt.Fprint(a.stdout, visible.Lines(text, ""))
@@ -81,23 +81,23 @@ With --repo it works offline and without keys, and prints what the files ask for
 	}
 	flags.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		one, err := onlyStack(a.sealed(cmd.Context(), flags))
+		one, err := onlyStack(sealedStacks(cmd.Context(), a, flags))
 		if err != nil {
 			return err
 		}
 		stack := one.Stack
 		if flags.repo == "" {
-			if stack, err = a.running(cmd.Context(), stack); err != nil {
+			if stack, err = runningStack(cmd.Context(), a, stack); err != nil {
 				return err
 			}
 		}
-		return a.printPolicy(policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}))
+		return printPolicy(a, policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}))
 	}
 	return cmd
 }
 
-// running gives the stack with the live services instead of those of the files.
-func (a *app) running(ctx context.Context, stack *compose.Stack) (*compose.Stack, error) {
+// runningStack gives the stack with the live services instead of those of the files.
+func runningStack(ctx context.Context, a *app, stack *compose.Stack) (*compose.Stack, error) {
 	engine, err := a.connect()
 	if err != nil {
 		return nil, err
@@ -118,11 +118,11 @@ func (a *app) running(ctx context.Context, stack *compose.Stack) (*compose.Stack
 	return &now, nil
 }
 
-// sealed renders the node's files without keys: values of secrets are not needed.
-func (a *app) sealed(ctx context.Context, flags checkoutFlags) ([]desired.Rendered, error) {
+// sealedStacks renders the node's files without keys: values of secrets are not needed.
+func sealedStacks(ctx context.Context, a *app, flags checkoutFlags) ([]desired.Rendered, error) {
 	options := a.nodeOptions()
 	options.Keys, options.Sealed = nil, true
-	return a.open(ctx, flags, options)
+	return openFiles(ctx, a, flags, options)
 }
 
 func policyTestCommand(a *app) *cobra.Command {
@@ -145,7 +145,7 @@ Each refusal names rule, service, file and line. The exit code is 3 if there are
 		if err != nil {
 			return err
 		}
-		all, err := a.sealed(cmd.Context(), flags)
+		all, err := sealedStacks(cmd.Context(), a, flags)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ Each refusal names rule, service, file and line. The exit code is 3 if there are
 		for _, one := range all {
 			refusals = append(refusals, rules.Judge(policy.Subject{Stack: one.Stack, Node: one.State.Node, Engine: a.settings.Engine})...)
 		}
-		return a.printRefusals(refusals, *output)
+		return printRefusals(a, refusals, *output)
 	}
 	return cmd
 }
@@ -179,7 +179,7 @@ func (a *app) policyOf(file string) (*policy.Policy, error) {
 	return a.settings.Policy, nil
 }
 
-func (a *app) printRefusals(refusals []policy.Refusal, output string) error {
+func printRefusals(a *app, refusals []policy.Refusal, output string) error {
 	if output == "json" {
 		if refusals == nil {
 			refusals = []policy.Refusal{}

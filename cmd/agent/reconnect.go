@@ -17,7 +17,7 @@ const (
 
 // reconnecting reads a stream of the agent until ctx ends, and connects again when the agent
 // goes away. The stream says whether it got anything. Without an agent at first, it fails.
-func (a *app) reconnecting(ctx context.Context, stream func() (got bool, err error)) error {
+func reconnecting(ctx context.Context, a *app, stream func() (got bool, err error)) error {
 	wait, connected := shortestRetry, false
 	for {
 		got, err := stream()

@@ -24,7 +24,7 @@ const bundleArgument = "release"
 
 // prepareFlags are the flags of the command.
 type prepareFlags struct {
-	prepare.Request
+	request                          prepare.Request
 	repo, bundle, baseBundle, target string
 	fromImage, skipImages, yes       bool
 	noMergeRequest                   bool
@@ -55,34 +55,34 @@ the release would change something.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
-	flags.StringVar(&f.Tag, "tag", "", "tag of the release, such as 2025-12-15-11eeef9e99")
-	flags.StringVar(&f.Version, "version", "", "version of the release, such as 25.22: RELEASE_VERSION in node.env")
-	flags.StringVar(&f.Task, "task", "", "number of the task, such as 41361: TASK_ID in node.env")
-	flags.StringVar(&f.Migration, "migration", "", "highest migration ID of the release, such as 565: EXPECTED_MIGRATION_ID in node.env")
+	flags.StringVar(&f.request.Release.Tag, "tag", "", "tag of the release, such as 2025-12-15-11eeef9e99")
+	flags.StringVar(&f.request.Release.Version, "version", "", "version of the release, such as 25.22: RELEASE_VERSION in node.env")
+	flags.StringVar(&f.request.Release.Task, "task", "", "number of the task, such as 41361: TASK_ID in node.env")
+	flags.StringVar(&f.request.Release.Migration, "migration", "", "highest migration ID of the release, such as 565: EXPECTED_MIGRATION_ID in node.env")
 	flags.BoolVar(&f.fromImage, "from-image", false, "take the bundle from the release's image, through the engine")
 	flags.StringVar(&f.bundle, "bundle", "", "take the bundle from this file")
 	flags.StringVar(&f.baseBundle, "base-bundle", "", "bundle of the nodes' present release, for the first merge")
-	flags.StringSliceVar(&f.Nodes, "node", nil, "change only this node; may be given several times")
-	flags.StringVar(&f.Stack, "stack", "", "stack that the release belongs to, on nodes with several")
-	flags.StringSliceVar(&f.Keep, "keep", nil, "TAG_ variable that stays; may be given several times")
-	flags.BoolVar(&f.Replace, "replace", false, "replace a compose file whose earlier release is not known")
+	flags.StringSliceVar(&f.request.Nodes, "node", nil, "change only this node; may be given several times")
+	flags.StringVar(&f.request.Stack, "stack", "", "stack that the release belongs to, on nodes with several")
+	flags.StringSliceVar(&f.request.Keep, "keep", nil, "TAG_ variable that stays; may be given several times")
+	flags.BoolVar(&f.request.Replace, "replace", false, "replace a compose file whose earlier release is not known")
 	flags.BoolVar(&f.skipImages, "skip-images", false, "do not ask the registry and the scanner for the images")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before an older release follows a newer one")
-	flags.BoolVar(&f.DryRun, "dry-run", false, "show the merge request; write nothing")
-	flags.StringVar(&f.Branch, "branch", "", "branch to commit on (default release/<environment>/<tag>)")
-	flags.StringVar(&f.Author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
+	flags.BoolVar(&f.request.DryRun, "dry-run", false, "show the merge request; write nothing")
+	flags.StringVar(&f.request.Branch, "branch", "", "branch to commit on (default release/<environment>/<tag>)")
+	flags.StringVar(&f.request.Author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
 	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
 	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
 	f.output = outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		f.Environment = a.settings.Environment
+		f.request.Release.Environment = a.settings.Environment
 		switch {
-		case f.Environment == "":
+		case f.request.Release.Environment == "":
 			return usageError{errors.New("name the environment with --environment")}
 		case f.fromImage == (f.bundle != ""):
 			return usageError{errors.New("name where the bundle is: either --from-image or --bundle FILE")}
 		}
-		if err := f.Check(); err != nil {
+		if err := f.request.Release.Check(); err != nil {
 			return usageError{err}
 		}
 		return prepareRelease(cmd.Context(), a, f, cmd.InOrStdin())
@@ -90,12 +90,18 @@ the release would change something.`,
 	return cmd
 }
 
-// prepared is the output of the command.
+// prepared is the output of the command: the keys of the plan, and these.
 type prepared struct {
-	*prepare.Plan
+	Plan         *prepare.Plan    `json:"-"`
 	Commit       *proposal.Commit `json:"commit,omitempty"`
 	MergeRequest string           `json:"merge_request,omitempty"`
 	Next         []string         `json:"next"`
+}
+
+// MarshalJSON writes the keys of the plan first.
+func (p prepared) MarshalJSON() ([]byte, error) {
+	type others prepared
+	return joinedJSON(p.Plan, others(p))
 }
 
 func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader) error {
@@ -109,12 +115,12 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 	}
 	defer tree.Close()
 	publisher, err := a.publisher(tree, f.target)
-	publishes := a.settings.GitLabURL != "" && !f.noMergeRequest && !f.DryRun
+	publishes := a.settings.GitLabURL != "" && !f.noMergeRequest && !f.request.DryRun
 	if publishes && err != nil {
 		return err
 	}
 	if publishes {
-		branch := cmp.Or(f.Branch, "release/"+f.Environment+"/"+f.Tag)
+		branch := cmp.Or(f.request.Branch, "release/"+f.request.Release.Environment+"/"+f.request.Release.Tag)
 		pushed, err := publisher.Elsewhere(ctx, tree, branch)
 		if err != nil || pushed != nil {
 			return errors.Join(err, showPushed(ctx, a, f, publisher, pushed))
@@ -125,7 +131,7 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 		return err
 	}
 	defer closer()
-	result, err := prepare.Run(ctx, tree, tools, f.Request)
+	result, err := prepare.Run(ctx, tree, tools, f.request)
 	tree.Close() // pushing needs no lock
 	if err != nil {
 		return err
@@ -134,7 +140,7 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 	if result.Commit != nil {
 		shown.MergeRequest, shown.Next, err = publishPrepared(ctx, publisher, tree, result.Commit, publishes)
 	}
-	different := len(result.Plan.Problems) > 0 || f.DryRun && len(result.Plan.Files) > 0
+	different := len(result.Plan.Problems) > 0 || f.request.DryRun && len(result.Plan.Files) > 0
 	return differentIf(different, errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err))
 }
 
@@ -161,10 +167,10 @@ func showPushed(ctx context.Context, a *app, f prepareFlags, publisher proposal.
 	if pushed == nil {
 		return nil
 	}
-	pushed.Title = "release: " + f.Environment + " to " + f.Tag
+	pushed.Title = "release: " + f.request.Release.Environment + " to " + f.request.Release.Tag
 	pushed.Message, pushed.Text = pushed.Title, "The message of the commit has the summary."
 	opened, err := publisher.Open(ctx, pushed)
-	shown := prepared{Plan: &prepare.Plan{Release: f.Release}, Commit: pushed, MergeRequest: opened.URL, Next: []string{
+	shown := prepared{Plan: prepare.NewPlan(f.request.Release), Commit: pushed, MergeRequest: opened.URL, Next: []string{
 		"have it reviewed and merged; to prepare the release anew, delete the branch in GitLab first",
 	}}
 	return errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err)
@@ -189,7 +195,7 @@ func prepareTools(a *app, f prepareFlags, root string, stdin io.Reader) (tools p
 			return tools, closer, err
 		}
 		open = append(open, printer)
-		config, err := manifests.LoadConfig(os.DirFS(root), f.Environment)
+		config, err := manifests.LoadConfig(os.DirFS(root), f.request.Release.Environment)
 		if err != nil {
 			return tools, closer, err
 		}
@@ -198,7 +204,7 @@ func prepareTools(a *app, f prepareFlags, root string, stdin io.Reader) (tools p
 				return printer.Print(ctx, prepare.Image(config, tag), bundleArgument, into)
 			}
 		}
-		tools.Bundle = tools.Base(f.Tag)
+		tools.Bundle = tools.Base(f.request.Release.Tag)
 	}
 	if f.baseBundle != "" {
 		tools.Base = func(string) prepare.Source { return prepare.FromFile(f.baseBundle) }

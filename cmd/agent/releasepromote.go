@@ -194,7 +194,7 @@ func (f *promoteFlags) plan(ctx context.Context, a *app, git *worktree.Worktree,
 	if err != nil || len(plan.Lacking) == 0 || f.common.dryRun {
 		return plan, err
 	}
-	person, asks := a.person(f.noInput).(*answerer)
+	person, asks := personAt(a, f.noInput).(*answerer)
 	if !asks {
 		return nil, usageError{lacking(f.promotion, plan.Lacking)}
 	}
@@ -237,7 +237,7 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	if f.unproven && (a.settings.GitLabURL == "" || a.settings.GitLabTokenFile == "") {
 		return nil
 	}
-	client, err := a.pipelineGitLab()
+	client, err := pipelineGitLab(a)
 	if err != nil {
 		return err
 	}

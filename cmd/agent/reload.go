@@ -21,17 +21,17 @@ type reloaded struct {
 	metrics *access.Exposition // for other machines; nil: there is none
 }
 
-// reload reads the policy, the API's tokens and certificate, and the log level again at each
+// reloadOn reads the policy, the API's tokens and certificate, and the log level again at each
 // signal, until ctx ends. Other settings are read at the start only. Tokens come first, and what fails keeps
 // none of the others from being reloaded: a token that is taken away must not stay.
-func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current reloaded, log *slog.Logger) {
+func reloadOn(ctx context.Context, a *app, signals <-chan os.Signal, current reloaded, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-signals:
 		}
-		fresh, unread := a.readAgain()
+		fresh, unread := readAgain(a)
 		if current.api != nil {
 			current.api.reload(fresh, unread, current.daemon, log)
 		}
@@ -58,7 +58,7 @@ func (a *app) reload(ctx context.Context, signals <-chan os.Signal, current relo
 }
 
 // readAgain reads the settings file, which must be valid as a whole.
-func (a *app) readAgain() (settings.Settings, error) {
+func readAgain(a *app) (settings.Settings, error) {
 	fresh := settings.Default()
 	name, _ := a.configName()
 	data, err := os.ReadFile(name)

@@ -11,7 +11,7 @@ import (
 // remotePlan prints the present plan of another node's agent, or what has drifted there. That
 // agent has the files and the keys.
 func remotePlan(ctx context.Context, a *app, flags diffFlags, output string) error {
-	if flags.repo != "" || flags.revision != "" || flags.grants {
+	if flags.files.repo != "" || flags.files.revision != "" || flags.grants {
 		return a.here("diff of other files, or with --grants,")
 	}
 	plan, err := a.client().Plan(ctx)

@@ -46,11 +46,11 @@ agents are asked, too; --token-file names a token of their api_tokens.`,
 		if from.IsZero() || !from.Before(now) {
 			return usageError{fault.New(fault.Place{}, "write 90d, or a time that is past", "--since %q begins no period", *since)}
 		}
-		nodes, err := a.histories(cmd.Context(), *apis)
+		nodes, err := historiesOf(cmd.Context(), a, *apis)
 		if err != nil {
 			return err
 		}
-		return a.printReport(*output, dora.New(nodes, from, now))
+		return printReport(a, *output, dora.New(nodes, from, now))
 	}
 	return cmd
 }
@@ -58,8 +58,8 @@ agents are asked, too; --token-file names a token of their api_tokens.`,
 // mostSyncs is more than the history of a node's stacks has.
 const mostSyncs = 100_000
 
-// histories reads the histories of nodes: that of this machine's agent, or those of others.
-func (a *app) histories(ctx context.Context, apis []string) ([]dora.Node, error) {
+// historiesOf reads the histories of nodes: that of this machine's agent, or those of others.
+func historiesOf(ctx context.Context, a *app, apis []string) ([]dora.Node, error) {
 	query := record.Query{Limit: mostSyncs}
 	if len(apis) == 0 {
 		syncs, err := readHistory(ctx, a, query)
@@ -86,7 +86,7 @@ func (a *app) histories(ctx context.Context, apis []string) ([]dora.Node, error)
 }
 
 // printReport prints a report in a form.
-func (a *app) printReport(output string, report dora.Report) error {
+func printReport(a *app, output string, report dora.Report) error {
 	switch output {
 	case "csv":
 		text, err := report.CSV()

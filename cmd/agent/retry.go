@@ -26,7 +26,7 @@ cause of the failure was outside the revision. It fails if no revision is held.`
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := a.client()
 		if wait {
-			return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+			return a.outcome(followed(a, func(progress func(control.Event)) (*record.Sync, error) {
 				return client.Retry(cmd.Context(), asked, progress)
 			}))
 		}

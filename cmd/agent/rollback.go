@@ -89,7 +89,7 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
-	sync, err := a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+	sync, err := followed(a, func(progress func(control.Event)) (*record.Sync, error) {
 		return client.Rollback(ctx, f.request, progress)
 	})
 	if err != nil && sync == nil {

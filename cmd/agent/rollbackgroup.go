@@ -87,7 +87,7 @@ func groupNodes(ctx context.Context, a *app, apis []string) ([]addressed, error)
 	if a.settings.GitLabURL == "" || a.settings.Environment == "" {
 		return nodes, nil
 	}
-	list, err := a.fleetList(ctx, nil)
+	list, err := fleetList(ctx, a, nil)
 	var members []fleet.Member
 	if err == nil {
 		list.Dial = nil

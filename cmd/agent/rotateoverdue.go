@@ -39,8 +39,8 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 		Generate: rotate.Generate{Length: f.generate, Charset: f.charset},
 	}
 	if publishes {
-		if open, err := a.openBatch(ctx, root, wanted, f); err != nil || open.MergeRequest != "" {
-			return errors.Join(err, a.showBatch(f, open))
+		if open, err := openBatch(ctx, a, root, wanted, f); err != nil || open.MergeRequest != "" {
+			return errors.Join(err, showBatch(a, f, open))
 		}
 	}
 	batch, err := wanted.Run(ctx, root, keys)
@@ -54,15 +54,15 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 	case batch.Commit.Unsigned || !publishes:
 		shown.Next = []string{"git push -u origin " + batch.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	default:
-		shown.MergeRequest, err = a.publishBatch(ctx, root, batch.Commit, f)
+		shown.MergeRequest, err = publishBatch(ctx, a, root, batch.Commit, f)
 		shown.Next = []string{"have it reviewed and merged; other users of a secret need the new value, too"}
 	}
-	return differentIf(len(shown.Skipped) > 0, errors.Join(a.showBatch(f, shown), err))
+	return differentIf(len(shown.Skipped) > 0, errors.Join(showBatch(a, f, shown), err))
 }
 
 // openBatch gives the merge request of the branch that an earlier run has pushed; none if
 // GitLab has no such branch. One that was closed is opened again.
-func (a *app) openBatch(ctx context.Context, root string, wanted rotate.Overdue, f rotateFlags) (shown rotatedBatch, err error) {
+func openBatch(ctx context.Context, a *app, root string, wanted rotate.Overdue, f rotateFlags) (shown rotatedBatch, err error) {
 	shown = rotatedBatch{Environment: wanted.Environment, Secrets: []string{}}
 	client, err := a.gitLab()
 	if err != nil {
@@ -74,11 +74,11 @@ func (a *app) openBatch(ctx context.Context, root string, wanted rotate.Overdue,
 	}
 	pushed := wanted.Pushed(tip)
 	shown.Commit, shown.Next = pushed, []string{"have it reviewed and merged, or delete its branch: until then no other secret is rotated"}
-	shown.MergeRequest, err = a.publishBatch(ctx, root, pushed, f)
+	shown.MergeRequest, err = publishBatch(ctx, a, root, pushed, f)
 	return shown, err
 }
 
-func (a *app) publishBatch(ctx context.Context, root string, commit *proposal.Commit, f rotateFlags) (string, error) {
+func publishBatch(ctx context.Context, a *app, root string, commit *proposal.Commit, f rotateFlags) (string, error) {
 	tree, err := proposal.OpenWorktree(root)
 	if err != nil {
 		return "", err
@@ -95,7 +95,7 @@ func (a *app) publishBatch(ctx context.Context, root string, commit *proposal.Co
 	return opened.URL, nil
 }
 
-func (a *app) showBatch(f rotateFlags, shown rotatedBatch) error {
+func showBatch(a *app, f rotateFlags, shown rotatedBatch) error {
 	return printScreen(a.stdout, *f.output, batchScreen, shown)
 }
 

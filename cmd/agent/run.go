@@ -43,13 +43,13 @@ func runCommand(a *app) *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon: follow the repository and keep the stack in sync with it",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.daemon(cmd.Context()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd.Context(), a) },
 	}
 }
 
-// daemon runs the agent, its control socket, its metrics and its reports until
+// runDaemon runs the agent, its control socket, its metrics and its reports until
 // ctx ends.
-func (a *app) daemon(ctx context.Context) error {
+func runDaemon(ctx context.Context, a *app) error {
 	if err := harden(); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (a *app) daemon(ctx context.Context) error {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // at once: without it, the signal ends the process
 	defer signal.Stop(reloads)
-	a.limitMemory()
+	limitMemory(a)
 	log, err := a.logger()
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (a *app) daemon(ctx context.Context) error {
 	if d.gitlab != nil {
 		pages.Fleet = &neighbours{a, d}
 	}
-	api, err := a.openAPI(d.agent, pages, log)
+	api, err := openAPI(a, d.agent, pages, log)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *app) daemon(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, api.close())
 	}
-	exposed, metricServices, err := a.serveMetrics(d.agent.HealthHandler(), log)
+	exposed, metricServices, err := serveMetrics(a, d.agent.HealthHandler(), log)
 	if err != nil {
 		return errors.Join(err, socket.Close(), api.close())
 	}
@@ -95,7 +95,7 @@ func (a *app) daemon(ctx context.Context) error {
 			return d.serve(ctx, socket, served{a.settings.ControlSocket(), api, pages})
 		},
 		func(ctx context.Context) error {
-			a.reload(ctx, reloads, reloaded{d.agent, api, exposed}, log)
+			reloadOn(ctx, a, reloads, reloaded{d.agent, api, exposed}, log)
 			return nil
 		},
 		func(ctx context.Context) error { d.agent.Supervise(ctx, supervisor); return nil },
@@ -122,7 +122,7 @@ func (p *parts) senders() []func(context.Context) error {
 }
 
 // limitMemory has the garbage collector work harder near the limit of agent.yml.
-func (a *app) limitMemory() {
+func limitMemory(a *app) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes))
 	}
@@ -238,8 +238,8 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Policy: p.policy, Events: p.events,
 		Keys: a.keyring, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
-	p.logs = a.logReader(p)
-	if err := a.outboxes(p, &made, client); err != nil {
+	p.logs = logReader(a, p)
+	if err := openOutboxes(a, p, &made, client); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -247,13 +247,13 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	return p, nil
 }
 
-// outboxes makes what takes notices, the heads of the audit log, and reports to GitLab.
-func (a *app) outboxes(p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
-	if made.Notices, err = a.notices(p.store, made.Log, made.Metrics); err != nil {
+// openOutboxes makes what takes notices, the heads of the audit log, and reports to GitLab.
+func openOutboxes(a *app, p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
+	if made.Notices, err = openNotices(a, p.store, made.Log, made.Metrics); err != nil {
 		return err
 	}
 	p.notices = made.Notices.Outbox
-	if p.anchors, err = a.anchors(p.store, p.audit, made.Log); err != nil {
+	if p.anchors, err = openAnchors(a, p.store, p.audit, made.Log); err != nil {
 		return err
 	}
 	if p.anchors != nil {
@@ -262,26 +262,26 @@ func (a *app) outboxes(p *parts, made *agent.Parts, client *gitlab.Client) (err 
 	if client == nil {
 		return nil
 	}
-	return a.reports(p, made, client)
+	return openReports(a, p, made, client)
 }
 
-// reports has the agent report to GitLab.
-func (a *app) reports(p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
+// openReports has the agent report to GitLab.
+func openReports(a *app, p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
 	p.outbox = gitlab.NewOutbox(client, p.store.Outbox(), made.Log)
 	p.outbox.Delivered = p.delivered
-	made.GitLab, made.Reports, made.Previews = client, p.outbox, a.previews(client, p.source)
+	made.GitLab, made.Reports, made.Previews = client, p.outbox, previewsOf(a, client, p.source)
 	if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
 		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Notes: p.store.Previews(record.OnlyStack), Requests: made.Previews.Requests}
 		p.outbox.Link = links.Of
 	}
-	if p.tokens, err = a.watchTokens(client, p.store, made.Notices, made.Log); err == nil {
+	if p.tokens, err = watchTokens(a, p, made, client); err == nil {
 		made.Tokens = p.tokens.States
 	}
 	return err
 }
 
-// previews gives what shows the plans of merge requests; nil if they are not shown.
-func (a *app) previews(client *gitlab.Client, source *gitsync.Repository) *agent.Previews {
+// previewsOf gives what shows the plans of merge requests; nil if they are not shown.
+func previewsOf(a *app, client *gitlab.Client, source *gitsync.Repository) *agent.Previews {
 	branch := a.settings.PlansBranch()
 	if branch == "" {
 		return nil
@@ -318,7 +318,7 @@ const logFollows = 16
 
 // logReader makes the reader of the services' logs. It masks the values of secrets, so it reads
 // those in Vault, too.
-func (a *app) logReader(p *parts) *logs.Reader {
+func logReader(a *app, p *parts) *logs.Reader {
 	options := a.nodeOptions()
 	options.Vault = vaultOf(&a.settings)
 	return &logs.Reader{

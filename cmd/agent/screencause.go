@@ -12,8 +12,8 @@ import (
 // out of sight.
 const mostErrors = 3
 
-// causes adds why a node is as its verdict says.
-func (s *page) causes(of statusView) {
+// statusCauses adds why a node is as its verdict says.
+func statusCauses(s *page, of statusView) {
 	status := &of.status
 	if status.FailedLook() {
 		first, rest, _ := strings.Cut(status.PollError, "\n")
@@ -24,10 +24,10 @@ func (s *page) causes(of statusView) {
 		s.hint(status.PollHint)
 	}
 	if status.Sync != nil {
-		s.named("cause", func() { s.result(of) })
+		namedOnce(s, "cause", func() { statusResult(s, of) })
 	}
 	if waiting(*status) {
-		s.late(status)
+		statusLate(s, status)
 	}
 	if status.Health != nil {
 		for _, one := range status.Health.Services {
@@ -53,8 +53,8 @@ func (s *page) causes(of statusView) {
 	}
 }
 
-// late adds the errors of the services that a rollout waits for: the table cuts them.
-func (s *page) late(status *report.Status) {
+// statusLate adds the errors of the services that a rollout waits for: the table cuts them.
+func statusLate(s *page, status *report.Status) {
 	name, shown := "cause", 0
 	for _, one := range status.Rollout.Waiting() {
 		if one.Error == "" {
@@ -71,8 +71,8 @@ func (s *page) late(status *report.Status) {
 	}
 }
 
-// named has what adds indented lines begin with a name.
-func (s *page) named(name string, add func()) {
+// namedOnce has what adds indented lines begin with a name.
+func namedOnce(s *page, name string, add func()) {
 	before := s.text.Len()
 	add()
 	text := s.text.String()
@@ -85,8 +85,8 @@ func (s *page) named(name string, add func()) {
 // pad gives the name of a fact as wide as all names are.
 func pad(name string) string { return fmt.Sprintf("%-10s", name) }
 
-// result adds the errors of a sync, the gates that it waits at, or what it did.
-func (s *page) result(of statusView) {
+// statusResult adds the errors of a sync, the gates that it waits at, or what it did.
+func statusResult(s *page, of statusView) {
 	status := &of.status
 	sync := status.Sync
 	switch {

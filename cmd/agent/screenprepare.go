@@ -14,27 +14,27 @@ func preparedScreen(s *page, of prepared) {
 	case of.Commit != nil && of.Commit.Taken:
 		s.put(s.yellow("resumed: " + of.Commit.Message))
 		s.line("an earlier run made this commit")
-	case len(of.Files) == 0:
-		s.put("nothing to change: the nodes have the release ", of.Tag)
+	case len(of.Plan.Files) == 0:
+		s.put("nothing to change: the nodes have the release ", of.Plan.Tag)
 	default:
-		s.put(s.green(of.Title()))
+		s.put(s.green(of.Plan.Title()))
 	}
 	s.line()
 	preparedNodes(s, of.Plan)
-	for _, one := range of.Problems {
+	for _, one := range of.Plan.Problems {
 		place := one.Place.String()
 		s.line(s.red("problem"), " ", tidy(strings.TrimPrefix(place+": "+one.Message, ": ")))
 	}
-	for _, text := range of.Asked {
+	for _, text := range of.Plan.Asked {
 		s.line(tidy(text))
 	}
-	for _, text := range of.Notes {
+	for _, text := range of.Plan.Notes {
 		s.line(s.yellow("note"), ": ", tidy(text))
 	}
 	if of.Commit == nil {
-		if len(of.Files) > 0 {
+		if len(of.Plan.Files) > 0 {
 			s.line()
-			for text := range strings.Lines(of.Text) {
+			for text := range strings.Lines(of.Plan.Text) {
 				s.line(strings.TrimRight(text, "\n"))
 			}
 			s.line("nothing was written")

@@ -25,18 +25,18 @@ func secretsAuditScreen(s *page, report *provenance.Report) {
 		s.line(printable(secrets[0].Name))
 		for _, one := range secrets {
 			s.line("  ", one.Node, ": ")
-			s.rotation(one)
+			secretRotation(s, one)
 			for _, warning := range one.Warnings {
 				s.line("    ", s.yellow("warning"), ": ", short(warning.Commit), ": ", printable(warning.Author), ", ", warning.Text)
 			}
 		}
 		s.line()
-		s.versions(secrets)
+		secretVersions(s, secrets)
 	}
 }
 
-// rotation adds the age of a secret's value, and by how much its rotation is overdue.
-func (s *page) rotation(secret *provenance.Secret) {
+// secretRotation adds the age of a secret's value, and by how much its rotation is overdue.
+func secretRotation(s *page, secret *provenance.Secret) {
 	switch {
 	case secret.Removed:
 		s.put("removed")
@@ -67,8 +67,8 @@ func (s *page) rotation(secret *provenance.Secret) {
 	}
 }
 
-// versions adds the versions of a secret, the newest first.
-func (s *page) versions(secrets []*provenance.Secret) {
+// secretVersions adds the versions of a secret, the newest first.
+func secretVersions(s *page, secrets []*provenance.Secret) {
 	s.table("  NODE\tVERSION\tCOMMITTED\tBY\tCOMMIT\tCHANGE\tMERGED\tAPPLIED", func(row func(...any)) {
 		for _, secret := range secrets {
 			for _, entry := range slices.Backward(secret.Entries) {

@@ -10,9 +10,9 @@ import (
 	"coin.internal/coin-agent/deploy"
 )
 
-// services adds the services that no rollout waits for: those that are healthy only as a number,
+// statusServices adds the services that no rollout waits for: those that are healthy only as a number,
 // unless all are asked for.
-func (s *page) services(of statusView) {
+func statusServices(s *page, of statusView) {
 	lines := report.ServiceLines(&of.status)
 	if waiting(of.status) {
 		lines = slices.DeleteFunc(lines, func(line report.ServiceLine) bool {
@@ -63,9 +63,9 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-// logs adds the health output and the logs of the services over which the last sync failed, as
+// statusLogs adds the health output and the logs of the services over which the last sync failed, as
 // far as they have not become healthy since.
-func (s *page) logs(status *report.Status) {
+func statusLogs(s *page, status *report.Status) {
 	if status.Rollout == nil || status.Sync == nil || !status.Sync.State.Final() {
 		return
 	}
@@ -114,7 +114,7 @@ func rolloutScreen(s *page, of rolloutView) {
 	rollout, waiting := of.rollout, of.rollout.Waiting()
 	s.put(len(rollout.Services)-len(waiting), " of ", len(rollout.Services), " services ready after ", since(rollout.Started))
 	if s.p.width > 0 {
-		s.progress(rollout)
+		statusProgress(s, rollout)
 	}
 	if len(waiting) == 0 {
 		return
@@ -131,8 +131,8 @@ func rolloutScreen(s *page, of rolloutView) {
 	}, "STATE")
 }
 
-// progress adds bars of services, of tasks, and of the time that is left.
-func (s *page) progress(rollout *report.Rollout) {
+// statusProgress adds bars of services, of tasks, and of the time that is left.
+func statusProgress(s *page, rollout *report.Rollout) {
 	services, ready, tasks := rollout.Ready()
 	s.bar("services", float64(services)/float64(max(1, len(rollout.Services))), fmt.Sprintf("%d/%d", services, len(rollout.Services)))
 	s.bar("tasks", float64(ready)/float64(max(1, tasks)), fmt.Sprintf("%d/%d", ready, tasks))

@@ -23,10 +23,10 @@ type shownSync struct {
 // showScreen shows a sync.
 func showScreen(s *page, of shownSync) {
 	sync, m := of.sync, of.manifest
-	s.put(m.Environment, "/", m.Node, "  stack ", orDash(m.Stack), "  sync #", sync.ID, "  ", s.state(sync))
-	s.facts(sync, m)
+	s.put(m.Environment, "/", m.Node, "  stack ", orDash(m.Stack), "  sync #", sync.ID, "  ", syncState(s, sync))
+	syncFacts(s, sync, m)
 	if sync.Rollback != nil {
-		s.rollback(sync)
+		syncRollback(s, sync)
 	}
 	for _, warning := range sync.Warnings {
 		s.line("  warning   ", s.yellow(tidy(warning)))
@@ -43,7 +43,7 @@ func showScreen(s *page, of shownSync) {
 			s.line("after the rollout, before the rollback:")
 		}
 		s.line()
-		s.released(m.Services)
+		syncReleased(s, m.Services)
 	}
 	if rollout := report.FailedRollout(sync); rollout != nil {
 		s.line()
@@ -55,8 +55,8 @@ func showScreen(s *page, of shownSync) {
 	}
 }
 
-// facts adds what a sync deployed, when, for whom, and how it went.
-func (s *page) facts(sync *record.Sync, m *report.Manifest) {
+// syncFacts adds what a sync deployed, when, for whom, and how it went.
+func syncFacts(s *page, sync *record.Sync, m *report.Manifest) {
 	s.fact("commit", "%s %s %s", short(sync.Commit), sync.Ref, byWhom(sync.Subject, sync.Author))
 	if sync.Signer != "" {
 		s.fact("signed by", "%s", sync.Signer)
@@ -98,8 +98,8 @@ func (s *page) facts(sync *record.Sync, m *report.Manifest) {
 	}
 }
 
-// rollback adds the rollback of a sync.
-func (s *page) rollback(sync *record.Sync) {
+// syncRollback adds the rollback of a sync.
+func syncRollback(s *page, sync *record.Sync) {
 	back := sync.Rollback
 	how, duration := "manual", ""
 	if back.Auto {
@@ -122,8 +122,8 @@ func (s *page) rollback(sync *record.Sync) {
 	s.fact("", "full report: agent show %d -o report", sync.ID)
 }
 
-// state gives the state of a sync in its colour.
-func (s *page) state(sync *record.Sync) markup {
+// syncState gives the state of a sync in its colour.
+func syncState(s *page, sync *record.Sync) markup {
 	text, known := map[record.State]markup{
 		record.Succeeded: s.green("succeeded"), record.Failed: s.red("failed"), record.RolledBack: s.yellow("rolled back"),
 	}[sync.State]
@@ -174,8 +174,8 @@ func gateText(gate record.Gate) markup {
 	return text
 }
 
-// released adds the services of a release, and their states.
-func (s *page) released(services []report.Service) {
+// syncReleased adds the services of a release, and their states.
+func syncReleased(s *page, services []report.Service) {
 	s.table("SERVICE\tIMAGE\tPLAN\tREADY\tSTATE", func(row func(...any)) {
 		for _, one := range services {
 			ready, state := "-", shown(orDash(string(one.State)))

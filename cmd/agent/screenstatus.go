@@ -25,35 +25,35 @@ func statusScreen(s *page, of statusView) {
 	status := &of.status
 	name := status.Environment + "/" + status.Node
 	if len(status.Stacks) > 0 {
-		name = s.stacks(status)
+		name = statusStacks(s, status)
 	}
 	s.put(name, "  ", verdict(s.p, *status))
 	if status.Mode != "" {
 		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
 	}
-	s.causes(of)
+	statusCauses(s, of)
 	s.line("  next      ", status.Next)
 	switch {
 	case waiting(*status):
 		s.line()
 		s.line()
 		rolloutScreen(s, rolloutView{status.Rollout, status.Stack})
-		s.services(of)
+		statusServices(s, of)
 	case len(status.Services) > 0 || len(status.Drift) > 0:
 		s.line()
-		s.services(of)
+		statusServices(s, of)
 	}
 	if status.Sync != nil && len(status.Sync.Warnings) > 0 {
 		s.line(s.yellow(counted(len(status.Sync.Warnings), "warning", "warnings")), ": agent show ", status.Sync.ID)
 	}
-	s.logs(status)
+	statusLogs(s, status)
 	s.line()
-	s.troubles(of)
-	s.followed(status)
+	statusTroubles(s, of)
+	statusFollowed(s, status)
 }
 
-// stacks lists the stacks of a node, and gives the name of the one that the rest is about.
-func (s *page) stacks(status *report.Status) string {
+// statusStacks lists the stacks of a node, and gives the name of the one that the rest is about.
+func statusStacks(s *page, status *report.Status) string {
 	s.line(status.Environment, "/", status.Node, "  ", counted(len(status.Stacks), "stack", "stacks"))
 	width := 0
 	for _, one := range status.Stacks {
@@ -67,31 +67,31 @@ func (s *page) stacks(status *report.Status) string {
 	return status.Environment + "/" + status.Node + "/" + status.Stack
 }
 
-// troubles adds what besides the services needs a user, and with --all also what does not.
-func (s *page) troubles(of statusView) {
+// statusTroubles adds what besides the services needs a user, and with --all also what does not.
+func statusTroubles(s *page, of statusView) {
 	status := of.status
 	if status.Policy != nil {
-		s.policy(status.Policy)
+		statusPolicy(s, status.Policy)
 	}
 	for _, one := range status.Tags {
 		s.line("  tag       ", s.yellow(tidy(one)))
 	}
 	if health := status.GitLab; health != nil && (of.all || health.Undelivered != 0 || health.LastError != "" || health.Refused != nil) {
-		s.gitlab(health)
+		statusGitLab(s, health)
 	}
-	s.tokens(of)
+	statusTokens(s, of)
 	shown := 0
 	for _, place := range status.Anchors {
 		if of.all || place.Left != 0 || place.Error != "" {
-			s.anchor(shown, place)
+			statusAnchor(s, shown, place)
 			shown++
 		}
 	}
 	for _, one := range status.Overdue {
-		s.overdue(status.Environment, one)
+		statusOverdue(s, status.Environment, one)
 	}
 	if health := status.Notices; health != nil && len(health.Receivers) > 0 && (of.all || troubledNotices(health)) {
-		s.notices(health)
+		statusNotices(s, health)
 	}
 	for _, one := range status.Ignored {
 		s.line("  ignored   ", tidy(report.IgnoredText(status.Stack, one)))
@@ -106,8 +106,8 @@ func troubledNotices(health *notify.Health) bool {
 	return bad
 }
 
-// followed adds the stack, what the node follows, what was applied, the last sync and look.
-func (s *page) followed(status *report.Status) {
+// statusFollowed adds the stack, what the node follows, what was applied, the last sync and look.
+func statusFollowed(s *page, status *report.Status) {
 	s.line("  stack     ", orDash(status.Stack))
 	if d := status.Desired; d != nil {
 		s.line("  desired   ", short(d.Commit), " ", d.Ref, "  ", byWhom(d.Subject, d.Author))
@@ -140,7 +140,7 @@ func (s *page) followed(status *report.Status) {
 	}
 }
 
-func (s *page) policy(state *policy.State) {
+func statusPolicy(s *page, state *policy.State) {
 	if state.Rules == nil {
 		s.line("  policy    ", s.yellow("warning: "+policy.Warning))
 		s.hint("`agent policy suggest` prints one for agent.yml")
@@ -151,7 +151,7 @@ func (s *page) policy(state *policy.State) {
 	}
 }
 
-func (s *page) gitlab(health *gitlab.Health) {
+func statusGitLab(s *page, health *gitlab.Health) {
 	delivered := "all statuses delivered"
 	if health.Undelivered != 0 {
 		delivered = counted(health.Undelivered, "report", "reports") + " not delivered"
@@ -166,8 +166,8 @@ func (s *page) gitlab(health *gitlab.Health) {
 	}
 }
 
-// tokens adds the GitLab tokens with problems, and with --all the others.
-func (s *page) tokens(of statusView) {
+// statusTokens adds the GitLab tokens with problems, and with --all the others.
+func statusTokens(s *page, of statusView) {
 	name := "tokens    "
 	for _, token := range of.status.Tokens {
 		if !of.all && len(token.Problems) == 0 {
@@ -189,8 +189,8 @@ func (s *page) tokens(of statusView) {
 	}
 }
 
-// anchor adds how far a place outside of the node knows the audit log.
-func (s *page) anchor(i int, place anchor.Health) {
+// statusAnchor adds how far a place outside of the node knows the audit log.
+func statusAnchor(s *page, i int, place anchor.Health) {
 	name := "anchors  "
 	if i > 0 {
 		name = "         "
@@ -207,12 +207,12 @@ func (s *page) anchor(i int, place anchor.Health) {
 	}
 }
 
-func (s *page) overdue(environment string, one inventory.Rotation) {
+func statusOverdue(s *page, environment string, one inventory.Rotation) {
 	s.line("  rotation  ", s.yellow(one.Name+" is "+since(one.Created)+" old and should have been rotated "+since(one.Due)+" ago"))
 	s.indented("hint: agent secrets rotate ", one.Secret, " --environment ", environment)
 }
 
-func (s *page) notices(health *notify.Health) {
+func statusNotices(s *page, health *notify.Health) {
 	sent := "all notices sent"
 	if health.Undelivered != 0 {
 		sent = counted(health.Undelivered, "notice", "notices") + " not sent to all receivers"

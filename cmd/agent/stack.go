@@ -49,26 +49,26 @@ A link to the program with the name deployment.sh or deploy.sh is this command:
 
 // stackFlags are the flags that name the files of a stack.
 type stackFlags struct {
-	stackfiles.Flags
+	files  stackfiles.Flags
 	strict bool
 }
 
 func (f *stackFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.Node, "context", "n", "", "Docker context of the node (default: the current one); NAME.env is read first if it exists")
-	flags.StringVarP(&f.Stack, "stack", "w", "", "name of the stack")
-	flags.StringArrayVarP(&f.Nodes, "node-env", "N", nil, "file with variables for the compose files, such as node.env; several are read in order")
-	flags.StringArrayVarP(&f.Project, "project-env", "P", nil, "file with settings for the containers, such as project.env; several are joined in order")
-	flags.StringArrayVarP(&f.Compose, "file", "f", nil, "compose file; several are merged in order")
-	flags.StringVarP(&f.Secrets, "secrets-env", "s", "", "file with the versions of secrets, encrypted with SOPS or plain; it overrides everything else")
-	flags.BoolVarP(&f.Update, "update", "u", false, "ask for the digests of all images anew, and send the logins of docker login")
+	flags.StringVarP(&f.files.Node, "context", "n", "", "Docker context of the node (default: the current one); NAME.env is read first if it exists")
+	flags.StringVarP(&f.files.Stack, "stack", "w", "", "name of the stack")
+	flags.StringArrayVarP(&f.files.Nodes, "node-env", "N", nil, "file with variables for the compose files, such as node.env; several are read in order")
+	flags.StringArrayVarP(&f.files.Project, "project-env", "P", nil, "file with settings for the containers, such as project.env; several are joined in order")
+	flags.StringArrayVarP(&f.files.Compose, "file", "f", nil, "compose file; several are merged in order")
+	flags.StringVarP(&f.files.Secrets, "secrets-env", "s", "", "file with the versions of secrets, encrypted with SOPS or plain; it overrides everything else")
+	flags.BoolVarP(&f.files.Update, "update", "u", false, "ask for the digests of all images anew, and send the logins of docker login")
 	flags.BoolVar(&f.strict, "strict", false, "refuse variables that are not set, instead of a warning and an empty value")
 }
 
 // options gives how the files are read: from the current folder.
 func (f *stackFlags) options(a *app) (stackfiles.Options, error) {
-	if err := f.Validate(); err != nil {
+	if err := f.files.Validate(); err != nil {
 		return stackfiles.Options{}, usageError{err}
 	}
 	dir, err := os.Getwd()
@@ -95,13 +95,13 @@ func readFilesOf(ctx context.Context, a *app, flags *stackFlags, shown func(*fau
 	if err != nil {
 		return nil, err
 	}
-	if flags.Stack == "" {
+	if flags.files.Stack == "" {
 		return nil, usageError{fault.New(fault.Place{}, "name the stack with -w", "the name of the stack is missing")}
 	}
 	if options.Keys, err = a.keyring(); err != nil {
 		return nil, err
 	}
-	files, err := stackfiles.Read(ctx, flags.Flags, options)
+	files, err := stackfiles.Read(ctx, flags.files, options)
 	if err != nil {
 		return nil, fault.WithCode(err, fault.CodeFiles)
 	}
@@ -127,7 +127,7 @@ func stackCheckCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		files, err := stackfiles.Check(cmd.Context(), flags.Flags, options)
+		files, err := stackfiles.Check(cmd.Context(), flags.files, options)
 		if cmd.Context().Err() != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func stackEngine(a *app, flags *stackFlags) (*deploy.Engine, error) {
 		return nil, err
 	}
 	engine := deploy.New(api)
-	if flags.Update {
+	if flags.files.Update {
 		engine.UseLogins(storedLogins(a))
 	}
 	return engine, nil
@@ -231,10 +231,10 @@ func storedLogins(a *app) string {
 
 // stackClient gives the client of that engine.
 func stackClient(a *app, flags *stackFlags) (*client.Client, error) {
-	if flags.Node == "" && a.overridden["engine"] {
+	if flags.files.Node == "" && a.overridden["engine"] {
 		return deploy.Dial(a.settings.Engine)
 	}
-	return contextClient(a, flags.Node)
+	return contextClient(a, flags.files.Node)
 }
 
 // contextClient gives a client of the engine of a Docker context; "" is the current one.

@@ -58,7 +58,7 @@ func runStack(ctx context.Context, a *app, flags *stackFlags, options containers
 		return err
 	}
 	defer func() { _ = options.API.Close() }()
-	options.Puller, options.Update = deploy.NewPuller(options.API, storedLogins(a)), flags.Update
+	options.Puller, options.Update = deploy.NewPuller(options.API, storedLogins(a)), flags.files.Update
 	options.Stack, options.Progress = files.Stack, func(line string) { fmt.Fprintln(a.stdout, printable(line)) }
 	warnings, changed, err := containers.Run(ctx, options)
 	for _, warning := range warnings {
@@ -90,10 +90,10 @@ command line of deployment.sh works, and have no effect.`,
 	addRunFlags(cmd, &options)
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the volumes that the command made, too, with their data")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if flags.Stack == "" {
+		if flags.files.Stack == "" {
 			return usageError{fault.New(fault.Place{}, "name the stack with -w", "the name of the stack is missing")}
 		}
-		err := flags.ValidateStack()
+		err := flags.files.ValidateStack()
 		if err != nil {
 			return usageError{err}
 		}
@@ -101,7 +101,7 @@ command line of deployment.sh works, and have no effect.`,
 			return err
 		}
 		defer func() { _ = options.API.Close() }()
-		options.Stack, options.Progress = &compose.Stack{Name: flags.Stack}, func(line string) { fmt.Fprintln(a.stdout, printable(line)) }
+		options.Stack, options.Progress = &compose.Stack{Name: flags.files.Stack}, func(line string) { fmt.Fprintln(a.stdout, printable(line)) }
 		removed, err := containers.Stop(cmd.Context(), options, volumes)
 		if err != nil {
 			return err

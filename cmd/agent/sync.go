@@ -65,12 +65,12 @@ func syncCommand(a *app) *cobra.Command {
 			}
 			switch {
 			case dryRun:
-				return diff(cmd.Context(), a, diffFlags{checkoutFlags: checkoutFlags{revision: asked.To, stack: a.stack}}, "text")
+				return diff(cmd.Context(), a, diffFlags{files: checkoutFlags{revision: asked.To, stack: a.stack}}, "text")
 			case once:
 				return syncOnce(cmd.Context(), a, asked)
 			case wait:
 				return eachStack(cmd.Context(), a, func(client *control.Client, _ string) error {
-					return a.outcome(a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+					return a.outcome(followed(a, func(progress func(control.Event)) (*record.Sync, error) {
 						return client.Sync(cmd.Context(), options, progress)
 					}))
 				})
@@ -79,7 +79,7 @@ func syncCommand(a *app) *cobra.Command {
 				if _, err := client.Sync(cmd.Context(), options, nil); err != nil {
 					return err
 				}
-				a.requested(cmd.Context(), client, stack)
+				requestedFrom(cmd.Context(), a, client, stack)
 				return nil
 			})
 		},
@@ -105,8 +105,8 @@ func checkOnce(once, adopt bool, stack string) error {
 	return nil
 }
 
-// requested says that a sync was requested, and what holds it.
-func (a *app) requested(ctx context.Context, client *control.Client, stack string) {
+// requestedFrom says that a sync was requested, and what holds it.
+func requestedFrom(ctx context.Context, a *app, client *control.Client, stack string) {
 	p := newPrinter(a.stdout)
 	status, err := client.Status(ctx)
 	switch {
@@ -136,12 +136,12 @@ func freezeOptions(cmd *cobra.Command, why string) (request.Sync, error) {
 
 // syncOnce runs one sync in this process.
 func syncOnce(ctx context.Context, a *app, asked agent.Asked) error {
-	return a.alone(ctx, "use `agent sync` without --once", func(p *parts) error { return a.outcome(a.once(ctx, p, asked)) })
+	return a.alone(ctx, "use `agent sync` without --once", func(p *parts) error { return a.outcome(syncNow(ctx, a, p, asked)) })
 }
 
-// once runs one sync in this process, and shows its progress.
-func (a *app) once(ctx context.Context, p *parts, asked agent.Asked) (*record.Sync, error) {
-	return a.followed(func(progress func(control.Event)) (*record.Sync, error) {
+// syncNow runs one sync in this process, and shows its progress.
+func syncNow(ctx context.Context, a *app, p *parts, asked agent.Asked) (*record.Sync, error) {
+	return followed(a, func(progress func(control.Event)) (*record.Sync, error) {
 		return p.agent.Once(ctx, asked, func(text string) { progress(control.Event{Progress: text, Rollout: p.agent.Rollout()}) })
 	})
 }

@@ -65,18 +65,18 @@ commit has failed: it took that one instead.`,
 		case f.timeout <= 0 || f.poll < time.Second:
 			return usageError{errors.New("--timeout must be positive, and --poll at least 1s")}
 		}
-		client, err := a.pipelineGitLab()
+		client, err := pipelineGitLab(a)
 		if err != nil {
 			return err
 		}
-		return a.wait(cmd.Context(), client, f)
+		return waitForRollout(cmd.Context(), a, client, f)
 	}
 	return cmd
 }
 
 // pipelineGitLab makes the client of the GitLab that the settings name, or else the pipeline
 // in which the command runs.
-func (a *app) pipelineGitLab() (*gitlab.Client, error) {
+func pipelineGitLab(a *app) (*gitlab.Client, error) {
 	s := &a.settings
 	s.GitLabURL = cmp.Or(s.GitLabURL, os.Getenv("CI_SERVER_URL"))
 	s.GitLabProject = cmp.Or(s.GitLabProject, os.Getenv("CI_PROJECT_PATH"))
@@ -90,9 +90,9 @@ func (a *app) pipelineGitLab() (*gitlab.Client, error) {
 	return a.gitLab()
 }
 
-// environment gives the environment of the settings, in which only statuses of the agents
+// environmentOf gives the environment of the settings, in which only statuses of the agents
 // count, if the settings name their users.
-func (a *app) environment(ctx context.Context, client *gitlab.Client) (of fleet.Environment, err error) {
+func environmentOf(ctx context.Context, a *app, client *gitlab.Client) (of fleet.Environment, err error) {
 	of.Name = a.settings.Environment
 	if len(a.settings.GitLabAgents) > 0 {
 		of.Agents, err = client.Agents(ctx)
@@ -100,10 +100,10 @@ func (a *app) environment(ctx context.Context, client *gitlab.Client) (of fleet.
 	return of, err
 }
 
-func (a *app) wait(ctx context.Context, client *gitlab.Client, f waitFlags) error {
+func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFlags) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	environment, err := a.environment(ctx, client)
+	environment, err := environmentOf(ctx, a, client)
 	if err != nil {
 		return err
 	}

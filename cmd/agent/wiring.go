@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
@@ -108,14 +109,14 @@ func (a *app) gitLabTokens(client *gitlab.Client) ([]tokens.Use, error) {
 }
 
 // watchTokens makes the watch of the GitLab tokens.
-func (a *app) watchTokens(client *gitlab.Client, store *store.Store, notices publish.Notices, log *slog.Logger) (*tokens.Watch, error) {
+func watchTokens(a *app, p *parts, made *agent.Parts, client *gitlab.Client) (*tokens.Watch, error) {
 	uses, err := a.gitLabTokens(client)
 	if err != nil {
 		return nil, err
 	}
 	return tokens.New(tokens.Options{
-		Uses: uses, Store: store, Key: store.Objects().FingerprintKey(), Log: log,
-		Tell: func(token tokens.State) error { return notices.Token(nodeOf(&a.settings), token) },
+		Uses: uses, Store: p.store, Key: p.store.Objects().FingerprintKey(), Log: made.Log,
+		Tell: func(token tokens.State) error { return made.Notices.Token(nodeOf(&a.settings), token) },
 	})
 }
 
@@ -132,8 +133,8 @@ func (a *app) issue() (*anchor.Issue, error) {
 	return &anchor.Issue{Notes: client, Number: number}, nil
 }
 
-// anchors makes the outbox of the audit log's heads; nil if the settings name no place.
-func (a *app) anchors(store *store.Store, auditLog *audit.Log, log *slog.Logger) (*anchor.Outbox, error) {
+// openAnchors makes the outbox of the audit log's heads; nil if the settings name no place.
+func openAnchors(a *app, store *store.Store, auditLog *audit.Log, log *slog.Logger) (*anchor.Outbox, error) {
 	var places []anchor.Place
 	issue, err := a.issue()
 	if err != nil {
@@ -165,9 +166,9 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 	return notify.NewSMTP(options)
 }
 
-// notices makes the sender of notifications. Notices to a kind of receiver that the
+// openNotices makes the sender of notifications. Notices to a kind of receiver that the
 // settings do not configure wait until they do.
-func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
+func openNotices(a *app, store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
 		return publish.Notices{}, err

@@ -48,7 +48,7 @@ type Options struct {
 
 // run is one call of Run.
 type run struct {
-	Options
+	use Options
 
 	wanted   []wanted
 	warnings []string
@@ -61,7 +61,7 @@ type run struct {
 // than Swarm would, and how many containers it made or removed.
 func Run(ctx context.Context, options Options) (warnings []string, changed int, err error) {
 	options = complete(options)
-	r := &run{Options: options, stale: map[string]bool{}}
+	r := &run{use: options, stale: map[string]bool{}}
 	if r.wanted, r.warnings, err = translate(options.Stack, options.Files); err != nil {
 		return nil, 0, err
 	}
@@ -101,7 +101,7 @@ func own(stack string) filters.Args {
 // observe reads the stack's containers.
 func (r *run) observe(ctx context.Context) error {
 	var err error
-	r.live, err = observe(ctx, r.API, r.Stack.Name)
+	r.live, err = observe(ctx, r.use.API, r.use.Stack.Name)
 	return err
 }
 
@@ -121,25 +121,25 @@ func observe(ctx context.Context, api *client.Client, stack string) (map[string]
 
 // networks makes the networks that are missing, as bridges of the engine.
 func (r *run) networks(ctx context.Context) error {
-	for _, name := range sorted(r.Stack.Networks) {
-		present, err := r.API.NetworkInspect(ctx, name, network.InspectOptions{})
+	for _, name := range sorted(r.use.Stack.Networks) {
+		present, err := r.use.API.NetworkInspect(ctx, name, network.InspectOptions{})
 		switch {
-		case err == nil && present.Labels[LabelStack] == r.Stack.Name:
+		case err == nil && present.Labels[LabelStack] == r.use.Stack.Name:
 			continue
 		case err == nil:
 			return foreign("network", name)
 		case !errdefs.IsNotFound(err):
 			return fmt.Errorf("look for the network %s: %w", name, err)
 		}
-		options := r.Stack.Networks[name]
+		options := r.use.Stack.Networks[name]
 		made := network.CreateOptions{
 			Driver: "bridge", Internal: options.Internal, IPAM: options.IPAM,
-			Labels: labelled(options.Labels, r.Stack.Name), EnableIPv6: options.EnableIPv6,
+			Labels: labelled(options.Labels, r.use.Stack.Name), EnableIPv6: options.EnableIPv6,
 		}
-		if _, err := r.API.NetworkCreate(ctx, name, made); err != nil {
+		if _, err := r.use.API.NetworkCreate(ctx, name, made); err != nil {
 			return fmt.Errorf("create the network %s: %w", name, err)
 		}
-		r.Progress("created network " + name)
+		r.use.Progress("created network " + name)
 	}
 	return nil
 }
@@ -176,19 +176,19 @@ func (r *run) images(ctx context.Context) error {
 }
 
 func (r *run) image(ctx context.Context, name string) (string, error) {
-	found, err := r.API.ImageInspect(ctx, name)
+	found, err := r.use.API.ImageInspect(ctx, name)
 	missing := errdefs.IsNotFound(err)
 	if err != nil && !missing {
 		return "", fmt.Errorf("look for the image %s: %w", visible.Line(name), err)
 	}
-	if !missing && !r.Update {
+	if !missing && !r.use.Update {
 		return found.ID, nil
 	}
-	r.Progress("pulling " + name)
-	err = r.Puller.Pull(ctx, name)
+	r.use.Progress("pulling " + name)
+	err = r.use.Puller.Pull(ctx, name)
 	switch {
 	case err == nil:
-		found, err = r.API.ImageInspect(ctx, name)
+		found, err = r.use.API.ImageInspect(ctx, name)
 	case !missing && ctx.Err() == nil: // it may be built on this machine
 		r.warnings = append(r.warnings, visible.Line(err.Error())+"; the image that the engine has is used")
 		return found.ID, nil
@@ -210,7 +210,7 @@ func registryOf(image string) string {
 
 // containers makes, replaces and starts the containers in the order of their dependencies.
 func (r *run) containers(ctx context.Context) error {
-	for _, level := range ordered(r.wanted, r.Stack.Depends) {
+	for _, level := range ordered(r.wanted, r.use.Stack.Depends) {
 		for _, one := range level {
 			if err := r.awaitDependencies(ctx, one); err != nil {
 				return err
@@ -230,15 +230,15 @@ func (r *run) container(ctx context.Context, one wanted) error {
 		return r.start(ctx, one, live)
 	}
 	if exists {
-		if err := remove(ctx, r.API, live.ID, one.grace()); err != nil {
+		if err := remove(ctx, r.use.API, live.ID, one.grace()); err != nil {
 			return fmt.Errorf("replace the container %s: %w", one.name, err)
 		}
-		r.Progress("removed " + one.name + ", which differs")
+		r.use.Progress("removed " + one.name + ", which differs")
 	}
 	config := one.config
-	config.Labels = labelled(config.Labels, r.Stack.Name)
+	config.Labels = labelled(config.Labels, r.use.Stack.Name)
 	config.Labels[LabelService], config.Labels[LabelSum] = one.service, sum
-	made, err := r.API.ContainerCreate(ctx, &config, &one.host, one.network(0), nil, one.name)
+	made, err := r.use.API.ContainerCreate(ctx, &config, &one.host, one.network(0), nil, one.name)
 	if errdefs.IsConflict(err) {
 		return foreign("container", one.name)
 	}
@@ -246,15 +246,15 @@ func (r *run) container(ctx context.Context, one wanted) error {
 		return fmt.Errorf("create the container %s: %w", one.name, err)
 	}
 	for i := 1; i < len(one.networks); i++ {
-		if err := r.API.NetworkConnect(ctx, one.networks[i].name, made.ID, &network.EndpointSettings{Aliases: one.networks[i].aliases}); err != nil {
+		if err := r.use.API.NetworkConnect(ctx, one.networks[i].name, made.ID, &network.EndpointSettings{Aliases: one.networks[i].aliases}); err != nil {
 			return fmt.Errorf("connect the container %s to %s: %w", one.name, one.networks[i].name, err)
 		}
 	}
-	if err := r.API.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+	if err := r.use.API.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
 		return fmt.Errorf("start the container %s: %w", one.name, err)
 	}
 	r.changed++
-	r.Progress("started " + one.name)
+	r.use.Progress("started " + one.name)
 	return nil
 }
 
@@ -264,7 +264,7 @@ func (r *run) start(ctx context.Context, one wanted, live container.Summary) err
 		return nil
 	}
 	if one.job && live.State == "exited" {
-		found, err := r.API.ContainerInspect(ctx, live.ID)
+		found, err := r.use.API.ContainerInspect(ctx, live.ID)
 		if err != nil {
 			return fmt.Errorf("look at the container %s: %w", one.name, err)
 		}
@@ -272,11 +272,11 @@ func (r *run) start(ctx context.Context, one wanted, live container.Summary) err
 			return nil
 		}
 	}
-	if err := r.API.ContainerStart(ctx, live.ID, container.StartOptions{}); err != nil {
+	if err := r.use.API.ContainerStart(ctx, live.ID, container.StartOptions{}); err != nil {
 		return fmt.Errorf("start the container %s: %w", one.name, err)
 	}
 	r.changed++
-	r.Progress("started " + one.name)
+	r.use.Progress("started " + one.name)
 	return nil
 }
 
@@ -286,11 +286,11 @@ func (r *run) surplus(ctx context.Context) error {
 		if slices.ContainsFunc(r.wanted, func(one wanted) bool { return one.name == name }) {
 			continue
 		}
-		if err := remove(ctx, r.API, r.live[name].ID, nil); err != nil {
+		if err := remove(ctx, r.use.API, r.live[name].ID, nil); err != nil {
 			return fmt.Errorf("remove the container %s: %w", name, err)
 		}
 		r.changed++
-		r.Progress("removed " + name)
+		r.use.Progress("removed " + name)
 	}
 	return nil
 }

@@ -95,8 +95,8 @@ func (r *run) put(f file) (changed bool, err error) {
 
 // folder makes a folder that only its owner reads, on a tmpfs.
 func (r *run) folder(dir string) error {
-	if !strings.HasPrefix(r.API.DaemonHost(), "unix://") {
-		return fault.New(fault.Place{}, "run the command on the machine of the engine, or deploy to a Swarm", "the engine at %s is on another machine, whose memory cannot hold the files of secrets", r.API.DaemonHost())
+	if !strings.HasPrefix(r.use.API.DaemonHost(), "unix://") {
+		return fault.New(fault.Place{}, "run the command on the machine of the engine, or deploy to a Swarm", "the engine at %s is on another machine, whose memory cannot hold the files of secrets", r.use.API.DaemonHost())
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fault.WithHint(err, "run the command as root")
@@ -108,7 +108,7 @@ func (r *run) folder(dir string) error {
 	if at.Type != tmpfs {
 		return fault.New(fault.Place{File: dir}, "name a folder of a tmpfs with --files, such as /dev/shm/coin-agent", "the folder is on a disk, where secrets must not be written")
 	}
-	return private(r.Files)
+	return private(r.use.Files)
 }
 
 func number(text string) (int, error) {

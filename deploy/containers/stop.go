@@ -16,7 +16,7 @@ import (
 // name only.
 func Stop(ctx context.Context, options Options, volumes bool) (removed int, err error) {
 	options = complete(options)
-	s := &stopping{Options: options}
+	s := &stopping{use: options}
 	steps := []func(context.Context) error{s.containers, s.networks}
 	if volumes {
 		steps = append(steps, s.volumes)
@@ -30,23 +30,23 @@ func Stop(ctx context.Context, options Options, volumes bool) (removed int, err 
 }
 
 type stopping struct {
-	Options
+	use Options
 
 	removed int
 }
 
 func (s *stopping) note(kind, name string) {
 	s.removed++
-	s.Progress("removed " + kind + " " + name)
+	s.use.Progress("removed " + kind + " " + name)
 }
 
 func (s *stopping) containers(ctx context.Context) error {
-	live, err := observe(ctx, s.API, s.Stack.Name)
+	live, err := observe(ctx, s.use.API, s.use.Stack.Name)
 	if err != nil {
 		return err
 	}
 	for _, name := range sorted(live) {
-		if err := remove(ctx, s.API, live[name].ID, nil); err != nil {
+		if err := remove(ctx, s.use.API, live[name].ID, nil); err != nil {
 			return fmt.Errorf("remove the container %s: %w", name, err)
 		}
 		s.note("container", name)
@@ -55,12 +55,12 @@ func (s *stopping) containers(ctx context.Context) error {
 }
 
 func (s *stopping) networks(ctx context.Context) error {
-	list, err := s.API.NetworkList(ctx, network.ListOptions{Filters: own(s.Stack.Name)})
+	list, err := s.use.API.NetworkList(ctx, network.ListOptions{Filters: own(s.use.Stack.Name)})
 	if err != nil {
-		return fmt.Errorf("list the networks of %s: %w", s.Stack.Name, err)
+		return fmt.Errorf("list the networks of %s: %w", s.use.Stack.Name, err)
 	}
 	for _, one := range list {
-		if err := s.API.NetworkRemove(ctx, one.ID); err != nil && !errdefs.IsNotFound(err) {
+		if err := s.use.API.NetworkRemove(ctx, one.ID); err != nil && !errdefs.IsNotFound(err) {
 			return fault.WithHint(fmt.Errorf("remove the network %s: %w", one.Name, err), "remove the containers of others from it first: docker network inspect "+one.Name)
 		}
 		s.note("network", one.Name)
@@ -69,12 +69,12 @@ func (s *stopping) networks(ctx context.Context) error {
 }
 
 func (s *stopping) volumes(ctx context.Context) error {
-	list, err := s.API.VolumeList(ctx, volume.ListOptions{Filters: own(s.Stack.Name)})
+	list, err := s.use.API.VolumeList(ctx, volume.ListOptions{Filters: own(s.use.Stack.Name)})
 	if err != nil {
-		return fmt.Errorf("list the volumes of %s: %w", s.Stack.Name, err)
+		return fmt.Errorf("list the volumes of %s: %w", s.use.Stack.Name, err)
 	}
 	for _, one := range list.Volumes {
-		if err := s.API.VolumeRemove(ctx, one.Name, false); err != nil && !errdefs.IsNotFound(err) {
+		if err := s.use.API.VolumeRemove(ctx, one.Name, false); err != nil && !errdefs.IsNotFound(err) {
 			return fault.WithHint(fmt.Errorf("remove the volume %s: %w", one.Name, err), "find out who uses it: docker ps --all --filter volume="+one.Name)
 		}
 		s.note("volume", one.Name)

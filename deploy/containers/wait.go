@@ -59,7 +59,7 @@ func ordered(all []wanted, depends map[string]map[string]string) (levels [][]wan
 
 // awaitDependencies waits for the conditions of depends_on.
 func (r *run) awaitDependencies(ctx context.Context, one wanted) error {
-	depends := r.Stack.Depends[one.service]
+	depends := r.use.Stack.Depends[one.service]
 	for _, on := range sorted(depends) {
 		condition := depends[on]
 		if condition != conditionHealthy && condition != conditionDone {
@@ -92,10 +92,10 @@ func (r *run) settle(ctx context.Context) error {
 
 // await asks the engine for the state of a container until it meets a condition, or cannot.
 func (r *run) await(ctx context.Context, one wanted, condition string) error {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.use.Timeout)
 	defer cancel()
 	for {
-		found, err := r.API.ContainerInspect(ctx, one.name)
+		found, err := r.use.API.ContainerInspect(ctx, one.name)
 		if err == nil {
 			met, failed := judge(found.State, one.host.RestartPolicy, condition)
 			if met {
@@ -108,7 +108,7 @@ func (r *run) await(ctx context.Context, one wanted, condition string) error {
 		select {
 		case <-ctx.Done():
 			if err == nil && found.State != nil {
-				err = fault.New(fault.Place{}, "read its output: docker logs "+one.name, "the container %s is %s after %s", one.name, state(found.State), r.Timeout)
+				err = fault.New(fault.Place{}, "read its output: docker logs "+one.name, "the container %s is %s after %s", one.name, state(found.State), r.use.Timeout)
 			}
 			return cmp.Or(err, ctx.Err())
 		case <-time.After(200 * time.Millisecond):
@@ -163,23 +163,23 @@ func (r *run) volumes(ctx context.Context) error {
 
 // volume makes a volume, unless it exists: of this stack or an external one, its data stays.
 func (r *run) volume(ctx context.Context, m mount.Mount) error {
-	_, err := r.API.VolumeInspect(ctx, m.Source)
+	_, err := r.use.API.VolumeInspect(ctx, m.Source)
 	if err == nil {
 		return nil
 	}
 	if !errdefs.IsNotFound(err) {
 		return fmt.Errorf("look for the volume %s: %w", m.Source, err)
 	}
-	options := volume.CreateOptions{Name: m.Source, Labels: labelled(nil, r.Stack.Name)}
+	options := volume.CreateOptions{Name: m.Source, Labels: labelled(nil, r.use.Stack.Name)}
 	if m.VolumeOptions != nil {
-		options.Labels = labelled(m.VolumeOptions.Labels, r.Stack.Name)
+		options.Labels = labelled(m.VolumeOptions.Labels, r.use.Stack.Name)
 		if driver := m.VolumeOptions.DriverConfig; driver != nil {
 			options.Driver, options.DriverOpts = driver.Name, driver.Options
 		}
 	}
-	if _, err := r.API.VolumeCreate(ctx, options); err != nil {
+	if _, err := r.use.API.VolumeCreate(ctx, options); err != nil {
 		return fmt.Errorf("create the volume %s: %w", m.Source, err)
 	}
-	r.Progress("created volume " + m.Source)
+	r.use.Progress("created volume " + m.Source)
 	return nil
 }
