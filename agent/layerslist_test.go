@@ -60,9 +60,19 @@ func TestDisputedStacks(t *testing.T) {
 		if w.image("platform_db") != "db:1" || w.image("business_web") != "app:1" {
 			w.t.Errorf("platform runs %s, business %s", w.image("platform_db"), w.image("business_web"))
 		}
-		business, web := w.edit("business", "web", "app:2")
-		good := w.commit("settled", business, web)
+		web := "services: {web: {image: \"app:2\", ports: [\"80:8080\"]}}\n"
+		good := w.commit("settled", platformDir+"docker-compose.yml", "services: {db: {image: \"db:2\", ports: [\"81:80\"]}}\n", businessDir+"docker-compose.yml", web)
 		w.poll()
+		w.lastOf("business", good, record.Succeeded)
+		// What the others claim is not rendered anew.
+		bad = w.commit("disputed by one", platformDir+"docker-compose.yml", "services: {db: {image: \"db:3\", ports: [\"80:80\"]}}\n")
+		w.poll()
+		if last := w.lastOf("platform", bad, record.Failed); !strings.Contains(last.Error, "port 80/tcp is claimed by") {
+			w.t.Errorf("platform failed: %s", last.Error)
+		}
+		good = w.commit("the other gives way", businessDir+"docker-compose.yml", strings.Replace(web, "80:8080", "82:8080", 1))
+		w.poll()
+		w.lastOf("platform", good, record.Succeeded)
 		w.lastOf("business", good, record.Succeeded)
 	})
 }

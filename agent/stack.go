@@ -155,7 +155,7 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 	}
 	made.Others = func() []*record.GoodState { return a.roster.Deployed(s.key) }
 	if s.name != "" {
-		made.Agrees = a.agreed.Check
+		made.Agrees = a.agreed.Of(s.name)
 	}
 	made.Gates.Earlier = func() []gates.Earlier { return a.roster.Earlier(s.key) }
 	if parts.Tokens != nil {

@@ -49,31 +49,49 @@ func Dispute(fsys fs.FS, environment string, results []Checked) {
 // configs can depend on encrypted versions.
 var claimedOnce = []string{"network", "volume", "service", "port"}
 
-// Disputed refuses files in which two stacks of a node claim one object or port, with the places
-// of both. It needs no keys. What else is wrong with a stack, its own rendering says.
-func Disputed(ctx context.Context, fsys fs.FS, options Options) error {
+// Claims gives what a rendered stack claims, of what is claimed once.
+func (s *State) Claims(stack *compose.Stack) compose.Claimant {
+	return compose.Claimant{Stack: named(s.Node), Claims: once(stack.Claims())}
+}
+
+// Claimed gives what a stack of a node claims, of what is claimed once. It needs no keys. What
+// else is wrong with the stack, its own rendering says.
+func Claimed(ctx context.Context, fsys fs.FS, options Options) (compose.Claimant, error) {
 	if options.Limits != (limits.Limits{}) {
 		fsys = limits.On(fsys, options.Limits)
 	}
-	faults, err := apart.Do(ctx, func() (faults []error, _ error) {
-		for _, found := range compose.Disputes(claimants(fsys, options)) {
-			faults = append(faults, joined(found))
-		}
-		return faults, nil
+	return apart.Do(ctx, func() (compose.Claimant, error) {
+		claims := lookAt(fsys, Checked{Environment: options.Environment, Node: options.Node, Stack: options.Stack}, nil).checked.claims
+		claims.Claims = once(claims.Claims)
+		return claims, nil
 	}, nil)
-	return errors.Join(append(faults, err)...)
 }
 
-// claimants gives what the stacks of a node claim, in their order.
-func claimants(fsys fs.FS, options Options) (all []compose.Claimant) {
+// once leaves out the claims of kinds that are not claimed once.
+func once(claims []compose.Claim) []compose.Claim {
+	return slices.DeleteFunc(claims, func(c compose.Claim) bool { return !slices.Contains(claimedOnce, c.Kind) })
+}
+
+// Listed names the stacks of a node in their order; none if config.yml does not list them.
+func Listed(fsys fs.FS, options Options) (names []string) {
+	if options.Limits != (limits.Limits{}) {
+		fsys = limits.On(fsys, options.Limits)
+	}
 	config, _ := manifests.InspectConfig(fsys, options.Environment)
 	if config == nil || !config.Layered(options.Node) {
 		return nil
 	}
 	for _, one := range config.StacksOf(options.Node) {
-		claims := lookAt(fsys, Checked{Environment: options.Environment, Node: options.Node, Stack: one.Name}, nil).checked.claims
-		claims.Claims = slices.DeleteFunc(claims.Claims, func(c compose.Claim) bool { return !slices.Contains(claimedOnce, c.Kind) })
-		all = append(all, claims)
+		names = append(names, one.Name)
 	}
-	return all
+	return names
+}
+
+// Disputed refuses that two stacks of a node claim one object or port, with the places of both.
+func Disputed(claims []compose.Claimant) error {
+	var faults []error
+	for _, found := range compose.Disputes(claims) {
+		faults = append(faults, joined(found))
+	}
+	return errors.Join(faults...)
 }

@@ -228,7 +228,7 @@ func (f *forward) render(ctx context.Context) error {
 	a := f.a
 	stack, err := a.desired.Render(ctx)
 	if err == nil && a.use.Agrees != nil {
-		err = a.use.Agrees(ctx, f.checkout)
+		err = a.use.Agrees(ctx, f.checkout, a.desired.Claims(stack))
 	}
 	if err != nil {
 		return err

@@ -204,11 +204,14 @@ type Parts struct {
 	Probe  readiness.Engine                               // what the release gates ask of the engine; nil: nothing
 	Exec   Execer                                         // runs the commands of checks; nil: they fail
 	Gates  gates.Parts                                    // without Release and Merged
-	Policy func() *policy.Policy                          // that is in force; nil: none
-	Images imageSigners                                   // asked where the policy demands signatures of images
-	Others func() []*record.GoodState                     // the deployed good states of the node's other stacks; nil: it has none
-	Agrees func(context.Context, *gitsync.Checkout) error // refuses files in which the node's stacks claim one object; nil: it has one stack
-	Tokens func() []error                                 // gives the problems of GitLab's tokens; nil: there are none
+	Policy func() *policy.Policy      // that is in force; nil: none
+	Images imageSigners               // asked where the policy demands signatures of images
+	Others func() []*record.GoodState // the deployed good states of the node's other stacks; nil: it has none
+	Tokens func() []error             // gives the problems of GitLab's tokens; nil: there are none
+
+	// Agrees refuses files in which the node's stacks claim one object. It gets what this one
+	// claims; nil: it has one stack.
+	Agrees func(context.Context, *gitsync.Checkout, compose.Claimant) error
 
 	Reading      Reading
 	Records      Records

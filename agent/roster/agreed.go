@@ -6,30 +6,68 @@ import (
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/compose"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// Agreement remembers of the commit that was looked at last whether its stacks claim one object,
-// so that ten stacks do not render each other ten times.
+// Agreement judges whether the stacks of a commit claim one object. It remembers what each stack
+// claims, so that only those whose files a commit changes are rendered for that, and none for
+// each of the others.
 type Agreement struct {
 	Settings *settings.Settings
 
 	mu     sync.Mutex
-	commit string
-	err    error
+	commit string             // that was looked at last
+	claims map[string]claimed // by the names of the stacks
 }
 
-// Check refuses a commit in which two stacks of the node claim one object or port.
-func (a *Agreement) Check(ctx context.Context, checkout *gitsync.Checkout) error {
-	commit := checkout.Revision.Commit
+// claimed is what a stack claims in files that read the same.
+type claimed struct {
+	inputs gitsync.Inputs
+	claims compose.Claimant
+}
+
+// Of gives the judge of commits for one stack. It gets what the stack claims, which was rendered
+// from the files that the checkout has read.
+func (a *Agreement) Of(stack string) func(context.Context, *gitsync.Checkout, compose.Claimant) error {
+	return func(ctx context.Context, checkout *gitsync.Checkout, claims compose.Claimant) error {
+		return a.check(ctx, checkout, stack, claims)
+	}
+}
+
+// check refuses a commit in which two stacks of the node claim one object or port.
+func (a *Agreement) check(ctx context.Context, checkout *gitsync.Checkout, rendered string, claims compose.Claimant) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.commit == commit {
-		return a.err
+	options := desired.Options{Environment: a.Settings.Environment, Node: a.Settings.Node, Limits: a.Settings.Limits}
+	names := desired.Listed(checkout.Anew().FS, options)
+	if len(names) < 2 {
+		return nil
 	}
-	err := desired.Disputed(ctx, checkout.Anew().FS, desired.Options{Environment: a.Settings.Environment, Node: a.Settings.Node, Limits: a.Settings.Limits})
-	if ctx.Err() == nil {
-		a.commit, a.err = commit, err
+	known := map[string]claimed{rendered: {checkout.Inputs(), claims}}
+	var all []compose.Claimant
+	for _, name := range names {
+		if name != rendered {
+			one, err := a.claimedBy(ctx, checkout, options, name)
+			if err != nil {
+				return err
+			}
+			known[name] = one
+		}
+		all = append(all, known[name].claims)
 	}
-	return err
+	a.commit, a.claims = checkout.Revision.Commit, known
+	return desired.Disputed(all)
+}
+
+// claimedBy gives what a stack claims: what is known of it, if it would read the same.
+func (a *Agreement) claimedBy(ctx context.Context, checkout *gitsync.Checkout, options desired.Options, name string) (claimed, error) {
+	known, there := a.claims[name]
+	if there && (a.commit == checkout.Revision.Commit || len(known.inputs) > 0 && checkout.Same(known.inputs)) {
+		return known, nil
+	}
+	options.Stack = name
+	own := checkout.Anew()
+	claims, err := desired.Claimed(ctx, own.FS, options)
+	return claimed{own.Inputs(), claims}, err
 }
