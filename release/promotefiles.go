@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -136,7 +137,7 @@ func (p *promoter) composeFile(base *side, of [2]*side, file, target string) err
 		return fault.New(fault.Place{File: target}, fmt.Sprintf("--replace %s takes the file of %s; or move the changes by hand, and promote again", path.Base(target), from.node.Environment),
 			"the file differs from %s, and the history has no release that both had", file)
 	default:
-		merged, conflicts := mergeLines(base.content(file), before, after)
+		merged, conflicts := proposal.Merge(base.content(file), before, after)
 		if len(conflicts) > 0 {
 			first := conflicts[0]
 			return fault.New(fault.Place{File: target, Line: first.Line},
