@@ -173,7 +173,7 @@ func (p *planner) bring(ctx context.Context, file, name, tag string) error {
 	case bytes.Equal(ours, base):
 		return nil
 	}
-	planned.After, err = merge(ctx, file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Release.Tag, theirs})
+	planned.After, err = merge(file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Release.Tag, theirs})
 	return err
 }
 

@@ -53,7 +53,7 @@ func TestConflict(t *testing.T) {
 	l := newLab(t, map[string]string{nodes + "node4/docker-compose.yml": replaced(original, "info", "trace")})
 	before := l.state()
 	_, err := l.prepare(release(replaced(original, "info", "debug")), request(second))
-	for _, want := range []string{nodes + "node4/docker-compose.yml: ", "LEVEL: trace", "LEVEL: info", "LEVEL: debug", "release " + second} {
+	for _, want := range []string{nodes + "node4/docker-compose.yml:5: ", "LEVEL: trace", "LEVEL: info", "LEVEL: debug", "release " + second} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

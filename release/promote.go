@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"coin.internal/coin-agent/agent/desired"
@@ -12,6 +13,7 @@ import (
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/secrets"
 )
 
 // Promotion asks that an environment gets the release of the one before it.
@@ -63,10 +65,29 @@ type Change struct {
 type Lacking struct {
 	Node  string `json:"node,omitempty"` // "" for the whole environment
 	Name  string `json:"name"`
-	Value string `json:"value"` // in From
-	File  string `json:"file"`  // that would set it
+	Value string `json:"value,omitempty"` // in From; "" where it looks like a secret
+	Of    string `json:"of"`              // the file of From that sets it
+	File  string `json:"file"`            // that would set it
 
-	shell bool // the file is one of variables, in shell syntax
+	secret bool // its value is not shown
+	shell  bool // the file is one of variables, in shell syntax
+}
+
+// newLacking keeps the value of a setting, unless it looks like a secret: the place says where it
+// stands.
+func newLacking(name, value, of string) Lacking {
+	if secrets.Suspicious(name, value) {
+		return Lacking{Name: name, Of: of, secret: true}
+	}
+	return Lacking{Name: name, Value: value, Of: of}
+}
+
+// Shown gives the value for people.
+func (l Lacking) Shown() string {
+	if l.secret {
+		return "not shown (it looks like a secret)"
+	}
+	return strconv.Quote(l.Value)
 }
 
 // Missing is a secret that a node lacks.

@@ -1,6 +1,7 @@
 package release_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,19 @@ func TestPromotionOrder(t *testing.T) {
 	}
 }
 
+// A setting that looks like a secret is named with its file, without its value.
+func TestPromotionShowsNoSecret(t *testing.T) {
+	p := newPromotions(t, put(map[string]string{sandbox + "common/project.env": "LOG_LEVEL=debug\nFEATURE_BETA_UI=true\nSMTP_PASSWORD=canary-3f9c1e\n"}))
+	plan := p.must(release.Promotion{})
+	if len(plan.Lacking) != 1 || plan.Lacking[0].Name != "SMTP_PASSWORD" || plan.Lacking[0].Of != sandbox+"common/project.env" {
+		t.Fatalf("lacking %+v", plan.Lacking)
+	}
+	data, err := json.Marshal(plan)
+	if all := string(data) + plan.Text(nil, "") + plan.Lacking[0].Shown(); err != nil || strings.Contains(all, "canary") {
+		t.Errorf("the value is in\n%s, %v", all, err)
+	}
+}
+
 // Settings that From has and To lacks need an answer each.
 func TestPromotionAsksForSettings(t *testing.T) {
 	p := newPromotions(t, put(map[string]string{
@@ -146,6 +160,9 @@ func TestPromotionAsksForSettings(t *testing.T) {
 	plan := p.must(release.Promotion{})
 	var got []string
 	for _, one := range plan.Lacking {
+		if one.Of == "" || !strings.Contains(one.Shown(), one.Value) {
+			t.Errorf("%s is %s in %q", one.Name, one.Shown(), one.Of)
+		}
 		got = append(got, one.Node+" "+one.Name+"="+one.Value+" "+strings.TrimPrefix(one.File, testing4))
 	}
 	want := []string{" DB_TIMEOUT=30 common/project.env", "test1 PUBLIC_URL=https://node3 nodes/test1/project.env", "test2 CACHE=a b nodes/test2/node.env", "test3 MAX_WORKERS=2 nodes/test3/project.env", "test4 CACHE=a b nodes/test4/node.env"}

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -136,7 +137,7 @@ func (p *promoter) composeFile(base *side, of [2]*side, file, target string) err
 		return fault.New(fault.Place{File: target}, fmt.Sprintf("--replace %s takes the file of %s; or move the changes by hand, and promote again", path.Base(target), from.node.Environment),
 			"the file differs from %s, and the history has no release that both had", file)
 	default:
-		merged, conflicts := mergeLines(base.content(file), before, after)
+		merged, conflicts := proposal.Merge(base.content(file), before, after)
 		if len(conflicts) > 0 {
 			first := conflicts[0]
 			return fault.New(fault.Place{File: target, Line: first.Line},
@@ -163,7 +164,8 @@ func (p *promoter) settings(from, to *side) error {
 			if given(name) || isRelease(name, from.node.Config) {
 				continue
 			}
-			lacks := Lacking{Node: to.node.Name, Name: name, Value: values[name], File: path.Join(to.node.Dir, "project.env")}
+			lacks := newLacking(name, values[name], file)
+			lacks.Node, lacks.File = to.node.Name, path.Join(to.node.Dir, "project.env")
 			if len(to.entry.ProjectFiles) > 0 {
 				lacks.File = to.files.settings[1]
 			}
@@ -185,7 +187,8 @@ func (p *promoter) lackingVariables(from, to *side) error {
 		if _, set := to.node.Variables[name]; set || isRelease(name, from.node.Config) || strings.HasPrefix(name, "SV_") || !slices.Contains(from.files.variables, v.Place.File) {
 			continue
 		}
-		lacks := Lacking{Node: to.node.Name, Name: name, Value: v.Value, File: to.files.variables[len(to.files.variables)-1], shell: true}
+		lacks := newLacking(name, v.Value, v.Place.String())
+		lacks.Node, lacks.File, lacks.shell = to.node.Name, to.files.variables[len(to.files.variables)-1], true
 		if err := p.answer(lacks); err != nil {
 			return err
 		}

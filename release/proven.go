@@ -21,6 +21,9 @@ type Proof struct {
 	Lacks  string `json:"lacks,omitempty"`  // why it is no proof; "" for one
 }
 
+// Searched is how many commits of a branch are searched for what a node says of them.
+const Searched = 200
+
 // fleetReader gives the nodes of an environment with the commits that they are at.
 type fleetReader interface {
 	Read(ctx context.Context) ([]fleet.Member, error)
@@ -61,6 +64,9 @@ func (p *PromotionPlan) Prove(ctx context.Context, tree *worktree.Worktree, from
 
 // proves gives why a member is no proof of the files of the commit; "" for one.
 func (s snapshot) proves(tree *worktree.Worktree, environment string, member fleet.Member) (string, error) {
+	if member.State == fleet.Silent {
+		return fmt.Sprintf("%s in the last %d commits of the branch", member.Line(), Searched), nil
+	}
 	if member.State != fleet.Done {
 		return member.Line(), nil
 	}

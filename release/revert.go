@@ -249,7 +249,7 @@ func takeBackFile(file *proposal.File, name string, trees [3]*object.Tree) error
 	case before == nil || after == nil || now == nil || secrets.Encrypted(secrets.File{Path: file.Path, Data: now}, false):
 		return fault.New(fault.Place{File: file.Path}, "", "the file has changed since")
 	default:
-		merged, conflicts := mergeLines(string(after), string(now), string(before))
+		merged, conflicts := proposal.Merge(string(after), string(now), string(before))
 		if len(conflicts) > 0 {
 			return fault.New(fault.Place{File: file.Path, Line: conflicts[0].Line}, "", "a later commit has changed the same lines (%d such places)", len(conflicts))
 		}

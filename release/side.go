@@ -184,3 +184,12 @@ func settingsIn(content string) map[string]string {
 	}
 	return all
 }
+
+// linesOf splits a text behind each line break.
+func linesOf(text string) []string {
+	all := strings.SplitAfter(text, "\n")
+	if all[len(all)-1] == "" {
+		all = all[:len(all)-1]
+	}
+	return all
+}

@@ -86,6 +86,10 @@ func suspicion(file, line string) string {
 	return ""
 }
 
+// Suspicious reports whether the value of a setting looks like a secret, by the rules with which
+// files are scanned.
+func Suspicious(name, value string) bool { return suspiciousValue(name, value) != "" }
+
 // suspiciousValue is suspicion for a value and its name.
 func suspiciousValue(name, value string) string {
 	if secretName.MatchString(name) && !harmlessName.MatchString(name) && !harmless(name, value) {

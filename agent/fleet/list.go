@@ -64,6 +64,7 @@ type List struct {
 	GitLab      lister
 	Environment Environment
 	Branch      string
+	Depth       int            // commits that are searched for a status of each node; 0: 20
 	Tags        *regexp.Regexp // the nodes follow the tags that match; nil: they follow Branch
 
 	Agents map[string]Agent                // by node, where a user named the address of its API
@@ -71,7 +72,7 @@ type List struct {
 }
 
 const (
-	depth    = 20               // commits that are searched for a status of each node
+	depth    = 20               // commits that are searched, unless Depth says otherwise
 	mostTags = 300              // that are read, those of the newest commits
 	answerIn = 10 * time.Second // how long an agent is asked
 )
@@ -111,8 +112,9 @@ func rank(troubled bool) int {
 // commits gives what the nodes may be at, the newest first: the commits of the branch, or the
 // tags in the order in which a node follows them.
 func (l List) commits(ctx context.Context) (commits []gitlab.Tag, err error) {
+	most := cmp.Or(l.Depth, depth)
 	if l.Tags == nil {
-		hashes, err := l.GitLab.Commits(ctx, l.Branch, depth)
+		hashes, err := l.GitLab.Commits(ctx, l.Branch, int64(most))
 		for _, hash := range hashes {
 			commits = append(commits, gitlab.Tag{Commit: hash})
 		}
@@ -129,7 +131,7 @@ func (l List) commits(ctx context.Context) (commits []gitlab.Tag, err error) {
 	for _, name := range selection.Newest(l.Tags, names) {
 		commits = append(commits, byName[name])
 	}
-	return commits[:min(len(commits), depth)], nil
+	return commits[:min(len(commits), most)], nil
 }
 
 // fromStatuses takes each node's status of the newest commit that has one.

@@ -32,7 +32,7 @@ func (c *Client) Commit(ctx context.Context, revision string) (string, error) {
 // Commits lists the hashes of the newest commits of a branch, the newest first. An error is
 // an *Error.
 func (c *Client) Commits(ctx context.Context, branch string, most int64) ([]string, error) {
-	options := &gl.ListCommitsOptions{ListOptions: gl.ListOptions{PerPage: most}, RefName: &branch}
+	options := &gl.ListCommitsOptions{ListOptions: gl.ListOptions{PerPage: min(most, 100)}, RefName: &branch}
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.Commit, *gl.Response, error) {
 		return c.api.Commits.ListCommits(c.project, options, with...)
 	}
@@ -41,7 +41,7 @@ func (c *Client) Commits(ctx context.Context, branch string, most int64) ([]stri
 		if err != nil {
 			return nil, err
 		}
-		if hashes = append(hashes, one.ID); int64(len(hashes)) >= most { // they fit in one page
+		if hashes = append(hashes, one.ID); int64(len(hashes)) >= most {
 			break
 		}
 	}

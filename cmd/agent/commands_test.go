@@ -38,8 +38,9 @@ func TestCompletion(t *testing.T) {
 		"status -o ":         "json",
 		"render -o ":         "specs",
 		"history --state wa": "waiting",
-		"check --repo " + example + " --environment ":                "sandbox",
-		"check --repo " + example + " --environment sandbox --node ": "node3",
+		"check --repo " + example + " --environment ":                                     "sandbox",
+		"check --repo " + example + " --environment sandbox --node ":                      "node3",
+		"render --repo ../../examples/layers --environment sandbox --node node1 --stack ": "platform",
 		"sy": "sync\tSync now",
 	} {
 		var out, errs strings.Builder

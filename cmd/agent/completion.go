@@ -153,8 +153,20 @@ func environmentsOf(cmd *cobra.Command) ([]string, fs.FS) {
 	return names, os.DirFS(root)
 }
 
-// stacks gives the stacks that the files list for the node of the settings, or for every node.
-func stacks(_ context.Context, a *app, cmd *cobra.Command) []string {
+// stacks gives the stacks of the node by its agent, or its state file. Where there is neither, and
+// for a command that reads files, they are those that the files list for the node of the settings,
+// or for every node.
+func stacks(ctx context.Context, a *app, cmd *cobra.Command) []string {
+	repo := cmd.Flags().Lookup("repo")
+	if repo == nil || !repo.Changed && repo.DefValue == "" {
+		if status, err := readStatus(ctx, a); err == nil {
+			var names []string
+			for _, one := range status.Stacks {
+				names = append(names, described(one.Stack, one.Text))
+			}
+			return names
+		}
+	}
 	of, files := environmentsOf(cmd)
 	var names []string
 	for _, environment := range of {

@@ -133,7 +133,7 @@ func (f *featureFlags) show(stdout io.Writer, shown flagged, failed error) error
 		return nil
 	}
 	err := printScreen(stdout, *f.common.output, flagsScreen, shown)
-	return differentIf(shown.Plan != nil && len(shown.Plan.Refused) > 0, err)
+	return differentIf(shown.Plan != nil && (len(shown.Plan.Refused) > 0 || f.common.dryRun && len(shown.Plan.Files) > 0), err)
 }
 
 // flagsScreen shows which flags change, and which cannot.

@@ -68,7 +68,7 @@ the release would change something.`,
 	flags.BoolVar(&f.request.Replace, "replace", false, "replace a compose file whose earlier release is not known")
 	flags.BoolVar(&f.skipImages, "skip-images", false, "do not ask the registry and the scanner for the images")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before an older release follows a newer one")
-	flags.BoolVar(&f.request.DryRun, "dry-run", false, "show the merge request; write nothing")
+	flags.BoolVar(&f.request.DryRun, "dry-run", false, "show the merge request; write nothing; exit code 3 if there are changes")
 	flags.StringVar(&f.request.Branch, "branch", "", "branch to commit on (default release/<environment>/<tag>)")
 	flags.StringVar(&f.request.Author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
 	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")

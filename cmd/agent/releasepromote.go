@@ -141,7 +141,7 @@ func (f *promoteFlags) run(ctx context.Context, a *app) error {
 	}
 	if f.common.dryRun {
 		shown.Result.Next = []string{"nothing was changed: --dry-run"}
-		return f.show(a, shown, nil)
+		return differentIf(true, f.show(a, shown, nil))
 	}
 	if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (f *promoteFlags) plan(ctx context.Context, a *app, git *worktree.Worktree,
 			where = "node " + one.Node
 		}
 		answer, err := person.Ask(ctx, setup.Question{
-			Text: fmt.Sprintf("%s lacks %s, which is %q in %s; its value (empty: not needed)", where, one.Name, one.Value, f.promotion.From), Optional: true,
+			Text: fmt.Sprintf("%s lacks %s, which is %s in %s; its value (empty: not needed)", where, one.Name, one.Shown(), one.Of), Optional: true,
 		})
 		if err != nil {
 			return nil, err
@@ -226,7 +226,7 @@ func lacking(of release.Promotion, all []release.Lacking) error {
 		if one.Node != "" {
 			name = one.Node + ":" + name
 		}
-		text += fmt.Sprintf("\n%s, which is %q in %s", name, one.Value, of.From)
+		text += fmt.Sprintf("\n%s, which is %s in %s", name, one.Shown(), one.Of)
 	}
 	return fault.New(fault.Place{}, "answer each with --set "+all[0].Name+"=VALUE, or with --leave "+all[0].Name+" if "+of.To+" does not need it",
 		"%s lacks settings that %s has:%s", of.To, of.From, text)
@@ -245,7 +245,7 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	if err != nil {
 		return err
 	}
-	list := fleet.List{GitLab: client, Branch: branch, Environment: fleet.Environment{Name: f.promotion.From}}
+	list := fleet.List{GitLab: client, Branch: branch, Depth: release.Searched, Environment: fleet.Environment{Name: f.promotion.From}}
 	if len(a.settings.GitLabAgents) > 0 {
 		if list.Environment.Agents, err = client.Agents(ctx); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,13 +15,13 @@ func TestPromote(t *testing.T) {
 	const promote = "release promote sandbox testing --no-input"
 	r.agent(exitUsage, "release promote sandbox production", "a release does not move from sandbox to production", "agent release promote testing production")
 	r.agent(exitUsage, promote+" --unproven", "use --unproven and --reason together")
-	r.agent(exitUsage, promote, "testing lacks settings that sandbox has", `DB_TIMEOUT, which is "30" in sandbox`, "--set DB_TIMEOUT=VALUE")
+	r.agent(exitUsage, promote, "testing lacks settings that sandbox has", `DB_TIMEOUT, which is "30" in environments/sandbox/common/project.env`, "--set DB_TIMEOUT=VALUE")
 	const answered = promote + " --set DB_TIMEOUT=60"
-	r.agent(exitError, answered, "node3: no status", "--unproven")
+	r.agent(exitError, answered, "node3: no status in the last 200 commits of the branch", "--unproven")
 	r.post(gitlab.Failed, "rollout failed")
 	r.agent(exitError, answered, "node3: failed: rollout failed")
 	r.post(gitlab.Success, "done")
-	r.agent(exitDone, answered+" --dry-run", "+    command: serve --fast", "+DB_TIMEOUT=60", "nothing was changed")
+	r.agent(exitDifferent, answered+" --dry-run", "+    command: serve --fast", "+DB_TIMEOUT=60", "nothing was changed")
 	if len(r.MergeRequests()) > 0 || r.repo.Git("status", "--porcelain") != "" {
 		t.Fatal("something was changed")
 	}
@@ -66,13 +67,16 @@ func TestPromoteProof(t *testing.T) {
 	r := newReleases(t)
 	r.post(gitlab.Success, "done")
 	const promote = "release promote sandbox testing --no-input --leave DB_TIMEOUT --dry-run"
-	r.repo.Commit("Unconcerned", map[string]string{"README": "x"})
+	for i := range 25 { // more than a page that lists the nodes searches
+		r.repo.Commit("Unconcerned", map[string]string{"README": fmt.Sprint(i)})
+		r.AddCommit(r.repo.Head(), "master")
+	}
 	r.pushed()
-	r.agent(exitDone, promote, "proven node3")
+	r.agent(exitDifferent, promote, "proven node3")
 	r.repo.Commit("Other files", map[string]string{fromNode + "node.env": "TAG=2025-12-16-aaaaaaaaaa\n"})
 	r.pushed()
 	r.agent(exitError, promote, "in which its files differ")
-	r.agent(exitDone, promote+" --unproven --reason repair", "not proven node3")
+	r.agent(exitDifferent, promote+" --unproven --reason repair", "not proven node3")
 }
 
 // A user who finishes an earlier run's promotion, and moves it unproven, says why in the merge

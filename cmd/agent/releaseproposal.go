@@ -27,7 +27,7 @@ func (f *proposalFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
 	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
 	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing; exit code 3 if there are changes")
 	f.output = outputFlag(cmd, "text", "json")
 }
 

@@ -93,7 +93,7 @@ func (f *revertFlags) run(ctx context.Context, a *app) error {
 		}
 		if f.common.dryRun {
 			shown.Result.Next = []string{"nothing was changed: --dry-run"}
-			return printScreen(a.stdout, *f.common.output, revertedScreen, shown)
+			return differentIf(len(shown.Plan.Files) > 0, printScreen(a.stdout, *f.common.output, revertedScreen, shown))
 		}
 		if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
 			return err

@@ -13,7 +13,7 @@ func TestRevertCommand(t *testing.T) {
 	r := newReleases(t)
 	const revert = "release revert --environment sandbox"
 	r.agent(exitUsage, "release revert", "name the environment")
-	r.agent(exitDone, revert+" --dry-run", "-TAG=2025-12-15-11eeef9e99", "+TAG=2025-12-05-ecacdc6c25", "nothing was changed")
+	r.agent(exitDifferent, revert+" --dry-run", "-TAG=2025-12-15-11eeef9e99", "+TAG=2025-12-05-ecacdc6c25", "nothing was changed")
 	r.agent(exitDone, revert+" --reason slow", "sandbox from release 2025-12-15-11eeef9e99 to 2025-12-05-ecacdc6c25", "/-/merge_requests/1")
 	r.agent(exitDone, revert, "finished the commit of an earlier run")
 	made := r.MergeRequests()

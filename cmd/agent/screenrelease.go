@@ -49,7 +49,7 @@ func (s *page) diff(text string) {
 // reviewed shows what differs between the two environments.
 func (s *page) reviewed(plan *release.PromotionPlan) {
 	for _, one := range plan.Lacking {
-		s.line(s.yellow("lacks"), " ", joined(" ", one.Node, one.Name), ", which is ", one.Value, " in ", plan.From)
+		s.line(s.yellow("lacks"), " ", joined(" ", one.Node, one.Name), ", which is ", one.Shown(), " in ", one.Of)
 	}
 	for _, secret := range plan.Secrets {
 		s.line(s.yellow("lacks"), " the secret ", secret.Name, " on ", secret.Node)

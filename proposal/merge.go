@@ -1,4 +1,4 @@
-package release
+package proposal
 
 import (
 	"slices"
@@ -9,9 +9,8 @@ import (
 
 // Conflict is a place that two sides have changed in different ways.
 type Conflict struct {
-	File         string `json:"file"`
-	Line         int    `json:"line"` // in Ours
-	Ours, Theirs string
+	Line               int // of our text
+	Base, Ours, Theirs string
 }
 
 // hunk is a run of lines of the base that one side has replaced.
@@ -20,10 +19,15 @@ type hunk struct {
 	lines      []string
 }
 
-// mergeLines applies to ours what changed between base and theirs, line by line. Where both sides
+// Merge applies to ours what changed between base and theirs, line by line. Where both sides
 // changed the same lines in different ways, or one added lines next to what the other changed,
-// it keeps ours and gives a conflict.
-func mergeLines(base, ours, theirs string) (merged string, conflicts []Conflict) {
+// it keeps ours and gives a conflict. Changes of neighbouring lines are both kept, unlike by git: a
+// node's own values often stand beside what a release changes. A text with a zero byte is
+// not one of lines: both sides cannot change it.
+func Merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
+	if strings.Contains(base+ours+theirs, "\x00") && ours != theirs && ours != base && theirs != base {
+		return ours, []Conflict{{Line: 1}}
+	}
 	old := linesOf(base)
 	mine, others := hunks(base, ours), hunks(base, theirs)
 	var out []string
@@ -49,7 +53,7 @@ func mergeLines(base, ours, theirs string) (merged string, conflicts []Conflict)
 		case len(mineHere) == 0:
 			out = append(out, b...)
 		default:
-			conflicts = append(conflicts, Conflict{Line: len(out) + 1, Ours: strings.Join(a, ""), Theirs: strings.Join(b, "")})
+			conflicts = append(conflicts, Conflict{Line: len(out) + 1, Base: strings.Join(old[start:end], ""), Ours: strings.Join(a, ""), Theirs: strings.Join(b, "")})
 			out = append(out, a...)
 		}
 		at = end

@@ -1,8 +1,10 @@
-package release
+package proposal_test
 
 import (
 	"strings"
 	"testing"
+
+	"coin.internal/coin-agent/proposal"
 )
 
 // text writes words as lines.
@@ -24,7 +26,7 @@ func TestMerge(t *testing.T) {
 		"theirs removes":          {"a b c", "x b c", "a b", "x b"},
 		"of nothing":              {"", "", "a", "a"},
 	} {
-		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
+		merged, conflicts := proposal.Merge(text(test.base), text(test.ours), text(test.theirs))
 		if merged != text(test.want) || len(conflicts) > 0 {
 			t.Errorf("%s: got %q, %v, want %q", name, merged, conflicts, test.want)
 		}
@@ -42,8 +44,8 @@ func TestMergeConflicts(t *testing.T) {
 		"removed, changed":   {"a b c", "a c", "a y c", 2},
 		"longer on one side": {"a b c d", "a x y d", "a b z d", 2},
 	} {
-		merged, conflicts := mergeLines(text(test.base), text(test.ours), text(test.theirs))
-		if merged != text(test.ours) || len(conflicts) != 1 || conflicts[0].Line != test.line {
+		merged, conflicts := proposal.Merge(text(test.base), text(test.ours), text(test.theirs))
+		if merged != text(test.ours) || len(conflicts) != 1 || conflicts[0].Line != test.line || !strings.Contains(text(test.base), conflicts[0].Base) {
 			t.Errorf("%s: got %q, %v", name, merged, conflicts)
 		}
 	}
@@ -52,10 +54,21 @@ func TestMergeConflicts(t *testing.T) {
 // A text without a line break at its end keeps none.
 func TestMergeWithoutALastLineBreak(t *testing.T) {
 	t.Parallel()
-	if merged, conflicts := mergeLines("a\nb", "x\nb", "a\nb"); merged != "x\nb" || len(conflicts) > 0 {
+	if merged, conflicts := proposal.Merge("a\nb", "x\nb", "a\nb"); merged != "x\nb" || len(conflicts) > 0 {
 		t.Errorf("got %q, %v", merged, conflicts)
 	}
-	if merged, conflicts := mergeLines("a\nb", "a\nb", "a\nb\nc"); merged != "a\nb\nc" || len(conflicts) > 0 {
+	if merged, conflicts := proposal.Merge("a\nb", "a\nb", "a\nb\nc"); merged != "a\nb\nc" || len(conflicts) > 0 {
+		t.Errorf("got %q, %v", merged, conflicts)
+	}
+}
+
+// A file of bytes, which has no lines, takes the changes of one side only.
+func TestMergeOfBytes(t *testing.T) {
+	t.Parallel()
+	if merged, conflicts := proposal.Merge("a\x00\nb\nc\n", "a\x00\nb\nc\n", "x\x00\nb\nc\n"); merged != "x\x00\nb\nc\n" || len(conflicts) > 0 {
+		t.Errorf("got %q, %v", merged, conflicts)
+	}
+	if merged, conflicts := proposal.Merge("a\x00\nb\nc\n", "a\x00\nb\nd\n", "x\x00\nb\nc\n"); merged != "a\x00\nb\nd\n" || len(conflicts) != 1 {
 		t.Errorf("got %q, %v", merged, conflicts)
 	}
 }
@@ -66,15 +79,15 @@ func FuzzMerge(f *testing.F) {
 		if len(base)+len(ours)+len(theirs) > 1<<12 {
 			return
 		}
-		if got, conflicts := mergeLines(base, ours, base); got != ours || len(conflicts) > 0 {
+		if got, conflicts := proposal.Merge(base, ours, base); got != ours || len(conflicts) > 0 {
 			t.Errorf("without their changes: %q, %v", got, conflicts)
 		}
-		if got, conflicts := mergeLines(base, base, theirs); got != theirs || len(conflicts) > 0 {
+		if got, conflicts := proposal.Merge(base, base, theirs); got != theirs || len(conflicts) > 0 {
 			t.Errorf("without our changes: %q, %v", got, conflicts)
 		}
-		if got, conflicts := mergeLines(base, ours, ours); got != ours || len(conflicts) > 0 {
+		if got, conflicts := proposal.Merge(base, ours, ours); got != ours || len(conflicts) > 0 {
 			t.Errorf("the same changes: %q, %v", got, conflicts)
 		}
-		mergeLines(base, ours, theirs)
+		proposal.Merge(base, ours, theirs)
 	})
 }
