@@ -45,7 +45,7 @@ func VersionIn(name string, values template.Mapping) (variable, version string) 
 			continue
 		}
 		form := "${" + variable + "}"
-		if own := template.ExtractVariables(map[string]any{"": name}, template.DefaultPattern)[variable]; own.DefaultValue != "" {
+		if own := extracted(name)[variable]; own.DefaultValue != "" {
 			form = "${" + variable + ":-" + own.DefaultValue + "}"
 		}
 		version, _ := Substitute(form, values) // a malformed default is refused elsewhere

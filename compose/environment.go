@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -20,13 +21,16 @@ import (
 // the value of the interpolation variable, never that of the process's environment.
 func (a *adapter) adaptEnvironment(m *serviceModel) error {
 	settings := map[string]setting{}
+	alone := len(a.files.main) == 1 // no other file is compared with it, so only empty values count
 	for key, value := range pairsOf(m.model["environment"]) {
-		settings[key] = setting{value: value, own: true}
+		if !alone || value == "" {
+			settings[key] = setting{value: value, own: true}
+		}
 	}
 	m.source.settings[m.name] = settings
 	values, err := a.addFiles(m, "env_file", "environment")
 	for key, value := range values {
-		if _, own := settings[key]; !own {
+		if _, own := settings[key]; !own && (!alone || value == "") {
 			settings[key] = setting{value: value}
 		}
 	}
@@ -53,8 +57,7 @@ func (a *adapter) addFiles(m *serviceModel, files, into string) (map[string]any,
 		}
 		faults = append(faults, err)
 		for _, line := range lines {
-			key, value, _ := strings.Cut(line, "=")
-			all[key] = value
+			all[line.key] = line.value
 		}
 		if format := mapping(item)["format"]; !isEmpty(format) && format != "raw" {
 			faults = append(faults, m.fault(files, "write format: raw, or remove it", "env_file has the format %v, but is read raw", format))
@@ -81,9 +84,15 @@ func pairsOf(value any) map[string]any {
 	return all
 }
 
+// envLine is a line of an env_file. Its value is a text.
+type envLine struct {
+	key   string
+	value any
+}
+
 // envFile returns the lines of the file that an item of the list at key names. An item of
-// env_file is a mapping.
-func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, error) {
+// env_file is a mapping. Services that name the same file share its lines.
+func (a *adapter) envFile(place fault.Place, key string, item any) ([]envLine, error) {
 	name := item
 	if entry := mapping(item); entry != nil {
 		name = entry["path"]
@@ -99,14 +108,23 @@ func (a *adapter) envFile(place fault.Place, key string, item any) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	if lines, read := a.envLines[resolved]; read {
+		return lines, nil
+	}
 	exported := func(name string) (string, bool) {
 		value, ok := a.exported[name]
 		return value, ok
 	}
-	lines, err := kvfile.ParseFromReader(strings.NewReader(string(data)), exported)
+	texts, err := kvfile.ParseFromReader(bytes.NewReader(data), exported)
 	if err != nil {
 		return nil, badLine(resolved, data)
 	}
+	lines := make([]envLine, len(texts))
+	for i, text := range texts {
+		key, value, _ := strings.Cut(text, "=")
+		lines[i] = envLine{key, value}
+	}
+	a.envLines[resolved] = lines
 	return lines, nil
 }
 

@@ -2,7 +2,9 @@ package compose
 
 import (
 	"io/fs"
+	"maps"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/limits"
@@ -57,4 +59,33 @@ func (b *budget) scalars(node *yaml.Node) {
 	for _, child := range node.Content {
 		b.scalars(child)
 	}
+}
+
+// Model is the model of a file, or why it has none.
+type Model struct {
+	Values map[string]any
+	Err    error
+}
+
+// Models gives the model of a compose file as Render makes it, and the one that compose-go
+// makes of the whole file; nothing if the file is not YAML or has invalid variables.
+func Models(data []byte) (ours, theirs *Model) {
+	bounds := &budget{limits: limits.Default()}
+	values := &variables{values: map[string]string{"TAG": "1", "SET": "x"}, missing: map[string]bool{}, budget: bounds}
+	s := &source{path: "docker-compose.yml", dir: ".", data: data, variables: values, budget: bounds}
+	if s.parse() != nil {
+		return nil, nil
+	}
+	whole, err := s.interpolate(s.plain)
+	if err != nil {
+		return nil, nil
+	}
+	details := composetypes.ConfigDetails{
+		WorkingDir: "/", Environment: values.settings(),
+		ConfigFiles: []composetypes.ConfigFile{{Filename: s.path, Config: whole}},
+	}
+	ours, theirs = &Model{}, &Model{}
+	theirs.Err = guard(func() (err error) { theirs.Values, err = loadTogether(details); return err })
+	ours.Values, ours.Err = s.loadConfigs(composetypes.ConfigFile{Filename: s.path, Config: maps.Clone(s.plain)})
+	return ours, theirs
 }

@@ -18,7 +18,7 @@ import (
 const nextFile = "\n# next file\n"
 
 // FuzzRender uses any bytes as a compose file, and as part.yml, base.yml and part.env.
-// Render must return a stack or faults.
+// Render must return a stack or faults, and the model of the file must be compose-go's.
 func FuzzRender(f *testing.F) {
 	for _, root := range []string{"../examples/coin-gitops", "paritytest/testdata"} {
 		err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -62,6 +62,7 @@ func FuzzRender(f *testing.F) {
 		for i, text := range strings.SplitN(string(data), nextFile, 4) {
 			files[[]string{"docker-compose.yml", "part.yml", "base.yml", "part.env"}[i]] = text
 		}
+		modelsAlike(t, []byte(files["docker-compose.yml"]))
 		one := *node
 		one.FS = repository(files)
 		var stack *compose.Stack

@@ -114,17 +114,6 @@ func (s *source) addTargets(service string, written map[string]string) {
 // value in `environment` gets its value from the env_files of includes.
 func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[string]any, err error) {
 	details := composetypes.ConfigDetails{WorkingDir: "/", ConfigFiles: slices.Clone(configs), Environment: s.variables.settings()}
-	options := func(o *composego.Options) {
-		o.SetProjectName("stack", true) // Compose may refuse the stack's name
-		o.SkipNormalization = true
-		o.SkipDefaultValues = true
-		o.SkipConsistencyCheck = true
-		o.SkipResolveEnvironment = true
-		o.SkipInclude = true // an include would read from the disk
-		o.ResolvePaths = false
-		o.Interpolate = &interpolation.Options{Substitute: asWritten} // the documents are interpolated
-		o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
-	}
 	err = guard(func() error {
 		for i := range details.ConfigFiles {
 			one := &details.ConfigFiles[i]
@@ -132,10 +121,33 @@ func (s *source) loadConfigs(configs ...composetypes.ConfigFile) (dict map[strin
 				return err
 			}
 		}
-		dict, err = composego.LoadModelWithContext(context.TODO(), details, options) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
+		if len(details.ConfigFiles) == 1 {
+			dict, err = loadAlone(details)
+			return err
+		}
+		dict, err = loadTogether(details)
 		return err
 	})
 	return dict, err
+}
+
+// loadTogether loads files with compose-go.
+func loadTogether(details composetypes.ConfigDetails, further ...func(*composego.Options)) (map[string]any, error) {
+	all := append([]func(*composego.Options){options}, further...)
+	return composego.LoadModelWithContext(context.TODO(), details, all...) //nolint:forbidigo // it does not fetch files, so it needs no cancellation
+}
+
+// options has compose-go read the given documents and nothing else, and add nothing.
+func options(o *composego.Options) {
+	o.SetProjectName("stack", true) // Compose may refuse the stack's name
+	o.SkipNormalization = true
+	o.SkipDefaultValues = true
+	o.SkipConsistencyCheck = true
+	o.SkipResolveEnvironment = true
+	o.SkipInclude = true // an include would read from the disk
+	o.ResolvePaths = false
+	o.Interpolate = &interpolation.Options{Substitute: asWritten} // the documents are interpolated
+	o.ResourceLoaders = append(o.ResourceLoaders, noFiles{})
 }
 
 // asWritten substitutes nothing.

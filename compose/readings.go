@@ -31,6 +31,9 @@ func (s *source) warnOtherReadings(found *warnings, exported map[string]string) 
 		return value, ok
 	}
 	walkScalars(s.root, func(node *yaml.Node) {
+		if !strings.Contains(node.Value, "$") {
+			return
+		}
 		ours, err := Substitute(node.Value, s.variables.lookup)
 		if err != nil {
 			return

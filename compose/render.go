@@ -55,7 +55,7 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 	if err := check.pass(versions.decide(values)); err != nil {
 		return nil, err
 	}
-	a := &adapter{files: files, variables: values, extras: extras{}, warnings: &warnings{}, depends: map[string]map[string]string{}}
+	a := &adapter{files: files, variables: values, envLines: map[string][]envLine{}, extras: extras{}, warnings: &warnings{}, depends: map[string]map[string]string{}}
 	merged, err := a.merge()
 	if values.budget.exceeded != nil {
 		return nil, values.budget.exceeded
@@ -87,7 +87,8 @@ func render(node *manifests.Node, set *secrets.Set, options Options, check *chec
 type adapter struct {
 	files     *files
 	variables *variables
-	exported  map[string]string // the environment of docker
+	exported  map[string]string    // the environment of docker
+	envLines  map[string][]envLine // of the env_files that were read, by path
 	extras    extras
 	warnings  *warnings
 	depends   map[string]map[string]string // Stack.Depends

@@ -213,6 +213,9 @@ func (v *variables) interpolate(text string, mapping template.Mapping) (string, 
 // substitute replaces the variables in a text, and records those that are unset and
 // have no default.
 func (v *variables) substitute(text string, mapping template.Mapping) (string, error) {
+	if !strings.Contains(text, "$") {
+		return text, nil
+	}
 	var replace template.ReplacementFunc
 	replace = func(part string, mapping template.Mapping, cfg *template.Config) (string, error) {
 		part, rest := cutVariable(part)
@@ -242,7 +245,10 @@ func (v *variables) substitute(text string, mapping template.Mapping) (string, e
 
 // nested records the unset variables in the default or alternative that applies.
 func (v *variables) nested(part string, mapping template.Mapping) error {
-	for name, variable := range template.ExtractVariables(map[string]any{"": part}, template.DefaultPattern) {
+	if strings.LastIndex(part, "$") == 0 {
+		return nil // neither has a variable
+	}
+	for name, variable := range extracted(part) {
 		value, set := mapping(name)
 		if strings.Contains(part, ":") { // as in ${A:-b}: empty counts as unset
 			set = value != ""
@@ -314,17 +320,7 @@ func (f *files) unset() []*fault.Error {
 	if f.lenient() {
 		what = "is not set: it is treated as empty"
 	}
-	places := map[string][]fault.Place{} // one walk for all names: there can be thousands
-	for _, s := range f.all {
-		walkScalars(s.root, func(node *yaml.Node) {
-			place := fault.Place{File: s.path, Line: node.Line}
-			for _, name := range variablesIn(node.Value) {
-				if known := places[name]; s.variables.missing[name] && (len(known) == 0 || known[len(known)-1] != place) {
-					places[name] = append(known, place)
-				}
-			}
-		})
-	}
+	places := f.unsetPlaces()
 	var all []*fault.Error
 	for _, name := range slices.Sorted(maps.Keys(places)) {
 		hint := fmt.Sprintf("set %s in node.env, or add a default: ${%s:-value}", name, name)
@@ -339,6 +335,26 @@ func (f *files) unset() []*fault.Error {
 		}
 	}
 	return all
+}
+
+// unsetPlaces gives the places that mention each unset variable.
+func (f *files) unsetPlaces() map[string][]fault.Place {
+	places := map[string][]fault.Place{} // one walk for all names: there can be thousands
+	for _, s := range f.all {
+		missing := s.variables.missing
+		if len(missing) == 0 {
+			continue
+		}
+		walkScalars(s.root, func(node *yaml.Node) {
+			place := fault.Place{File: s.path, Line: node.Line}
+			for _, name := range variablesIn(node.Value) {
+				if known := places[name]; missing[name] && (len(known) == 0 || known[len(known)-1] != place) {
+					places[name] = append(known, place)
+				}
+			}
+		})
+	}
+	return places
 }
 
 // missing lists the variables that are not set and have no default, sorted.
@@ -369,15 +385,20 @@ func variablesIn(text string) []string {
 	if !strings.Contains(text, "$") {
 		return nil
 	}
-	found := template.ExtractVariables(map[string]any{"": text}, template.DefaultPattern)
+	found := extracted(text)
+	var nested []string
 	for _, variable := range found {
-		for _, nested := range []string{variable.DefaultValue, variable.PresenceValue} {
-			for _, name := range variablesIn(nested) {
-				found[name] = template.Variable{Name: name}
-			}
-		}
+		nested = append(nested, variablesIn(variable.DefaultValue)...)
+		nested = append(nested, variablesIn(variable.PresenceValue)...)
 	}
-	return slices.Sorted(maps.Keys(found))
+	nested = slices.AppendSeq(nested, maps.Keys(found))
+	slices.Sort(nested)
+	return slices.Compact(nested)
+}
+
+// extracted gives the variables of a template by name, without nested ones.
+func extracted(text string) map[string]template.Variable {
+	return template.ExtractVariables(map[string]any{"": text}, template.DefaultPattern)
 }
 
 // scalarAt returns the text of a scalar in a mapping, or "".

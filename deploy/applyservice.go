@@ -88,7 +88,8 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	if err := conflict(object{Service, name}, existing.Spec.Labels, a.want); err != nil {
 		return err
 	}
-	if len(serviceChanges(existing.Spec, keep(a.want, name, existing.Spec))) == 0 {
+	planned := a.live[name].ID == existing.ID && a.live[name].Version == existing.Version // and found to differ
+	if !planned && len(serviceChanges(existing.Spec, keep(a.want, name, existing.Spec))) == 0 {
 		return nil
 	}
 	spec, login, err := a.spec(ctx, name, existing.Spec)

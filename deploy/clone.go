@@ -25,8 +25,11 @@ func separate(v reflect.Value) {
 		}
 	case reflect.Slice:
 		fresh := reflect.AppendSlice(reflect.Zero(v.Type()), v)
-		for i := range fresh.Len() {
-			separate(fresh.Index(i))
+		switch v.Type().Elem().Kind() { //nolint:exhaustive // the kinds that point to others
+		case reflect.Pointer, reflect.Struct, reflect.Slice:
+			for i := range fresh.Len() {
+				separate(fresh.Index(i))
+			}
 		}
 		v.Set(fresh)
 	}

@@ -39,20 +39,27 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	for _, config := range stack.Configs {
 		configs = append(configs, config.Spec.Name)
 	}
-	var err error
-	if live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), e.reader.services); err != nil {
-		return nil, err
+	reads := []func() error{
+		func() (err error) {
+			live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), e.reader.services)
+			return err
+		},
+		func() (err error) { live.Networks, err = e.reader.allNetworks(ctx); return err },
+		func() (err error) {
+			live.Secrets, err = ofStack(ctx, stack.Name, secrets, e.reader.secrets)
+			return err
+		},
+		func() (err error) {
+			live.Configs, err = ofStack(ctx, stack.Name, configs, e.reader.configs)
+			return err
+		},
 	}
-	if live.Networks, err = e.reader.allNetworks(ctx); err != nil {
-		return nil, err
+	errs := make([]error, len(reads))
+	inParallel(len(reads), len(reads), func(int) bool { return true }, func(i int) { errs[i] = reads[i]() })
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
 	}
-	if err = e.reader.nameNetworks(ctx, live.Services); err != nil {
-		return nil, err
-	}
-	if live.Secrets, err = ofStack(ctx, stack.Name, secrets, e.reader.secrets); err != nil {
-		return nil, err
-	}
-	if live.Configs, err = ofStack(ctx, stack.Name, configs, e.reader.configs); err != nil {
+	if err := e.reader.nameNetworks(ctx, live.Services); err != nil {
 		return nil, err
 	}
 	live.APIVersion = e.host.ClientVersion()

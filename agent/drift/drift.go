@@ -40,6 +40,7 @@ type Watch struct {
 
 	good  *record.GoodState // that was looked at last
 	stack *compose.Stack    // what it says was applied; read only
+	equal *equal            // what the last comparison found equal; nil for a difference
 }
 
 // New makes a Watch.
@@ -89,8 +90,12 @@ func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) 
 	if err != nil {
 		return seen, err
 	}
+	if w.equal.still(live, good, w.moved) {
+		return seen, nil
+	}
 	seen.Drift, seen.Ignored = deploy.Drift(live, want), deploy.IgnoredIn(live, want)
 	seen.Unowned = len(deploy.UnownedServices(live, want))
+	w.equal = found(seen, live, w)
 	return seen, nil
 }
 

@@ -5,6 +5,7 @@
 package limits
 
 import (
+	"sync"
 	"time"
 )
 
@@ -56,7 +57,10 @@ type Limits struct {
 }
 
 // Default gives the limits of an agent.yml that names none.
-func Default() Limits {
+func Default() Limits { return defaults() }
+
+// defaults are read once: each read of a file asks for its limit.
+var defaults = sync.OnceValue(func() Limits {
 	var l Limits
 	for _, one := range l.all() {
 		if err := one.set(one.standard); err != nil {
@@ -64,7 +68,7 @@ func Default() Limits {
 		}
 	}
 	return l
-}
+})
 
 // OrDefault gives the default limits for the zero Limits.
 func (l Limits) OrDefault() Limits {
