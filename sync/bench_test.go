@@ -126,3 +126,21 @@ func TestMemoryStaysFlat(t *testing.T) {
 		t.Errorf("heap grew from %d to %d bytes over ten fetches", before, after)
 	}
 }
+
+// BenchmarkManyRefs is a look without a change at a remote with 50,000 refs that nothing follows.
+func BenchmarkManyRefs(b *testing.B) {
+	made := crowded(b, 50_000)
+	for name, options := range map[string]gittest.Options{"version2": {}, "version0": {Version0: true}} {
+		b.Run(name, func(b *testing.B) {
+			server := gittest.HTTP(b, made.Root(), options)
+			repo := open(b, gitsync.Remote{URL: server.URL + "/repo"})
+			selectBranch(b, repo)
+			server.Sent()
+			b.ReportAllocs()
+			for b.Loop() {
+				selectBranch(b, repo)
+			}
+			b.ReportMetric(float64(server.Sent())/float64(b.N), "B-sent/op")
+		})
+	}
+}

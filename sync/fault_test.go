@@ -258,9 +258,10 @@ func TestHangs(t *testing.T) {
 			bounded("cancel", time.Minute, ctx, context.Canceled, "canceled")
 		})
 	}
+	web.Hang(nil)
+	rev := selectBranch(t, open(t, gitsync.Remote{URL: web.URL + "/repo"}))
 	web.Hang(func(r *http.Request) bool { return r.Method == http.MethodPost })
-	repo := open(t, gitsync.Remote{URL: web.URL + "/repo", Timeout: 150 * time.Millisecond})
-	_, err := repo.Fetch(t.Context(), selectBranch(t, repo), nil)
+	_, err := open(t, gitsync.Remote{URL: web.URL + "/repo", Timeout: 150 * time.Millisecond}).Fetch(t.Context(), rev, nil)
 	expect(t, err, gitsync.ErrUnreachable, "fetch from", "check that the remote is up")
 }
 

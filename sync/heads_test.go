@@ -7,14 +7,16 @@ import (
 	"coin.internal/coin-agent/sync/gittest"
 )
 
-// TestHeads wants a new number when a branch or a merge request moves, and the old one for
-// everything else that a server of GitLab lists.
+// TestHeads wants a new number when a merge request moves, and the old one for everything else that
+// a server of GitLab lists. Branches count until the server lists merge requests.
 func TestHeads(t *testing.T) {
 	for _, kind := range []string{"http", "file"} {
 		t.Run(kind, func(t *testing.T) {
 			repo := example(t)
 			head := repo.Head()
-			opened, err := gitsync.Open(remote(t, kind, repo.Root(), gittest.Options{}))
+			at := remote(t, kind, repo.Root(), gittest.Options{})
+			at.MergeRequests = true
+			opened, err := gitsync.Open(at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,15 +38,19 @@ func TestHeads(t *testing.T) {
 			}{
 				{"nothing", func() {}, false},
 				{"a tag", func() { repo.Tag("one") }, false},
+				{"a branch", func() { repo.Git("branch", "early") }, true},
+				{"its end", func() { repo.Git("branch", "-D", "early") }, true},
 				{"a result of a merge", func() { repo.Git("update-ref", "refs/merge-requests/4/merge", head) }, false},
 				{"a deployment", func() { repo.Git("update-ref", "refs/environments/sandbox/deployments/1", head) }, false},
 				{"a merge request", func() { repo.Git("update-ref", "refs/merge-requests/4/head", head) }, true},
 				{"another merge request with this commit", func() { repo.Git("update-ref", "refs/merge-requests/5/head", head) }, true},
-				{"a branch", func() { repo.Git("branch", "feature") }, true},
-				{"a push to it", func() {
-					repo.Git("update-ref", "refs/heads/feature", repo.Git("commit-tree", "-m", "x", head+"^{tree}"))
+				{"a branch without one", func() { repo.Git("branch", "feature") }, false},
+				{"a merge", func() { repo.Commit("Merge", map[string]string{"a": "1\n"}) }, false},
+				{"a push to a merge request", func() { repo.Git("update-ref", "refs/merge-requests/4/head", repo.Head()) }, true},
+				{"the end of all", func() {
+					repo.Git("update-ref", "-d", "refs/merge-requests/4/head")
+					repo.Git("update-ref", "-d", "refs/merge-requests/5/head")
 				}, true},
-				{"its end", func() { repo.Git("branch", "-D", "feature") }, true},
 			} {
 				step.do()
 				after := look()

@@ -32,7 +32,7 @@ func (l *local) open(ctx context.Context, doing string) (*git.Repository, error)
 	return repo, nil
 }
 
-func (l *local) list(ctx context.Context) (map[string]plumbing.Hash, error) {
+func (l *local) list(ctx context.Context, _ []string) (map[string]plumbing.Hash, error) {
 	repo, err := l.open(ctx, "list refs of")
 	if err != nil {
 		return nil, err

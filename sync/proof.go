@@ -39,7 +39,7 @@ func (r *Repository) Proof(ctx context.Context, rev Revision) (Proof, error) {
 	}
 	want := need{wants: []plumbing.Hash{commit}, depth: 1, filter: packp.FilterTreeDepth(0)}
 	if rev.Tag {
-		refs, err := r.src.list(ctx)
+		refs, err := r.src.list(ctx, []string{tagPrefix + rev.Ref})
 		if err != nil {
 			return Proof{}, err
 		}

@@ -47,12 +47,13 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 	if rule.Branch == "" {
 		return Revision{}, fault.New(fault.Place{}, "set a branch", "select a revision of %s: the rule has no branch", r.name)
 	}
-	refs, err := r.list(ctx)
+	refs, err := r.list(ctx, branchPrefix+rule.Branch)
 	if err != nil {
 		return Revision{}, err
 	}
 	tip, ok := refs[branchPrefix+rule.Branch]
 	if !ok {
+		refs, _ = r.src.list(ctx, []string{branchPrefix}) // for the hint
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
 			Hint:    "push the branch, or set another one; " + offers(below(refs, branchPrefix), "branches"),
@@ -69,7 +70,7 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 	if err != nil {
 		return nil, fault.New(fault.Place{}, `write a regular expression such as ^\d{4}-\d{2}-\d{2}-[a-f0-9]{10}$`, "read tag pattern: %w", err)
 	}
-	refs, err := r.list(ctx)
+	refs, err := r.list(ctx, tagPrefix+literal(pattern))
 	if err != nil {
 		return nil, err
 	}
@@ -86,34 +87,49 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 		}
 	}
 	if len(tags) == 0 {
+		refs, _ = r.src.list(ctx, []string{tagPrefix}) // for the hint
 		return nil, &fault.Error{
 			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, match),
-			Hint:    "push a tag, or change the pattern; " + offers(all, "tags"),
+			Hint:    "push a tag, or change the pattern; " + offers(below(refs, tagPrefix), "tags"),
 			Err:     ErrNotFound,
 		}
 	}
 	return tags, nil
 }
 
-// list requests the refs, and remembers the heads of branches and merge requests.
-func (r *Repository) list(ctx context.Context) (map[string]plumbing.Hash, error) {
-	refs, err := r.src.list(ctx)
+// list requests the refs with a prefix, and remembers the heads of merge requests. A remote that
+// lists none may not have the merge requests, as a mirror: then the branches count.
+func (r *Repository) list(ctx context.Context, prefix string) (map[string]plumbing.Hash, error) {
+	prefixes := []string{prefix}
+	if r.follows {
+		prefixes = append(prefixes, requestPrefix)
+		if !r.requests.Load() {
+			prefixes = append(prefixes, branchPrefix)
+		}
+	}
+	refs, err := r.src.list(ctx, prefixes)
 	if err != nil {
 		return nil, err
 	}
-	sum := uint64(1) // 0 means that there was no list
+	requests, branches := uint64(1), uint64(1) // 0 means that there was no list
 	for name, hash := range refs {
-		request := strings.HasPrefix(name, requestPrefix) && strings.HasSuffix(name, requestSuffix)
-		if request || strings.HasPrefix(name, branchPrefix) {
-			sum += maphash.String(r.seed, name+" "+string(hash[:])) // in any order
+		sum := maphash.String(r.seed, name+" "+string(hash[:])) // added in any order
+		switch {
+		case strings.HasPrefix(name, requestPrefix) && strings.HasSuffix(name, requestSuffix):
+			requests += sum
+		case strings.HasPrefix(name, branchPrefix):
+			branches += sum
 		}
 	}
-	r.heads.Store(sum)
+	if r.requests.Store(requests != 1); requests == 1 {
+		requests = branches
+	}
+	r.heads.Store(requests)
 	return refs, nil
 }
 
-// Heads gives a number that changes when a branch or a merge request has moved between two
-// lists of the refs. It requests nothing: it is that of the last Select or Tags, 0 before.
+// Heads gives a number that changes when a merge request has moved between two lists of the refs.
+// It requests nothing: it is that of the last Select or Tags, 0 before.
 func (r *Repository) Heads() uint64 { return r.heads.Load() }
 
 // below returns the refs with a prefix by short name.

@@ -37,6 +37,8 @@ type Remote struct {
 
 	CAFile string // for https: PEM certificates trusted besides the system's
 
+	MergeRequests bool // Heads follows merge requests; else they are not listed
+
 	Limits limits.Limits // zero means the default ones
 
 	// Timeout ends a connection without traffic; zero means 30 s. An exchange ends after
@@ -53,12 +55,15 @@ type Repository struct {
 	tags   atomic.Pointer[map[plumbing.Hash]plumbing.Hash] // commits by the hash in the tag's ref; zero for none
 	seed   maphash.Seed
 	heads  atomic.Uint64 // see Heads
+
+	follows  bool        // Heads follows merge requests
+	requests atomic.Bool // the remote has listed refs of merge requests
 }
 
 // source is one kind of remote: over the network, or a local directory.
 type source interface {
-	// list returns the refs by full name.
-	list(ctx context.Context) (map[string]plumbing.Hash, error)
+	// list returns the refs by full name that begin with one of the prefixes; it may return others.
+	list(ctx context.Context, prefixes []string) (map[string]plumbing.Hash, error)
 	// pull returns a store with the needed objects, if the remote has them.
 	pull(ctx context.Context, need need) (storer.EncodedObjectStorer, error)
 	// blobs adds blobs to the store that pull returned for need.
@@ -88,7 +93,7 @@ func Open(remote Remote) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo := &Repository{name: shown, limits: remote.Limits, seed: maphash.MakeSeed()}
+	repo := &Repository{name: shown, limits: remote.Limits, seed: maphash.MakeSeed(), follows: remote.MergeRequests}
 	repo.tags.Store(&map[plumbing.Hash]plumbing.Hash{})
 	if u.Scheme == "file" {
 		repo.src = &local{dir: u.Path, name: shown}

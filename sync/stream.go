@@ -76,10 +76,13 @@ func dialStream(ctx context.Context, limit time.Duration, addr string, start sta
 }
 
 // openDaemon connects to git daemon.
-func openDaemon(remote Remote, u *url.URL) func(context.Context) (session, error) {
-	return func(ctx context.Context) (session, error) {
+func openDaemon(remote Remote, u *url.URL) func(context.Context, version) (session, error) {
+	return func(ctx context.Context, asked version) (session, error) {
 		return dialStream(ctx, remote.Timeout, hostPort(u, "9418"), func(conn net.Conn) (*stream, error) {
 			hello := packp.GitProtoRequest{RequestCommand: uploadPack, Pathname: u.Path, Host: u.Host}
+			if asked != version0 {
+				hello.ExtraParams = []string{string(asked)}
+			}
 			return &stream{in: conn, out: conn}, hello.Encode(conn)
 		})
 	}
@@ -87,23 +90,29 @@ func openDaemon(remote Remote, u *url.URL) func(context.Context) (session, error
 
 // openSSH connects with one key to a host with a known key. It does not use an ssh agent
 // or ~/.ssh, and always checks the host key.
-func openSSH(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
+func openSSH(remote Remote, u *url.URL) (func(context.Context, version) (session, error), error) {
 	if _, err := sshConfig(remote, u); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (session, error) {
+	return func(ctx context.Context, asked version) (session, error) {
 		config, err := sshConfig(remote, u)
 		if err != nil {
 			return nil, err
 		}
 		addr := hostPort(u, "22")
 		return dialStream(ctx, remote.Timeout, addr, func(conn net.Conn) (*stream, error) {
-			return startSSH(conn, addr, config, u.Path)
+			return startSSH(conn, addr, config, command{u.Path, asked})
 		})
 	}, nil
 }
 
-func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, path string) (*stream, error) {
+// command is an upload-pack of a repository.
+type command struct {
+	path  string
+	asked version
+}
+
+func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, of command) (*stream, error) {
 	link, channels, requests, err := ssh.NewClientConn(conn, addr, config)
 	if err != nil {
 		return nil, err
@@ -122,7 +131,10 @@ func startSSH(conn net.Conn, addr string, config *ssh.ClientConfig, path string)
 	}
 	said := &boundedBuffer{}
 	shell.Stderr = said
-	if err := shell.Start(uploadPack + " '" + strings.ReplaceAll(path, "'", `'\''`) + "'"); err != nil {
+	if of.asked != version0 {
+		_ = shell.Setenv(versionVariable, string(of.asked)) // a server that refuses it answers in version 0
+	}
+	if err := shell.Start(uploadPack + " '" + strings.ReplaceAll(of.path, "'", `'\''`) + "'"); err != nil {
 		return nil, err
 	}
 	words := func() string {

@@ -228,8 +228,8 @@ func TestRequests(t *testing.T) {
 		options     gittest.Options
 		fetch, lazy []string
 	}{
-		"filter": {gittest.Options{}, []string{pack, pack}, []string{pack}},
-		"whole":  {gittest.Options{Whole: true}, []string{pack}, nil},
+		"filter": {gittest.Options{}, []string{refs, pack, pack}, []string{pack}},
+		"whole":  {gittest.Options{Whole: true}, []string{refs, pack}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := gittest.HTTP(t, made.Root(), c.options)
@@ -241,9 +241,9 @@ func TestRequests(t *testing.T) {
 				}
 			}
 			rev := selectBranch(t, repo)
-			asked("first poll", []string{refs})
+			asked("first poll", []string{refs, pack})
 			selectBranch(t, repo)
-			asked("poll without change", []string{refs})
+			asked("poll without change", []string{pack}) // a list of refs by version 2
 			checkout, err := repo.Fetch(t.Context(), rev, []string{nodeDir, nodeDir + "/node.env"})
 			if err != nil {
 				t.Fatal(err)
@@ -259,7 +259,7 @@ func TestRequests(t *testing.T) {
 			asked("lazy read, twice", c.lazy)
 			checkout.Same(checkout.Inputs())
 			asked("comparison", nil)
-			for i, want := range [][]string{{refs, pack}, {refs}} {
+			for i, want := range [][]string{{pack, pack}, {pack}} {
 				if _, err := repo.Tags(t.Context(), "^v"); err != nil {
 					t.Fatal(err)
 				}
@@ -282,7 +282,7 @@ func TestRefusedBlobs(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if r.Method == http.MethodPost && !bytes.Contains(body, []byte("deepen")) {
+		if r.Method == http.MethodPost && !bytes.Contains(body, []byte("deepen")) && !bytes.Contains(body, []byte("ls-refs")) {
 			refused++
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 			_, _ = w.Write([]byte("0025ERR upload-pack: not our ref 0123"))

@@ -25,7 +25,7 @@ const (
 	uploadPack = "git-upload-pack"
 )
 
-// web speaks git's smart HTTP.
+// web is a server of git's smart HTTP.
 type web struct {
 	client *http.Client
 	remote Remote
@@ -36,7 +36,7 @@ type web struct {
 
 // openWeb connects to a server of smart HTTP. While the server has asked to wait, which counts for
 // all exchanges, it is not asked.
-func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error), error) {
+func openWeb(remote Remote, u *url.URL) (func(context.Context, version) (session, error), error) {
 	if remote.TokenFile != "" {
 		if u.Scheme == "http" && !loopback.Is(u.Hostname()) {
 			return nil, fault.New(fault.Place{}, "use https://", "remote %s: a token must not be sent over plain http", u)
@@ -60,12 +60,18 @@ func openWeb(remote Remote, u *url.URL) (func(context.Context) (session, error),
 			IdleConnTimeout: 5 * time.Second, // enough for the requests of one fetch
 		},
 	}
-	return func(context.Context) (session, error) {
+	return func(_ context.Context, asked version) (session, error) {
 		if left := site.held.Left(); left > 0 {
 			return nil, heldError(left)
 		}
-		return site, nil
+		return webSession{site, asked}, nil
 	}, nil
+}
+
+// webSession asks the server in one version of the protocol.
+type webSession struct {
+	site  *web
+	asked version
 }
 
 // stayOnHost refuses redirects that would send the token to another host.
@@ -78,18 +84,18 @@ func stayOnHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func (s *web) refs(ctx context.Context) (io.ReadCloser, error) {
+func (s webSession) refs(ctx context.Context) (io.ReadCloser, error) {
 	answer, err := s.do(ctx, http.MethodGet, infoRefs+"?service="+uploadPack, nil)
 	if err != nil {
 		return nil, err
 	}
 	if final := answer.Request.URL; strings.HasSuffix(final.Path, infoRefs) {
-		s.base.Store(&url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)})
+		s.site.base.Store(&url.URL{Scheme: final.Scheme, Host: final.Host, Path: strings.TrimSuffix(final.Path, infoRefs)})
 	}
 	return answer.Body, nil
 }
 
-func (s *web) pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, error) {
+func (s webSession) pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, error) {
 	answer, err := s.do(ctx, http.MethodPost, "/"+uploadPack, request)
 	if err != nil {
 		return nil, err
@@ -98,8 +104,8 @@ func (s *web) pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, e
 }
 
 // do sends one request, and refuses answers with another content type.
-func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.base.Load().String(), "/")+path, body)
+func (s webSession) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.site.base.Load().String(), "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -110,21 +116,24 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	}
 	req.Header.Set("Accept", want)
 	req.Header.Set("User-Agent", capability.DefaultAgent())
-	if s.remote.TokenFile != "" {
-		token, err := readToken(s.remote.TokenFile)
+	if s.asked != version0 {
+		req.Header.Set(versionHeader, string(s.asked))
+	}
+	if s.site.remote.TokenFile != "" {
+		token, err := readToken(s.site.remote.TokenFile)
 		if err != nil {
 			return nil, err
 		}
-		req.SetBasicAuth(s.remote.Username, token)
+		req.SetBasicAuth(s.site.remote.Username, token)
 	}
-	answer, err := s.client.Do(req)
+	answer, err := s.site.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
 		_ = answer.Body.Close()
 		if status := answer.StatusCode; status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			s.held.Ask(backoff.RetryAfter(answer.Header))
+			s.site.held.Ask(backoff.RetryAfter(answer.Header))
 		}
 		return nil, statusError(answer.StatusCode)
 	}
@@ -135,6 +144,6 @@ func (s *web) do(ctx context.Context, method, path string, body io.Reader) (*htt
 	return answer, nil
 }
 
-func (s *web) failed(err error) error { return err }
+func (s webSession) failed(err error) error { return err }
 
-func (s *web) close() {} // connections belong to the client
+func (s webSession) close() {} // connections belong to the client

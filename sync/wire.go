@@ -18,10 +18,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/memory"
-
-	"coin.internal/coin-agent/internal/bounded"
-	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/limits"
 )
 
 // errUnknownHave means that the remote does not have the commit in need.have.
@@ -29,9 +25,10 @@ var errUnknownHave = errors.New("the remote does not know the commit")
 
 // session is one session with the remote's upload-pack.
 type session interface {
-	// refs asks for the list of the refs.
+	// refs asks for the greeting: in version 0 the list of the refs, in version 2 what the remote
+	// offers.
 	refs(ctx context.Context) (io.ReadCloser, error)
-	// pack sends a request for a pack.
+	// pack sends a request, in version 0 for a pack.
 	pack(ctx context.Context, request *bytes.Buffer) (io.ReadCloser, error)
 	// failed returns an error that says more than err, with which the read of refs ended.
 	failed(err error) error
@@ -42,19 +39,20 @@ type session interface {
 type wire struct {
 	name      string
 	remote    Remote
-	connect   func(ctx context.Context) (session, error)
+	connect   func(ctx context.Context, asked version) (session, error)
 	stateless bool // a pack can be requested without a list of the refs
 
-	caps  atomic.Pointer[capability.List] // the last advertised ones
-	whole atomic.Bool                     // the remote refuses single blobs
-	known atomic.Pointer[known]           // of the last fetch; nil if the next one must be whole
+	caps   atomic.Pointer[capability.List] // the last advertised ones
+	second atomic.Bool                     // the remote has listed refs by version 2
+	whole  atomic.Bool                     // the remote refuses single blobs
+	known  atomic.Pointer[known]           // of the last fetch; nil if the next one must be whole
 }
 
 // talk opens a session for an exchange, and explains its error.
-func (w *wire) talk(ctx context.Context, doing string, exchange func(context.Context, session) error) error {
+func (w *wire) talk(ctx context.Context, doing string, asked version, exchange func(context.Context, session) error) error {
 	limited, cancel := context.WithTimeout(ctx, w.remote.Limits.FetchTime)
 	defer cancel()
-	with, err := w.connect(limited)
+	with, err := w.connect(limited, asked)
 	if err == nil {
 		defer with.close()
 		err = exchange(limited, with)
@@ -65,27 +63,27 @@ func (w *wire) talk(ctx context.Context, doing string, exchange func(context.Con
 	return w.explain(limited, doing, err)
 }
 
-func (w *wire) list(ctx context.Context) (found map[string]plumbing.Hash, err error) {
-	err = w.talk(ctx, "list refs of", func(ctx context.Context, with session) error {
-		refs, err := w.advertised(ctx, with)
-		if err == nil {
-			found = refs.References
-		}
-		return err
-	})
-	return found, err
-}
-
-// advertised reads the refs and stores the capabilities of the remote.
+// advertised reads the greeting of version 0. For a pack over HTTP its first ref is enough, which has
+// the capabilities.
 func (w *wire) advertised(ctx context.Context, with session) (*packp.AdvRefs, error) {
-	list, err := with.refs(ctx)
+	greeting, err := with.refs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = list.Close() }() // only read from
+	defer func() { _ = greeting.Close() }() // only read from
+	from := w.bounded(greeting)
+	if w.stateless {
+		if from, err = firstRef(from); err != nil {
+			return nil, err
+		}
+	}
+	return w.decode(from, with)
+}
+
+// decode reads refs in the form of version 0, and stores the capabilities of the remote.
+func (w *wire) decode(from io.Reader, with session) (*packp.AdvRefs, error) {
 	refs := packp.NewAdvRefs()
-	most := w.remote.Limits.RefsBytes
-	err = refs.Decode(bounded.NewBudget(most, limits.Over(fault.Place{}, "refs_bytes", "the list of the refs has", most)).Reader(list))
+	err := refs.Decode(from)
 	if errors.Is(err, packp.ErrEmptyAdvRefs) { // a repository without commits
 		refs, err = packp.NewAdvRefs(), nil
 	}
@@ -148,7 +146,7 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 
 // fetch adds the needed objects to a store.
 func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error {
-	return w.talk(ctx, "fetch from", func(ctx context.Context, with session) (err error) {
+	return w.talk(ctx, "fetch from", version0, func(ctx context.Context, with session) (err error) {
 		refs, caps := packp.NewAdvRefs(), w.caps.Load()
 		if caps == nil || !w.stateless {
 			if refs, err = w.advertised(ctx, with); err != nil {

@@ -3,8 +3,8 @@
 // node's part of a note, and a commit status. It guarantees that a merge request has one note
 // for each environment, in which no node loses its part, also after lost answers and kills.
 //
-// It only reads git and the engine, and gives way to the loop at once. While no branch moves
-// it asks nothing.
+// It only reads git and the engine, and gives way to the loop at once. While no merge
+// request moves it asks nothing.
 package preview
 
 import (
@@ -139,7 +139,7 @@ type Options struct {
 	Branch      string // that merge requests go into
 	Paths       []string
 
-	Heads    func() uint64 // changes when a branch has moved; 0 while that is not known
+	Heads    func() uint64 // changes when a merge request has moved; 0 while that is not known
 	Requests Requests
 	Notes    Notes
 	Source   Source

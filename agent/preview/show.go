@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -82,7 +81,7 @@ func (w *Worker) after(one *Shown, at *board, there bool) error {
 	next.Told, next.Making, next.Fails = true, at.of.Making, 0
 	switch {
 	case next.Phase == Write:
-		next.Phase, next.Due = Verify, time.Now().Add(firstCheck+jitter(w.use.Random, firstCheck))
+		next.Phase, next.Due = Verify, time.Now().Add(firstCheck+w.use.Random.Below(firstCheck))
 		if next.Report != nil {
 			status := *next.Report
 			if status.Target != "" {
@@ -97,7 +96,7 @@ func (w *Worker) after(one *Shown, at *board, there bool) error {
 		if next.Left--; next.Left <= 0 {
 			return w.rest(&next)
 		}
-		next.Due = time.Now().Add(lastCheck + jitter(w.use.Random, firstCheck))
+		next.Due = time.Now().Add(lastCheck + w.use.Random.Below(firstCheck))
 	default: // another node had overwritten it
 		if next.Tries++; next.Tries >= mostTries {
 			w.use.Log.Warn("the plan does not stay in the note on the merge request", "number", one.Number)
@@ -107,13 +106,6 @@ func (w *Worker) after(one *Shown, at *board, there bool) error {
 		next.Due = backoff.Wait{Tries: next.Tries + 1}.After(0, w.use.Random).Until
 	}
 	return w.save(next, nil)
-}
-
-func jitter(random backoff.Random, most time.Duration) time.Duration {
-	if random == nil {
-		return rand.N(most)
-	}
-	return time.Duration(random(int64(most)))
 }
 
 // board is a merge request on which one text is written.

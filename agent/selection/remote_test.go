@@ -68,7 +68,7 @@ func TestHistoryIsAskedOnce(t *testing.T) {
 	selects(t, made, remote, "2026-01-10-aaaaaaaaaa", "2026-02-10-bbbbbbbbbb", "")
 	server.Requests()
 	selects(t, made, remote, "2026-01-10-aaaaaaaaaa", "2026-02-10-bbbbbbbbbb", "")
-	if got := server.Requests(); !slices.Equal(got, []string{"GET /repo/info/refs"}) {
+	if got := server.Requests(); !slices.Equal(got, []string{"POST /repo/git-upload-pack"}) {
 		t.Errorf("a second look asks %q", got)
 	}
 }

@@ -279,7 +279,7 @@ func (s *Settings) Remote() gitsync.Remote {
 	return gitsync.Remote{
 		URL: s.Repository, Username: s.GitUser, TokenFile: s.GitTokenFile,
 		KeyFile: s.SSHKeyFile, KnownHostsFile: s.KnownHostsFile, CAFile: s.CAFile,
-		Limits: s.Limits,
+		MergeRequests: s.PlansBranch() != "", Limits: s.Limits,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -143,7 +142,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 			w.use.Log.Debug("GitLab not asked about a token", "setting", use.Setting, "next", wait.wait.Until, "error", err.Error())
 			return
 		}
-		answer.Next = now.Add(daily + w.random(jitter))
+		answer.Next = now.Add(daily + w.use.Random.Below(jitter))
 		if answer.Refused != "" {
 			answer.Next = now.Add(again)
 			answer.keep(known)
@@ -172,13 +171,6 @@ func (w *Watch) shared(use Use, of string, now time.Time) (Known, bool) {
 		}
 	}
 	return Known{}, false
-}
-
-func (w *Watch) random(below time.Duration) time.Duration {
-	if w.use.Random == nil {
-		return rand.N(below)
-	}
-	return time.Duration(w.use.Random(int64(below)))
 }
 
 // tell logs and tells the problems of a token once, as long as they stay the same. That there

@@ -59,7 +59,7 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d looks took %d requests: %v", looks, len(asked), asked)
 	}
 	for _, request := range asked {
-		if request != "GET /repo/info/refs" {
+		if request != "POST /repo/git-upload-pack" {
 			t.Errorf("a look asked the git server for %s", request)
 		}
 	}

@@ -23,7 +23,8 @@ type Wait struct {
 // Random gives a number below n, for the jitter of waits. A nil Random is math/rand's.
 type Random func(n int64) int64
 
-func (r Random) below(n time.Duration) time.Duration {
+// Below gives a time from zero to less than n.
+func (r Random) Below(n time.Duration) time.Duration {
 	if r == nil {
 		return rand.N(n)
 	}
@@ -36,9 +37,9 @@ func (r Random) below(n time.Duration) time.Duration {
 // not get their requests at the same time.
 func (w Wait) After(asked time.Duration, random Random) Wait {
 	step := min(time.Second<<min(w.Tries, 9), Longest*2/3)
-	step += random.below(step / 2)
+	step += random.Below(step / 2)
 	if asked > 0 {
-		step = max(step, asked+random.below(min(asked, Longest)/2+1))
+		step = max(step, asked+random.Below(min(asked, Longest)/2+1))
 	}
 	return Wait{Until: time.Now().Add(step), Tries: w.Tries + 1}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -22,6 +23,10 @@ import (
 type Options struct {
 	Whole bool   // no filters and no objects by hash, the defaults of git
 	Token string // over HTTP: the required password
+
+	// Version0 has the server answer in version 0 of the protocol, as behind a proxy that drops the
+	// header, and as an sshd does by default. The git daemon answers in version 2 all the same.
+	Version0 bool
 }
 
 // Handler serves the repositories in root over git's smart HTTP, for reads and pushes.
@@ -47,13 +52,16 @@ func Handler(root string, options Options) (http.Handler, error) {
 	for i, key := range slices.Sorted(maps.Keys(config)) {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, config[key]))
 	}
-	served := &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard}
+	served := &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard, Logger: log.New(io.Discard, "", 0)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, password, _ := r.BasicAuth()
 		if options.Token != "" && subtle.ConstantTimeCompare([]byte(password), []byte(options.Token)) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "HTTP Basic: Access denied", http.StatusUnauthorized)
 			return
+		}
+		if options.Version0 {
+			r.Header.Del("Git-Protocol")
 		}
 		served.ServeHTTP(w, r)
 	}), nil

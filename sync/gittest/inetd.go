@@ -85,6 +85,9 @@ func SSH(tb testing.TB, root string, options Options) *Server {
 		// SHLVL prevents bash from reading the user's .bashrc.
 		"SetEnv SHLVL=1 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=" + writeConfig(tb, options),
 	}
+	if !options.Version0 {
+		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
+	}
 	config := filepath.Join(dir, "sshd_config")
 	writeFile(tb, config, strings.Join(lines, "\n")+"\n", 0o600)
 	addr := s.listen(tb, func() *exec.Cmd { return exec.Command(sshd, "-i", "-e", "-f", config) })
