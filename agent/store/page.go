@@ -49,7 +49,7 @@ func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
 				return nil
 			}
 			var sync record.Sync
-			if s.store.decode(numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
+			if s.store.decode(func() string { return numbered(s, "sync", numberOf(key)) }, data, &sync) && query.Wants(&sync) {
 				page.Syncs = append(page.Syncs, record.Row(&sync))
 			}
 			page.Next = numberOf(key)

@@ -37,7 +37,7 @@ func (p Previews) Previews() (book preview.Book, err error) {
 		cursor := b.Cursor()
 		for key, data := cursor.Seek([]byte(shownPrefix)); key != nil && len(key) > len(shownPrefix) && string(key[:len(shownPrefix)]) == shownPrefix; key, data = cursor.Next() {
 			var one preview.Shown
-			if p.store.decode("preview of "+string(key), data, &one) {
+			if p.store.decode(func() string { return "preview of " + string(key) }, data, &one) {
 				book.Shown = append(book.Shown, one)
 			}
 		}

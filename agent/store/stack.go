@@ -93,7 +93,7 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if s.store.decode(numbered(s, kind, numberOf(key)), data, &one) && !yield(one) {
+			if s.store.decode(func() string { return numbered(s, kind, numberOf(key)) }, data, &one) && !yield(one) {
 				return
 			}
 		}

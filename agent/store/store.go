@@ -115,7 +115,7 @@ func (s *Store) view(bucket []byte, read func(*bbolt.Bucket) error) error {
 // find reads one record of a bucket, and reports whether there is a readable one.
 func find[T any](s *Store, b *bbolt.Bucket, name string, key []byte) (value T, found bool) {
 	data := b.Get(key)
-	return value, data != nil && s.decode(name, data, &value)
+	return value, data != nil && s.decode(func() string { return name }, data, &value)
 }
 
 // get reads one record of a top-level bucket, or gives the zero value.
@@ -127,13 +127,14 @@ func get[T any](s *Store, bucket []byte, name string, key []byte) (value T, err 
 	return value, err
 }
 
-// decode reads a record. An unreadable one is skipped: it is noted, and must not block
-// the records after it.
-func (s *Store) decode(name string, data []byte, value any) bool {
+// decode reads a record. An unreadable one is skipped: it is noted by the name, and must not
+// block the records after it.
+func (s *Store) decode(named func() string, data []byte, value any) bool {
 	err := json.Unmarshal(data, value)
 	if err == nil {
 		return true
 	}
+	name := named()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unreadable == nil {
