@@ -40,7 +40,7 @@ test: ## all tests, on private engines; with the race detector where the code is
 	scripts/need dockerd docker docker-registry git gcc sshd gpg age-keygen postgres promtool amtool chromium systemd-analyze tmux
 	scripts/axe
 	scripts/engine 28.5
-	go build ./... # once, since go commands that run at the same time compile the same packages
+	go list -export -f '' ./... # compiles once, since go commands that run at the same time compile the same packages
 	ROUNDS=20000 nice go test -vet=off -timeout 40m -run 'TestSimulation$$' ./agent/simulation & simulation=$$!; \
 		(CGO_ENABLED=1 go test -vet=off -race -p 1 -timeout 30m $(RACE); race=$$?; \
 			SWARM_TEST_ENGINE=28.5 go test -vet=off -p 1 -timeout 30m -run '$(CONFORMANCE)' ./deploy ./compose/paritytest && exit $$race) & others=$$!; \

@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // format is a rule for a text in config.yml.
@@ -51,9 +52,18 @@ var formats = map[string]format{
 	"email":     {want: "an e-mail address such as ops@example.com", pattern: `^[^@\s]+@[^@\s]+$`, holds: isEmail},
 }
 
+// patterns has the pattern of each rule, compiled once.
+var patterns = sync.OnceValue(func() map[string]*regexp.Regexp {
+	compiled := map[string]*regexp.Regexp{}
+	for _, rule := range formats {
+		compiled[rule.pattern] = regexp.MustCompile(rule.pattern)
+	}
+	return compiled
+})
+
 // matches reports whether the rule accepts a text.
 func (f format) matches(text string) bool {
-	if !regexp.MustCompile(f.pattern).MatchString(text) {
+	if !patterns()[f.pattern].MatchString(text) {
 		return false
 	}
 	return f.holds == nil || f.holds(text)

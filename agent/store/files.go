@@ -58,10 +58,16 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 	return nil
 }
 
+// references is as much of a record.GoodState as says which files it has.
+type references struct {
+	Files map[string]record.File `json:"files"`
+	Rules []string               `json:"rules"`
+}
+
 // dropFiles drops the contents that no good state of any stack has any more.
 func dropFiles(s *Store, tx *bbolt.Tx) error {
 	used := map[string]bool{}
-	use := func(good record.GoodState) {
+	use := func(good references) {
 		for _, file := range good.Files {
 			used[file.Sum] = true
 		}
@@ -72,9 +78,9 @@ func dropFiles(s *Store, tx *bbolt.Tx) error {
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
 		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
-		deployed, _ := find[record.GoodState](s, b, nameOf(stack, string(goodKey)), goodKey)
+		deployed, _ := find[references](s, b, nameOf(stack, string(goodKey)), goodKey)
 		use(deployed)
-		for good := range newest[record.GoodState](stack, b.Bucket(goodBucket), "good state") {
+		for good := range newest[references](stack, b.Bucket(goodBucket), "good state") {
 			use(good)
 		}
 		return nil

@@ -24,7 +24,7 @@ func (o Outbox) Entries() ([]gitlab.Entry, error) {
 	err := viewBucket(o.store, reportsBucket, func(b *bbolt.Bucket) error {
 		return b.ForEach(func(key, data []byte) error {
 			var entry gitlab.Entry
-			if decodeRecord(o.store, fmt.Sprintf("report #%d", numberOf(key)), data, &entry) {
+			if decodeRecord(o.store, func() string { return fmt.Sprintf("report #%d", numberOf(key)) }, data, &entry) {
 				entries = append(entries, entry)
 			}
 			return nil
@@ -48,12 +48,17 @@ func (o Outbox) Save(entry *gitlab.Entry) error {
 	})
 }
 
+// updated is as much of a gitlab.Trail as says whether it is old.
+type updated struct {
+	At time.Time `json:"updated"`
+}
+
 // Settle writes the trail of a report and deletes its entry.
 func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 	return inTransaction(o.store, func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
 		return errors.Join(
-			dropOld(trails, func(one gitlab.Trail) time.Time { return one.Updated }),
+			dropOld(trails, func(one updated) time.Time { return one.At }),
 			putJSON(trails, trailKey(of), trail),
 			tx.Bucket(reportsBucket).Delete(number(seq)),
 		)

@@ -49,7 +49,7 @@ func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
 				return nil
 			}
 			var sync record.Sync
-			if decodeRecord(s.store, numbered(s, "sync", numberOf(key)), data, &sync) && query.Wants(&sync) {
+			if decodeRecord(s.store, func() string { return numbered(s, "sync", numberOf(key)) }, data, &sync) && query.Wants(&sync) {
 				keyed(s, &sync)
 				page.Syncs = append(page.Syncs, record.Row(&sync))
 			}

@@ -37,7 +37,7 @@ func (p Previews) Previews() (book preview.Book, err error) {
 		cursor := b.Cursor()
 		for key, data := cursor.Seek([]byte(shownPrefix)); key != nil && len(key) > len(shownPrefix) && string(key[:len(shownPrefix)]) == shownPrefix; key, data = cursor.Next() {
 			var one preview.Shown
-			if decodeRecord(p.store, "preview of "+string(key), data, &one) {
+			if decodeRecord(p.store, func() string { return "preview of " + string(key) }, data, &one) {
 				book.Shown = append(book.Shown, one)
 			}
 		}

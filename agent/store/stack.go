@@ -93,7 +93,7 @@ func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if decodeRecord(s.store, numbered(s, kind, numberOf(key)), data, &one) && !yield(one) {
+			if decodeRecord(s.store, func() string { return numbered(s, kind, numberOf(key)) }, data, &one) && !yield(one) {
 				return
 			}
 		}

@@ -115,7 +115,7 @@ func viewBucket(s *Store, bucket []byte, read func(*bbolt.Bucket) error) error {
 // find reads one record of a bucket, and reports whether there is a readable one.
 func find[T any](s *Store, b *bbolt.Bucket, name string, key []byte) (value T, found bool) {
 	data := b.Get(key)
-	return value, data != nil && decodeRecord(s, name, data, &value)
+	return value, data != nil && decodeRecord(s, func() string { return name }, data, &value)
 }
 
 // get reads one record of a top-level bucket, or gives the zero value.
@@ -127,13 +127,14 @@ func get[T any](s *Store, bucket []byte, name string, key []byte) (value T, err 
 	return value, err
 }
 
-// decodeRecord reads a record. An unreadable one is skipped: it is noted, and must not block
-// the records after it.
-func decodeRecord(s *Store, name string, data []byte, value any) bool {
+// decodeRecord reads a record. An unreadable one is skipped: it is noted by the name, and must
+// not block the records after it.
+func decodeRecord(s *Store, named func() string, data []byte, value any) bool {
 	err := json.Unmarshal(data, value)
 	if err == nil {
 		return true
 	}
+	name := named()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unreadable == nil {

@@ -15,7 +15,7 @@ func remotePlan(ctx context.Context, a *app, flags diffFlags, output string) err
 	if flags.files.repo != "" || flags.files.revision != "" || flags.grants {
 		return a.here("diff of other files, or with --grants,")
 	}
-	a.stack = flags.stack
+	a.stack = flags.files.stack
 	var plans []control.Plan
 	err := eachStack(ctx, a, func(client *control.Client, _ string) error {
 		plan, err := client.Plan(ctx)
