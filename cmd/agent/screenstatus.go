@@ -91,7 +91,7 @@ func (s *page) troubles(of statusView) {
 		s.overdue(status.Environment, one)
 	}
 	if health := status.Notices; health != nil && len(health.Receivers) > 0 && (of.all || troubledNotices(health)) {
-		s.notices(health)
+		s.notices(health, of.all)
 	}
 	for _, one := range status.Ignored {
 		s.line("  ignored   ", tidy(report.IgnoredText(status.Stack, one)))
@@ -212,7 +212,7 @@ func (s *page) overdue(environment string, one inventory.Rotation) {
 	s.indented("hint: agent secrets rotate ", one.Secret, " --environment ", environment)
 }
 
-func (s *page) notices(health *notify.Health) {
+func (s *page) notices(health *notify.Health, all bool) {
 	sent := "all notices sent"
 	if health.Undelivered != 0 {
 		sent = counted(health.Undelivered, "notice", "notices") + " not sent to all receivers"
@@ -222,6 +222,9 @@ func (s *page) notices(health *notify.Health) {
 		s.put(", ", health.Dropped, " dropped (see the log)")
 	}
 	for _, receiver := range health.Receivers {
+		if receiver.Last != "" && all {
+			s.indented(receiver.String(), "  ", ago(receiver.LastSent), ": ", tidy(receiver.Last))
+		}
 		if problem := receiver.Problem; problem != nil {
 			s.indented(s.red(receiver.String() + ": " + problem.Error))
 			s.hint(problem.Hint)

@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
@@ -167,7 +168,7 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 
 // notices makes the sender of notifications. Notices to a kind of receiver that the
 // settings do not configure wait until they do.
-func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
+func (a *app) notices(p *parts, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
 		return publish.Notices{}, err
@@ -185,6 +186,8 @@ func (a *app) notices(store *store.Store, log *slog.Logger, metrics *metrics.Met
 		return publish.Notices{}, err
 	}
 	maps.Copy(senders, more)
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.Notified})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: p.store, Log: log, Count: metrics.Notified, Sent: func(to notify.Receiver, message string) {
+		p.events.Publish(events.Event{Kind: events.Delivered, Text: to.String() + " has the notice: " + message})
+	}})
 	return publish.Notices{Outbox: outbox, Slack: slack}, err
 }
