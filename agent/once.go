@@ -46,6 +46,24 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	return result.Sync, result.Err
 }
 
+// Alone does something with the desks in this process, where no loop runs: nothing is looked at,
+// and what users ask of the loop is done meanwhile.
+func (a *Agent) Alone(ctx context.Context, do func(context.Context) error) error {
+	if err := a.recall(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- do(ctx) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case job := <-a.queue.Jobs():
+			job.Run(ctx)
+		}
+	}
+}
+
 // next gives the first stack that is not among those; nil if there is none.
 func next(stacks []*stack, done map[*stack]bool) *stack {
 	for _, s := range stacks {

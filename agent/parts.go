@@ -156,12 +156,11 @@ func (p *Parts) measure() {
 		}
 		return p.Reports.Health().Undelivered
 	})
-	p.Metrics.Tokens(func() map[string]time.Time {
-		if p.Tokens == nil {
-			return nil
-		}
-		return tokens.Expiries(p.Tokens())
-	})
+	states := p.Tokens
+	if states == nil {
+		states = func() []tokens.State { return nil }
+	}
+	p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(states()) }, func() map[string]bool { return tokens.Usable(states()) })
 	if p.Audit != nil {
 		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
 			left := map[string]int{}

@@ -137,8 +137,8 @@ func (w *world) commit(name string, changes ...string) string {
 	return w.revision.Commit
 }
 
-// start starts the daemon, with what the state file has.
-func (w *world) start() {
+// open makes an agent, with what the state file has.
+func (w *world) open() {
 	w.t.Helper()
 	store, err := store.Open(w.dir, "sandbox/node3", nil)
 	if err != nil {
@@ -173,6 +173,12 @@ func (w *world) start() {
 	if desk, err := w.agent.Desk(""); err == nil { // of the only stack
 		w.desk = users{desk}
 	}
+}
+
+// start starts the daemon, with what the state file has.
+func (w *world) start() {
+	w.t.Helper()
+	w.open()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.agent.Run(ctx) }()

@@ -267,8 +267,8 @@ func TestTokensAreTakenAway(t *testing.T) {
 	}
 }
 
-// certified makes a certificate for names, and gives its files and a pool that trusts it.
-func certified(t *testing.T, names ...string) (cert *access.Certificate, pool *x509.CertPool) {
+// certificate makes a certificate for names, and gives its files.
+func certificate(t *testing.T, names ...string) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -289,8 +289,15 @@ func certified(t *testing.T, names ...string) (cert *access.Certificate, pool *x
 	block := func(kind string, data []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}))
 	}
-	certFile, keyFile := write(t, block("CERTIFICATE", der), 0o644), write(t, block("PRIVATE KEY", private), 0o600)
-	if cert, err = access.ReadCertificate(certFile, keyFile); err != nil {
+	return write(t, block("CERTIFICATE", der), 0o644), write(t, block("PRIVATE KEY", private), 0o600)
+}
+
+// certified makes a certificate for names, and gives it and a pool that trusts it.
+func certified(t *testing.T, names ...string) (cert *access.Certificate, pool *x509.CertPool) {
+	t.Helper()
+	certFile, keyFile := certificate(t, names...)
+	cert, err := access.ReadCertificate(certFile, keyFile)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(keyFile, 0o644); err != nil {
@@ -303,7 +310,11 @@ func certified(t *testing.T, names ...string) (cert *access.Certificate, pool *x
 		t.Fatal(err)
 	}
 	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(block("CERTIFICATE", der)))
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AppendCertsFromPEM(text)
 	return cert, pool
 }
 

@@ -23,7 +23,7 @@ const (
 	Failure   Kind = "task_failure" // a task of a service has failed
 	Outcome   Kind = "outcome"      // a sync has ended, or a rollback follows it
 	Verdict   Kind = "verdict"      // the health of the services has changed
-	Delivered Kind = "delivered"    // GitLab has a status
+	Delivered Kind = "delivered"    // GitLab has a status, or a receiver a notice
 	Restarted Kind = "restarted"    // the agent has started: the events before it are gone
 )
 

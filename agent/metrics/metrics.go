@@ -90,8 +90,17 @@ func (m *Metrics) Reports(undelivered func() int) {
 	scraped(m.ofNode, "coin_agent_undelivered_reports", "Commit statuses that GitLab has not taken yet.", func() float64 { return float64(undelivered()) })
 }
 
-// Tokens has each scrape ask when each GitLab token that expires does so, by its setting.
-func (m *Metrics) Tokens(expire func() map[string]time.Time) {
+// Tokens has each scrape ask when each GitLab token that expires does so, and whether each works,
+// by its setting.
+func (m *Metrics) Tokens(expire func() map[string]time.Time, usable func() map[string]bool) {
+	m.ofNode.MustRegister(scrapedGauge{
+		prometheus.NewDesc("coin_agent_token_usable", "Whether GitLab accepts a token, with the scope and role that the agent needs.", []string{"token"}, nil),
+		func(set func(string, float64)) {
+			for setting, works := range usable() {
+				set(setting, truth(works))
+			}
+		},
+	})
 	m.ofNode.MustRegister(scrapedGauge{
 		prometheus.NewDesc("coin_agent_token_expires_timestamp_seconds", "When a GitLab token expires.", []string{"token"}, nil),
 		func(set func(string, float64)) {

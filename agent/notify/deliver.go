@@ -133,6 +133,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 		}
 		delete(book.Refused, name)
 		book.Sent[name] = append(recent(book.Sent[name], now), now)
+		book.Titles[name] = one.message.Title
 	})
 	if err != nil {
 		o.putOff(one, err, 0) // it is sent again
@@ -147,6 +148,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 	}
 	o.use.Count(one.to.Kind, "sent")
 	o.use.Log.Info("notice sent", "receiver", name, "notice", one.message.Title)
+	o.use.Sent(one.to, one.message.Title)
 }
 
 // putOff delays the messages to the receiver, at least as long as it asked. It logs an error

@@ -36,6 +36,7 @@ type Condition struct {
 	Address  string    `json:"address"`
 	Waiting  int       `json:"waiting"`
 	LastSent time.Time `json:"last_sent,omitzero"`
+	Last     string    `json:"last,omitempty"`    // the title of the last message that it has accepted
 	Problem  *Problem  `json:"trouble,omitempty"` // the current failure
 	Refused  *Refusal  `json:"refused,omitempty"` // the last refused message, if no later one was accepted
 }
@@ -52,7 +53,7 @@ func (o *Outbox) Health() Health {
 	health := Health{Undelivered: len(o.book.Entries), Dropped: o.book.Dropped}
 	for _, receiver := range o.book.Wants.Receivers {
 		waiting, _ := o.pending(receiver)
-		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs)}
+		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs), Last: o.book.Titles[receiver.String()]}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
 		}

@@ -37,6 +37,7 @@ type Book struct {
 	Stacks  map[string]Told    `json:"stacks,omitempty"` // likewise, by the stack of a node with several
 	Entries []Entry            `json:"entries,omitempty"`
 	Sent    map[string]Sent    `json:"sent,omitempty"`    // by receiver
+	Titles  map[string]string  `json:"titles,omitempty"`  // of the last message that a receiver has accepted, by receiver
 	Refused map[string]Refusal `json:"refused,omitempty"` // by receiver, until it accepts a message
 	Dropped int                `json:"dropped,omitempty"` // number of entries beyond mostEntries
 }
@@ -83,8 +84,9 @@ type Options struct {
 	Senders map[Kind]Sender // messages of other kinds wait
 	Store   Store
 	Log     *slog.Logger
-	Count   func(kind Kind, result string) // sent, failed or dropped; may be nil
-	Random  backoff.Random                 // for the jitter of waits; may be nil
+	Count   func(kind Kind, result string)    // sent, failed or dropped; may be nil
+	Sent    func(to Receiver, message string) // gets the title of each message that a receiver has accepted; may be nil
+	Random  backoff.Random                    // for the jitter of waits; may be nil
 }
 
 // NewOutbox makes an outbox with the book of the store. Only Run and Flush send messages;
@@ -96,6 +98,9 @@ func NewOutbox(o Options) (*Outbox, error) {
 	}
 	if o.Count == nil {
 		o.Count = func(Kind, string) {}
+	}
+	if o.Sent == nil {
+		o.Sent = func(Receiver, string) {}
 	}
 	return &Outbox{
 		use: o, wake: backoff.NewBell(), book: book,
@@ -120,6 +125,7 @@ func (o *Outbox) Use(wants Wants) error {
 				book.strike(receiver, nil)
 				delete(book.Refused, receiver.String())
 				delete(book.Sent, receiver.String())
+				delete(book.Titles, receiver.String())
 			}
 		}
 	})
@@ -219,9 +225,12 @@ func (o *Outbox) Nudge(kind Kind) {
 func (o *Outbox) save(change func(book *Book)) error {
 	book := o.book
 	book.Entries, book.Stacks = slices.Clone(book.Entries), maps.Clone(book.Stacks)
-	book.Sent, book.Refused = maps.Clone(book.Sent), maps.Clone(book.Refused)
+	book.Sent, book.Titles, book.Refused = maps.Clone(book.Sent), maps.Clone(book.Titles), maps.Clone(book.Refused)
 	if book.Sent == nil {
 		book.Sent = map[string]Sent{}
+	}
+	if book.Titles == nil {
+		book.Titles = map[string]string{}
 	}
 	if book.Refused == nil {
 		book.Refused = map[string]Refusal{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,15 @@ func TestRestart(t *testing.T) {
 		r.tell(plainNotice(notify.Failure, "1", "bad"))
 		r.run(time.Second)
 		r.wants("slack: bad")
+		for _, one := range r.outbox.Health().Receivers {
+			if !strings.HasSuffix(one.Last, ": bad") || one.LastSent.IsZero() {
+				t.Errorf("%s: last %q at %s", one.String(), one.Last, one.LastSent)
+			}
+		}
+		slices.Sort(r.accepted)
+		if diff := cmp.Diff([]string{"email ops@example.com sandbox/node3: bad", "slack #deployments sandbox/node3: bad"}, r.accepted); diff != "" {
+			t.Error(diff)
+		}
 		if health := r.outbox.Health(); health.Undelivered != 0 || strings.Count(r.logs.String(), "level=WARN") != 1 {
 			t.Errorf("%+v\n%s", health, r.logs.String())
 		}

@@ -27,6 +27,8 @@ type room struct {
 	logs   bytes.Buffer
 	counts map[string]int
 
+	accepted []string // what receivers have accepted
+
 	mu      sync.Mutex
 	book    []byte // in the format of the state file
 	broken  error  // error of the store
@@ -58,6 +60,7 @@ func (r *room) open() {
 	outbox, err := notify.NewOutbox(notify.Options{
 		Senders: map[notify.Kind]notify.Sender{notify.KindSlack: r, notify.KindEmail: r, notify.KindPagerDuty: r}, Store: r,
 		Log: slog.New(slog.NewTextHandler(&r.logs, nil)), Count: r.count,
+		Sent: func(to notify.Receiver, message string) { r.accepted = append(r.accepted, to.String()+" "+message) },
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -190,6 +190,18 @@ func Expiries(states []State) map[string]time.Time {
 	return at
 }
 
+// Usable reports for each token whether it works, by the settings that name them. What GitLab was
+// not asked about, or does not know, is left out.
+func Usable(states []State) map[string]bool {
+	usable := map[string]bool{}
+	for _, one := range states {
+		if !one.Asked.IsZero() && one.Unread == "" {
+			usable[one.Setting] = one.Soon()
+		}
+	}
+	return usable
+}
+
 // Soon reports whether the token works, and its problems are all of its end.
 func (s State) Soon() bool {
 	return !slices.ContainsFunc(s.Problems, func(p Problem) bool { return !p.Soon })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/agent/tokens"
 )
 
 // TestProblems names what is missing, the setting and the remedy.
@@ -39,7 +40,7 @@ func TestProblems(t *testing.T) {
 				w.allow(test.token)
 				w.start()
 				state, logs := w.watch.States()[0], w.logs.String()
-				if len(state.Problems) != len(test.text) || state.Soon() != test.soon || test.line != "" && state.Line() != test.line {
+				if len(state.Problems) != len(test.text) || state.Soon() != test.soon || tokens.Usable(w.watch.States())["gitlab_token_file"] != test.soon || test.line != "" && state.Line() != test.line {
 					t.Fatalf("%+v, %s", state, state.Line())
 				}
 				for i, text := range test.text {

@@ -86,6 +86,7 @@ func TestDelivery(t *testing.T) {
 			return len(s.Tokens) == 1 && s.Tokens[0].Expires.Equal(token.Expires.UTC().Truncate(24*time.Hour))
 		})
 		l.mustRun(exitDone, []string{"tokens    gitlab_token_file: expires " + token.Expires.UTC().Format(time.DateOnly)}, "status", "--all")
+		l.metric(`coin_agent_token_usable{environment="sandbox",node="node3",token="gitlab_token_file"} 1`)
 		l.metric(fmt.Sprintf(`coin_agent_token_expires_timestamp_seconds{environment="sandbox",node="node3",token="gitlab_token_file"} %s`,
 			strconv.FormatFloat(float64(token.Expires.UTC().Truncate(24*time.Hour).Unix()), 'g', -1, 64)))
 		if strings.Contains(l.logText(), renewed) || strings.Contains(l.logText(), gitlabtest.Secret) {

@@ -3,11 +3,14 @@ package main
 import (
 	"crypto/sha256"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 )
 
@@ -32,21 +35,23 @@ func snapshotOf(t *testing.T, path string) snapshot {
 
 // TestIdle holds a look that finds nothing new to its price: one ref listing,
 // a few reads of the engine, nothing written anywhere, nothing told to GitLab. GitLab is asked
-// about the token once a day: by one request, and one for the role of its user.
+// about the token once a day: by one request, and one for the role of its user. A sync takes few
+// requests.
 func TestIdle(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.settings["interval"] = "2s" // long enough to count between two looks
 	l.running(first)
 	l.until("the token is known", func(s report.Status) bool { return len(s.Tokens) == 1 && !s.Tokens[0].Asked.IsZero() })
-	asks := 0
-	for _, request := range l.gitlab.Requests() {
-		if request.Path == "/api/v4/personal_access_tokens/self" || request.Path == "/api/v4/projects/coin%2Fcoin-gitops" {
-			asks++
-		}
+	l.posts(first, "success")
+	l.looks(1)
+	requests := l.gitlab.Requests()
+	others := slices.DeleteFunc(slices.Clone(requests), func(request gitlabtest.Request) bool {
+		return request.Path == "/api/v4/personal_access_tokens/self" || request.Path == "/api/v4/projects/coin%2Fcoin-gitops"
+	})
+	if len(requests)-len(others) != 2 {
+		t.Errorf("%d requests about the token: %+v", len(requests)-len(others), requests)
 	}
-	if asks != 2 {
-		t.Errorf("%d requests about the token: %+v", asks, l.gitlab.Requests())
-	}
+	wantFew(t, "the first sync", others)
 	l.looks(1)
 	l.recorder.Reset()
 	l.git.Requests()
@@ -77,4 +82,25 @@ func TestIdle(t *testing.T) {
 	if now := len(l.gitlab.Requests()); now != told {
 		t.Errorf("looks told GitLab: %+v", l.gitlab.Requests()[told:])
 	}
+
+	second := l.commit("second", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER=2")})
+	l.await(second, record.Succeeded)
+	l.posts(second, "success")
+	l.looks(2)
+	wantFew(t, "a rollout", l.gitlab.Requests()[told:])
+}
+
+// mostRequests is how many requests to GitLab a sync of a node may take.
+const mostRequests = 8
+
+func wantFew(t *testing.T, what string, requests []gitlabtest.Request) {
+	t.Helper()
+	var list []string
+	for _, one := range requests {
+		list = append(list, one.Method+" "+one.Path)
+	}
+	if len(list) == 0 || len(list) > mostRequests {
+		t.Errorf("%s took %d requests: %q", what, len(list), list)
+	}
+	t.Logf("%s took %d requests: %q", what, len(list), list)
 }

@@ -22,6 +22,7 @@ type rollbackFlags struct {
 	all     groupFlags
 	yes     bool
 	dryRun  bool
+	once    bool
 	output  *string
 }
 
@@ -38,22 +39,29 @@ Without --to, the target is the good state before the one that runs. After a fai
 rollout, the target is the last good state. agent history marks the good states. Jobs
 do not run again.
 
+With --once it needs no daemon: it runs the rollback in this process, with the same checks,
+and looks at no commit. The daemon keeps the pin when it starts.
+
 With --group, all nodes of the environment roll back, one after the other, each to its own
 good state. Nothing changes if one of them cannot be reached or refuses, unless --partial is
 given. The token goes to the addresses of --api, or to nodes[].url of config.yml.`,
 		Example: `  agent rollback --dry-run
   agent rollback --reason "the checkout fails" --yes
   agent rollback --to 12 --service client_api
+  agent rollback --once --reason "the daemon does not start"
   agent rollback --group --environment production --token-file ~/operate-token --reason "the checkout fails"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.all.check(a, f.request); err != nil {
+			if err := errors.Join(f.all.check(a, f.request), onlyOne(cmd, "once", "group")); err != nil {
 				return err
 			}
-			if f.all.group {
+			switch {
+			case f.all.group:
 				return rollbackGroup(cmd.Context(), a, f, cmd.InOrStdin())
+			case f.once:
+				return rollbackOnce(cmd.Context(), a, f, cmd.InOrStdin())
 			}
-			return rollback(cmd.Context(), a, f, cmd.InOrStdin())
+			return rollback(cmd.Context(), a, a.client(), f, cmd.InOrStdin())
 		},
 	}
 	flags := cmd.Flags()
@@ -62,14 +70,21 @@ given. The token goes to the addresses of --api, or to nodes[].url of config.yml
 	flags.StringVar(&f.request.Reason, "reason", "", "reason; the history, the audit log and GitLab show it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask for confirmation")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
+	flags.BoolVar(&f.once, "once", false, "run the rollback in this process, without the daemon")
 	flags.BoolVar(&f.request.Force, "force-migrations", false, "roll back even if the database has migrations that are newer than the good state; it is recorded")
 	f.output = outputFlag(cmd, "text", "json")
 	f.all.add(cmd)
 	return cmd
 }
 
-// rollback shows the plan, asks for confirmation, and rolls back by exactly that plan.
-func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) error {
+// backer plans and does a rollback: the daemon behind its socket, or this process.
+type backer interface {
+	PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error)
+	Rollback(ctx context.Context, asked request.Rollback, progress func(control.Event)) (*record.Sync, error)
+}
+
+// canAsk refuses to ask a user who cannot answer.
+func canAsk(f rollbackFlags, stdin io.Reader) error {
 	asking := !f.yes && !f.dryRun
 	if asking && *f.output == "json" {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "with -o json the command does not ask")}
@@ -77,23 +92,30 @@ func rollback(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader) err
 	if asking && !isTerminal(stdin) {
 		return usageError{fault.New(fault.Place{}, "add --yes, or --dry-run to see the plan", "there is no terminal to ask on")}
 	}
-	client := a.client()
-	plan, err := client.PlanRollback(ctx, f.request)
+	return nil
+}
+
+// rollback shows the plan, asks for confirmation, and rolls back by exactly that plan.
+func rollback(ctx context.Context, a *app, by backer, f rollbackFlags, stdin io.Reader) error {
+	if err := canAsk(f, stdin); err != nil {
+		return err
+	}
+	plan, err := by.PlanRollback(ctx, f.request)
 	if err != nil {
 		return err
 	}
 	if err := printRollbackPlan(a.stdout, plan, f); err != nil || f.dryRun {
 		return err
 	}
-	if asking && !confirmed(stdin, a.stdout, "roll back?") {
+	if !f.yes && !confirmed(stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
 	sync, err := followed(a, func(progress func(control.Event)) (*record.Sync, error) {
-		return client.Rollback(ctx, f.request, progress)
+		return by.Rollback(ctx, f.request, progress)
 	})
 	if err != nil && sync == nil {
-		if after, planErr := client.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
+		if after, planErr := by.PlanRollback(ctx, f.request); planErr == nil && after.Digest != plan.Digest {
 			err = errors.Join(err, printRollbackPlan(a.stdout, after, f))
 		}
 		return err

@@ -244,6 +244,19 @@ func TestRollbackByHand(t *testing.T) {
 	if status := l.await(further, record.RolledBack); status.Pinned == nil || !status.Sync.Unchanged {
 		t.Errorf("a commit of another node, paused: %+v, pinned %+v", status.Sync, status.Pinned)
 	}
+
+	// Without the daemon, the command does the same, while GitLab is away.
+	l.mustRun(exitError, []string{"without --once"}, "rollback", "--once", "--yes", "--to", "2")
+	l.stop()
+	l.gitlab.Inject(gitlabtest.Fault{Times: -1, Cut: true})
+	l.mustRun(exitError, []string{"#99 is not a recorded good state", "agent: code: refused"}, "rollback", "--once", "--yes", "--to", "99")
+	l.mustRun(exitDone, []string{"will roll back to 1 (sync #2)"}, "rollback", "--once", "--dry-run", "--to", "2")
+	l.mustRun(exitError, []string{"rolled back to 1 (sync #2) by ", "no daemon", "deliver reports to GitLab"}, "rollback", "--once", "--yes", "--to", "2", "--reason", "no daemon")
+	l.unchanged(after)
+	l.gitlab.Heal()
+	l.start()
+	l.until("the pin is kept", func(s report.Status) bool { return s.Pinned != nil && s.Pinned.To == 2 && s.GitLab.Undelivered == 0 })
+	l.unchanged(after)
 }
 
 // TestRollbackToADigest goes back to the content that a tag had, though the tag has

@@ -249,7 +249,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 
 // openOutboxes makes what takes notices, the heads of the audit log, and reports to GitLab.
 func openOutboxes(a *app, p *parts, made *agent.Parts, client *gitlab.Client) (err error) {
-	if made.Notices, err = openNotices(a, p.store, made.Log, made.Metrics); err != nil {
+	if made.Notices, err = openNotices(a, p, made.Log, made.Metrics); err != nil {
 		return err
 	}
 	p.notices = made.Notices.Outbox

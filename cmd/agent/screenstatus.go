@@ -91,7 +91,7 @@ func statusTroubles(s *page, of statusView) {
 		statusOverdue(s, status.Environment, one)
 	}
 	if health := status.Notices; health != nil && len(health.Receivers) > 0 && (of.all || troubledNotices(health)) {
-		statusNotices(s, health)
+		statusNotices(s, health, of.all)
 	}
 	for _, one := range status.Ignored {
 		s.line("  ignored   ", tidy(report.IgnoredText(status.Stack, one)))
@@ -212,7 +212,7 @@ func statusOverdue(s *page, environment string, one inventory.Rotation) {
 	s.indented("hint: agent secrets rotate ", one.Secret, " --environment ", environment)
 }
 
-func statusNotices(s *page, health *notify.Health) {
+func statusNotices(s *page, health *notify.Health, all bool) {
 	sent := "all notices sent"
 	if health.Undelivered != 0 {
 		sent = counted(health.Undelivered, "notice", "notices") + " not sent to all receivers"
@@ -222,6 +222,9 @@ func statusNotices(s *page, health *notify.Health) {
 		s.put(", ", health.Dropped, " dropped (see the log)")
 	}
 	for _, receiver := range health.Receivers {
+		if receiver.Last != "" && all {
+			s.indented(receiver.String(), "  ", ago(receiver.LastSent), ": ", tidy(receiver.Last))
+		}
 		if problem := receiver.Problem; problem != nil {
 			s.indented(s.red(receiver.String() + ": " + problem.Error))
 			s.hint(problem.Hint)

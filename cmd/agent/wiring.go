@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
@@ -168,7 +169,7 @@ func (a *app) mailServer() (*notify.SMTP, error) {
 
 // openNotices makes the sender of notifications. Notices to a kind of receiver that the
 // settings do not configure wait until they do.
-func openNotices(a *app, store *store.Store, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
+func openNotices(a *app, p *parts, log *slog.Logger, metrics *metrics.Metrics) (publish.Notices, error) {
 	slack, err := notify.NewSlack(a.settings.SlackWebhookFile, a.settings.CAFile)
 	if err != nil {
 		return publish.Notices{}, err
@@ -186,6 +187,8 @@ func openNotices(a *app, store *store.Store, log *slog.Logger, metrics *metrics.
 		return publish.Notices{}, err
 	}
 	maps.Copy(senders, more)
-	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: store, Log: log, Count: metrics.Notified})
+	outbox, err := notify.NewOutbox(notify.Options{Senders: senders, Store: p.store, Log: log, Count: metrics.Notified, Sent: func(to notify.Receiver, message string) {
+		p.events.Publish(events.Event{Kind: events.Delivered, Text: to.String() + " has the notice: " + message})
+	}})
 	return publish.Notices{Outbox: outbox, Slack: slack}, err
 }
