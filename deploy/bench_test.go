@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -65,5 +66,47 @@ func BenchmarkApply(b *testing.B) {
 		if err := engine.Apply(b.Context(), planFor(b, engine, stack), stack, deploy.ApplyOptions{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkUpdates updates 200 services without tasks through docker's client alone, one by one
+// or several at once. It shows what of an apply is the engine's own time.
+func BenchmarkUpdates(b *testing.B) {
+	on, _, engine := swarmWith(b)
+	none, revision := uint64(0), 0
+	stack := newStack(on.Stack(b))
+	for i := range 200 {
+		add(stack, fmt.Sprintf("service%d", i), func(s *swarm.ServiceSpec) {
+			s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none}
+		})
+	}
+	if err := engine.Apply(b.Context(), planFor(b, engine, stack), stack, deploy.ApplyOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	for _, atOnce := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("at once=%d", atOnce), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				live, err := engine.ObserveServices(b.Context(), stack.Name)
+				if err != nil {
+					b.Fatal(err)
+				}
+				revision++
+				b.StartTimer()
+				var group sync.WaitGroup
+				room := make(chan struct{}, atOnce)
+				for _, service := range live {
+					room <- struct{}{}
+					group.Go(func() {
+						defer func() { <-room }()
+						service.Spec.TaskTemplate.ContainerSpec.Env = []string{fmt.Sprint("REVISION=", revision)}
+						if _, err := on.API.ServiceUpdate(b.Context(), service.ID, service.Version, service.Spec, swarm.ServiceUpdateOptions{}); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				group.Wait()
+			}
+		})
 	}
 }
