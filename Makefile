@@ -15,11 +15,11 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-ALONE = consent decision dora drift explain metrics page record report settings setup
+ALONE = consent decision dora drift explain fleetsim metrics page record report settings setup
 RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines vault walk simulate lint check fuzz bench compare screenshots docs licences dist
+.PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare screenshots docs licences dist
 
 build: ## the static binary, bin/agent
 	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -66,6 +66,9 @@ walk: ## random commits, bad releases, kills and restarts on a real engine for R
 
 simulate: ## the agent in a simulated world for ROUNDS rounds (1000000), from SEED on where one is given
 	SEED=$(or $(SEED),$(shell date +%s)000) ROUNDS=$(or $(ROUNDS),1000000) go test -count 1 -timeout 0 -v -run 'TestSimulation$$' ./agent/simulation
+
+fleet: ## AGENTS (10000) agents on one simulated GitLab; their costs go into docs/fleet-costs.md
+	AGENTS=$(or $(AGENTS),10000) go test -count 1 -v -timeout 1h -run 'TestFleet$$' ./agent/fleetsim -update
 
 lint: $(LINT)
 	$(LINT) run ./...

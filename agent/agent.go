@@ -8,13 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/pace"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/reading"
@@ -26,9 +26,6 @@ import (
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
-
-// maxBackoff bounds the wait after failed looks at the remote or the engine.
-const maxBackoff = 10 * time.Minute
 
 // Agent keeps the stacks of one node in sync with the repository.
 type Agent struct {
@@ -86,8 +83,8 @@ func watches(stacks []*stack) (all []*services.Watch) {
 	return all
 }
 
-// Run looks at the remote and the engine until ctx ends: at once, then every
-// interval with a tenth of jitter, later after errors. One sync runs at a time.
+// Run looks at the remote and the engine until ctx ends: at once or after Parts.FirstLook, then
+// every interval with a tenth of jitter, later after errors. One sync runs at a time.
 func (a *Agent) Run(ctx context.Context) error {
 	defer close(a.ended)
 	if err := a.recall(); err != nil {
@@ -99,7 +96,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, s := range a.roster.Stacks() {
 		a.follow(s)
 	}
-	a.turn(ctx)
+	if first := a.parts.FirstLook; first > 0 {
+		a.due = time.Now().Add(first)
+		a.pulse.Rest(first)
+	} else {
+		a.turn(ctx)
+	}
 	for ctx.Err() == nil {
 		a.idle(ctx)
 	}
@@ -206,23 +208,13 @@ func holdPlans(stacks []*stack) (release func()) {
 	}
 }
 
-// wait is the time to the next look: the interval, doubled for each failure in
-// a row, give or take a tenth.
+// wait is the time to the next look.
 func (a *Agent) wait() time.Duration {
 	failures := 0
 	for _, s := range a.roster.Stacks() {
 		failures = max(failures, s.failures)
 	}
-	wait := a.parts.Settings.Interval
-	for range min(failures, 10) {
-		wait = min(2*wait, max(maxBackoff, a.parts.Settings.Interval))
-	}
-	tenth := int64(wait / 10)
-	random := a.parts.Random
-	if random == nil {
-		random = rand.Int64N
-	}
-	return wait + time.Duration(random(2*tenth+1)-tenth)
+	return pace.Pace{Interval: a.parts.Settings.Interval, Random: a.parts.Random}.Next(failures)
 }
 
 // idle waits until the next look is due, a request arrives, or ctx ends, and does what is

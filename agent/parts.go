@@ -93,7 +93,8 @@ type Parts struct {
 
 	images *signing.Images // which the policy demands signatures of; New makes it
 
-	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
+	FirstLook time.Duration       // how long Run waits before it looks
+	Random    func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
 
 	signed signing.Repository // Source behind the demand for signatures; what is read through it is not on record
 	gate   *signing.Gate      // that demand

@@ -108,7 +108,7 @@ func (s *stack) equip(a *Agent) {
 	parts, settings := s.parts, &s.parts.Settings
 	s.publish = &publish.Publisher{
 		Node: report.Node{Environment: settings.Environment, Name: settings.Node}, Stack: s.name, Link: settings.CommitLink, Page: settings.StatusLink, SyncPage: settings.SyncPage, Notices: parts.Notices,
-		ByTags: settings.TagPattern != "",
+		ByTags: settings.TagPattern != "", Spares: s.spares,
 	}
 	if parts.Reports != nil {
 		s.publish.Statuses, s.publish.Deployments = parts.Reports, parts.Reports

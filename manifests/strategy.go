@@ -58,6 +58,13 @@ func (c *Config) Others(node string) []string {
 	return slices.DeleteFunc(slices.Clone(c.Order()), func(name string) bool { return name == node })
 }
 
+// Awaits reports whether another node waits for a node's success with a commit, or for its failure.
+func (c *Config) Awaits(node string) bool {
+	return slices.ContainsFunc(c.Nodes, func(other NodeConfig) bool {
+		return other.Name != node && slices.Contains(slices.Concat(c.Before(other.Name), c.Others(other.Name)), node)
+	})
+}
+
 func withRole(c *Config, names []string, role Role) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		node, _ := c.Node(name)

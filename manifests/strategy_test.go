@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,21 +30,22 @@ func TestWhoComesBefore(t *testing.T) {
 		lines  string
 		before []string // of node1 to node4
 		greens string
+		awaits string // that another node waits for
 	}{
-		"sequential": {"strategy: sequential", []string{"", "node1", "node1 node2", "node1 node2 node3"}, ""},
-		"by default": {"log_level: info", []string{"", "node1", "node1 node2", "node1 node2 node3"}, ""},
+		"sequential": {"strategy: sequential", []string{"", "node1", "node1 node2", "node1 node2 node3"}, "", "node1 node2 node3"},
+		"by default": {"log_level: info", []string{"", "node1", "node1 node2", "node1 node2 node3"}, "", "node1 node2 node3"},
 		"in another order": {
 			"order: [node4, node2, node1, node3]",
 			[]string{"node4 node2", "node4", "node4 node2 node1", ""},
-			"",
+			"", "node1 node2 node4",
 		},
-		"parallel":   {"strategy: parallel", []string{"", "", "", ""}, ""},
-		"replace":    {"strategy: replace", []string{"", "", "", ""}, ""},
-		"blue-green": {"strategy: blue-green", []string{"node2 node4", "", "node2 node4 node1", ""}, "node2 node4"},
+		"parallel":   {"strategy: parallel", []string{"", "", "", ""}, "", ""},
+		"replace":    {"strategy: replace", []string{"", "", "", ""}, "", ""},
+		"blue-green": {"strategy: blue-green", []string{"node2 node4", "", "node2 node4 node1", ""}, "node2 node4", "node1 node2 node3 node4"},
 		"blue-green in another order": {
 			"strategy: blue-green\n  order: [node4, node3, node2, node1]",
 			[]string{"node4 node2 node3", "", "node4 node2", ""},
-			"node4 node2",
+			"node4 node2", "node1 node2 node3 node4",
 		},
 	}
 	for name, test := range tests {
@@ -55,6 +57,10 @@ func TestWhoComesBefore(t *testing.T) {
 			var before []string
 			for _, node := range nodes {
 				before = append(before, strings.Join(config.Before(node), " "))
+			}
+			awaits := slices.DeleteFunc(slices.Clone(nodes), func(node string) bool { return !config.Awaits(node) })
+			if got := strings.Join(awaits, " "); got != test.awaits {
+				t.Errorf("others wait for %q, want %q", got, test.awaits)
 			}
 			if diff := cmp.Diff(test.before, before); diff != "" {
 				t.Errorf("before (-want +got):\n%s", diff)

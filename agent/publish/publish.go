@@ -34,11 +34,27 @@ type Publisher struct {
 	Sum         *Sum                       // of all stacks of the node; nil for a node with one
 	ByTags      bool                       // the node follows tags
 	Notices     Notices
+	// Spares reports whether a commit that changes nothing which the node reads gets no status;
+	// nil: it gets one.
+	Spares func() bool
 }
 
 // Sync publishes a sync's state.
 func (p *Publisher) Sync(sync *record.Sync) error {
+	if p.spares(sync) {
+		err := p.Notice(sync)
+		if p.Sum != nil {
+			err = errors.Join(err, p.Sum.share(p.Stack, p.report(sync, gitlab.Success)))
+		}
+		return err
+	}
 	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
+}
+
+// spares reports whether GitLab gets no status of a sync. It gets that of a commit that changes
+// nothing here if the node has not succeeded.
+func (p *Publisher) spares(sync *record.Sync) bool {
+	return sync.Unchanged && p.Statuses != nil && p.Spares != nil && stateOf(sync) == gitlab.Success && p.Spares()
 }
 
 // Pending publishes a sync that cannot begin yet and is tried again: the commit's status

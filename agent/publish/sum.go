@@ -69,6 +69,22 @@ func (s *Sum) Tell(stack string, told gitlab.Report) error {
 	return nil
 }
 
+// share takes the status of a stack that a commit does not concern. The node has a status of the
+// commit only if another of its stacks has one.
+func (s *Sum) share(stack string, told gitlab.Report) error {
+	for _, other := range s.Stacks() {
+		last, err := s.Statuses.Last(gitlab.Report{Commit: told.Commit, Ref: told.Ref, Name: s.Name + "/" + other})
+		if err != nil {
+			return fmt.Errorf("read the last report of %s: %w", other, err)
+		}
+		if last != "" {
+			return s.Tell(stack, told)
+		}
+	}
+	s.note(stack, told)
+	return nil
+}
+
 // note remembers a stack's status.
 func (s *Sum) note(stack string, told gitlab.Report) {
 	s.mu.Lock()

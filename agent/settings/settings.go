@@ -105,6 +105,8 @@ type Settings struct {
 
 	MergeRequestPlans bool `name:"merge_request_plans" help:"show the plan of open merge requests into the branch in a note on each; needs gitlab_url"`
 
+	UnchangedStatuses bool `name:"unchanged_statuses" help:"post the status of commits that change nothing this node reads; false spares GitLab a request for each of them, unless other nodes wait for this one"`
+
 	AuditIssue  string `name:"audit_issue" help:"issue of the GitLab project that gets a note with each new head of the audit log; empty for none"`
 	AuditSyslog string `name:"audit_syslog" help:"syslog that gets the heads too: udp://host:514 or unix:///dev/log; empty for none"`
 
@@ -158,6 +160,7 @@ func Default() Settings {
 		LogFormat: "text",
 
 		MergeRequestPlans: true,
+		UnchangedStatuses: true,
 
 		KeyServices: secrets.DefaultKeyServices(),
 		Limits:      limits.Default(),

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ import (
 	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/notify"
+	"coin.internal/coin-agent/agent/pace"
 	agentpage "coin.internal/coin-agent/agent/page"
 	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/record"
@@ -89,7 +91,7 @@ func runDaemon(ctx context.Context, a *app) error {
 	if err != nil {
 		return errors.Join(err, socket.Close(), api.close())
 	}
-	services := append(append(d.senders(), metricServices...),
+	services := append(append(later(d.first, d.senders()), metricServices...),
 		d.agent.Run,
 		func(ctx context.Context) error {
 			return d.serve(ctx, socket, served{a.settings.ControlSocket(), api, pages})
@@ -197,6 +199,7 @@ type parts struct {
 	policy  *policy.Current
 	anchors *anchor.Outbox
 	tokens  *tokens.Watch
+	first   time.Duration // before the first look and delivery
 	events  *events.Ring
 	logs    *logs.Reader // of the only stack
 	node    report.Node
@@ -222,6 +225,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	ran := lastRun(a.settings.StateDir)
 	store, err := store.Open(a.settings.StateDir, a.settings.Owner(), log)
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
@@ -238,6 +242,8 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		Policy: p.policy, Events: p.events,
 		Keys: a.keyring, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
+	p.first = pace.Pace{Interval: a.settings.Interval}.First(ran)
+	made.FirstLook = p.first
 	p.logs = logReader(a, p)
 	if err := openOutboxes(a, p, &made, client); err != nil {
 		p.close()

@@ -1,0 +1,99 @@
+package publish_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/publish"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
+)
+
+// book is the outbox of reports: it takes what has news, and remembers the last of each name.
+type book struct{ told []gitlab.Report }
+
+func (b *book) Enqueue(r gitlab.Report) error {
+	b.told = append(b.told, r)
+	return nil
+}
+
+func (b *book) Last(of gitlab.Report) (last gitlab.State, err error) {
+	for _, one := range b.told {
+		if one.Name == of.Name && one.Commit == of.Commit {
+			last = one.State
+		}
+	}
+	return last, nil
+}
+
+func syncOf(state record.State, unchanged bool) *record.Sync {
+	return &record.Sync{ID: 4, Commit: strings.Repeat("1", 40), Ref: "master", State: state, Unchanged: unchanged, Started: time.Now(), Summary: "unchanged"}
+}
+
+func TestShared(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
+	for name, test := range map[string]struct {
+		spares func() bool
+		state  record.State
+		want   []string
+	}{
+		"by default":              {nil, record.Succeeded, []string{"coin-agent/sandbox/node3 success"}},
+		"spared":                  {yes, record.Succeeded, nil},
+		"other nodes wait for it": {no, record.Succeeded, []string{"coin-agent/sandbox/node3 success"}},
+		"the node has failed":     {yes, record.Failed, []string{"coin-agent/sandbox/node3 failed"}},
+		"it was rolled back":      {yes, record.RolledBack, []string{"coin-agent/sandbox/node3 failed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := &book{}
+			p := &publish.Publisher{Node: report.Node{Environment: "sandbox", Name: "node3"}, Link: func(string) string { return "" }, Statuses: told, Spares: test.spares}
+			if err := p.Sync(syncOf(test.state, true)); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, lines(told)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Of a node with several stacks GitLab hears of the commit if it concerns one of them, whichever is
+// first.
+func TestSharedByStacks(t *testing.T) {
+	const node, a, b = "coin-agent/sandbox/node3", "coin-agent/sandbox/node3/a", "coin-agent/sandbox/node3/b"
+	for name, test := range map[string]struct {
+		concerned string
+		want      []string
+	}{
+		"none":       {"", nil},
+		"the first":  {"a", []string{a + " success", node + " success"}},
+		"the second": {"b", []string{b + " success", node + " success"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := &book{}
+			sum := &publish.Sum{Name: node, Statuses: told, Stacks: func() []string { return []string{"a", "b"} }}
+			for _, stack := range []string{"a", "b"} {
+				p := &publish.Publisher{
+					Node: report.Node{Environment: "sandbox", Name: "node3"}, Stack: stack, Link: func(string) string { return "" },
+					Statuses: told, Sum: sum, Spares: func() bool { return true },
+				}
+				if err := p.Sync(syncOf(record.Succeeded, stack != test.concerned)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(test.want, lines(told)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func lines(told *book) (all []string) {
+	for _, one := range told.told {
+		all = append(all, one.Name+" "+string(one.State))
+	}
+	return all
+}
