@@ -2,11 +2,19 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"time"
 
+	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/removal"
+	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // settle ends the sync of a stack that was taken off the list meanwhile.
@@ -22,30 +30,91 @@ func (s *stack) settle(ctx context.Context) {
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
 }
 
-// prune removes the stacks that were taken off the list, and whose removal a user has approved.
+// prune removes the stacks that were taken off the list, and whose removal a user has approved. A
+// freeze holds that like a rollout.
 func (a *Agent) prune(ctx context.Context) {
 	for _, s := range a.roster.Left() {
 		one, may := a.roster.Removable(s.key)
-		if !may || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() {
+		if !may || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() || time.Now().Before(s.again.Until) {
+			continue
+		}
+		held := a.frozen(s)
+		if s.board.Snapshot().Held != held {
+			s.board.Update(func(v *board.View) { v.Held = held })
+		}
+		if held != "" {
 			continue
 		}
 		if err := a.remove(ctx, s, one); err != nil && ctx.Err() == nil {
-			s.log.Warn("cannot remove the stack", "stack", one.Stack, "error", err.Error(), "hint", fault.Hint(err))
+			s.again = s.again.After(0, a.parts.Random)
+			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err.Error(), "hint", fault.Hint(err))
 		}
 	}
 }
 
+// frozen says until when a freeze holds the removal of a stack; "" without one. Those count that
+// are on record of the node's stacks, and those of the node's floor and of the config.yml that was
+// read last, which may not be rolled out yet.
+func (a *Agent) frozen(s *stack) string {
+	node, last := a.parts.Settings.Node, manifests.Frozen{}
+	note := func(one manifests.Frozen, is bool) {
+		if is && one.Until.After(last.Until) {
+			last = one
+		}
+	}
+	for _, state := range append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed) {
+		one, is, err := rollout.Frozen(state, node)
+		if err != nil {
+			return "the removal waits: " + err.Error()
+		}
+		note(one, is)
+	}
+	for _, config := range []*manifests.Config{a.roster.Config(), a.parts.Policy.Policy().Gates()} {
+		if config != nil {
+			note(config.Frozen(node, time.Now()))
+		}
+	}
+	if last.Until.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("the removal waits: frozen until %s: %s", gates.Clock(last.Until, time.Now()), last.Name)
+}
+
+// leftOf says of a stack that it was taken off the list, and what holds its removal.
+func (a *Agent) leftOf(s *stack) *report.Left {
+	left := a.roster.LeftOf(s.key)
+	if held := s.board.Snapshot().Held; left != nil && left.Removes && held != "" {
+		left.Kept, left.Rest = []string{held}, false
+	}
+	return left
+}
+
+// busyAfter is after how many tries an object that stays in use is looked at once an hour: each
+// try is in the audit log.
+const busyAfter = 9
+
 // remove removes a stack, and records what keeps the removal from being complete.
 func (a *Agent) remove(ctx context.Context, s *stack, one record.LeftStack) error {
 	remover := removal.Remover{Engine: a.parts.Engine, Owner: a.parts.Settings.Owner(), Board: s.board, Records: s.records, Note: s.notes.Add, Log: s.log}
-	busy, err := remover.Remove(ctx, one)
-	switch {
-	case err != nil:
+	left, rest, err := remover.Remove(ctx, one)
+	if err != nil {
 		return err
-	case len(busy) == 0:
+	}
+	asked := time.Duration(0)
+	if s.again.Tries >= busyAfter && !rest {
+		asked = time.Hour
+	}
+	s.again = s.again.After(asked, a.parts.Random)
+	if len(left) == 0 || rest && !one.Rest { // another stack may have used what is gone
+		for _, other := range a.roster.Left() {
+			other.again = backoff.Wait{}
+		}
+	}
+	switch {
+	case len(left) == 0:
 		return a.roster.Drop(s.key)
-	case !slices.Equal(busy, one.Kept):
-		return a.roster.Kept(s.key, busy)
+	case rest != one.Rest || !slices.Equal(left, one.Kept):
+		return a.roster.Kept(s.key, left, rest)
 	}
 	return nil
 }

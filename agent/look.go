@@ -54,7 +54,7 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 // known gives what is recorded of the stack.
 func (s *stack) known() (decision.Record, error) {
 	v := s.board.Snapshot()
-	frozen, err := rollout.Frozen(v.Deployed, s.node.Node)
+	_, frozen, err := rollout.Frozen(v.Deployed, s.node.Node)
 	if floor := s.parts.Policy.Policy().Gates(); floor != nil && !frozen {
 		_, frozen = floor.Frozen(s.node.Node, time.Now())
 	}

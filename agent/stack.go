@@ -30,6 +30,7 @@ import (
 	"coin.internal/coin-agent/agent/soak"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/agent/tokens"
+	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
@@ -64,6 +65,7 @@ type stack struct {
 	fetched  func(context.Context, *gitsync.Checkout) error // takes each fetched commit; an error ends the look
 	several  func() bool                                    // whether the node has other stacks
 	failures int                                            // looks in a row that failed
+	again    backoff.Wait                                   // until the removal is tried again
 }
 
 // newStack makes the state machine of a stack.
@@ -157,7 +159,8 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 	if s.name != "" {
 		made.Agrees = a.agreed.Of(s.name)
 	}
-	made.Gates.Earlier = func() []gates.Earlier { return a.roster.Earlier(s.key) }
+	made.Gates.Stack = s.name
+	made.Gates.Earlier = func(also ...string) []gates.Earlier { return a.roster.Earlier(s.key, also...) }
 	if parts.Tokens != nil {
 		made.Tokens = func() []error { return tokens.Errors(parts.Tokens()) }
 	}

@@ -61,6 +61,7 @@ type world struct {
 	fetchErr    error
 	fetches     int
 	kept, busy  []string // of a stack that is removed
+	removals    int      // tries of that
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool

@@ -161,12 +161,14 @@ func (e engine) RemoveStack(_ context.Context, stack, _ string, note func(deploy
 		}
 		e.w.mu.Lock()
 		delete(e.w.live, name)
-		kept, busy = e.w.kept, e.w.busy
 		e.w.instantly()
 		e.w.mu.Unlock()
 		if err := note(deploy.Event{Step: step, Done: true}); err != nil {
 			return nil, nil, err
 		}
 	}
-	return kept, busy, nil
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.w.removals++
+	return e.w.kept, e.w.busy, nil
 }

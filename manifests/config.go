@@ -21,6 +21,9 @@ import (
 //	single    a list may be written as its one element
 //	excludes  other keys of the section that must not be set beside it
 
+// Freed is a stack that no longer waits for another one.
+type Freed struct{ Stack, From string }
+
 // Config is an environment's config.yml, with defaults filled in.
 type Config struct {
 	Environment           Environment       `yaml:"environment" required:"true" doc:"The environment's name and type."`
@@ -43,6 +46,10 @@ type Config struct {
 	Declared *Config  // the commit's own
 	Loosens  []string // what the commit loosens, in words that follow "this commit"
 	Lifted   []string // nodes that the commit no longer waits for: only an approval on the node lets it pass without them
+
+	// Freed are the waits of the node's stacks that the commit ends: only the earlier stack's success,
+	// or an approval on the node, lets it pass.
+	Freed []Freed
 
 	approvals []Approval // each of which must be given
 	gates     *Gates

@@ -23,7 +23,7 @@ type Judges struct {
 // commit's own.
 func (j Judges) InForce(commit *Config) *Config {
 	c, gates := *commit, commit.ReleaseGates()
-	c.Declared, c.Loosens, c.approvals, c.gates = commit, nil, commit.Approvals(), &gates
+	c.Declared, c.Loosens, c.Freed, c.approvals, c.gates = commit, nil, nil, commit.Approvals(), &gates
 	f := &fold{node: j.Node, at: j.At, into: &c, own: commit}
 	if j.Lost {
 		c.approvals = append(slices.Clone(c.approvals), Approval{Required: true, Minimum: 1})
@@ -33,8 +33,9 @@ func (j Judges) InForce(commit *Config) *Config {
 		f.judge = good
 		f.all()
 		f.order()
+		f.stacks()
 	}
-	c.Loosens = f.loosens
+	c.Loosens, c.Freed = f.loosens, f.freed
 	if j.Floor != nil {
 		f.judge, f.floor = j.Floor, true
 		f.all()
@@ -66,6 +67,7 @@ type fold struct {
 	floor     bool // judge is the node's floor, which is silent about the keys that it does not set
 
 	loosens, lifted []string
+	freed           []Freed
 }
 
 // all makes everything but the order as strict as the judge has it.

@@ -60,6 +60,7 @@ type View struct {
 	Progress  string          // of the attempt
 	Rollout   *report.Rollout // while an attempt waits for services
 	Group     string          // why the group is not complete
+	Held      string          // why the removal of the stack waits
 }
 
 // Stack gives the name of the stack in the engine; "" before it is known.

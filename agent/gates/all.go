@@ -40,7 +40,8 @@ type Parts struct {
 	Merged      *Merged                                   // what was asked about earlier commits; nil: it is asked again
 	Statuses    Statuses                                  // nil: no GitLab is configured
 	Paused      func() *record.Pause                      // the current pause, or nil
-	Earlier     func() []Earlier                          // the stacks of the node that this one waits for; nil: none
+	Stack       string                                    // of a node with several; "" for the only one
+	Earlier     func(also ...string) []Earlier            // the stacks of the node that this one waits for, and others; nil: none
 	Release     func(ctx context.Context) (Ruling, error) // judges what the release needs
 }
 

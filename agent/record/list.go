@@ -25,6 +25,7 @@ type LeftStack struct {
 	Stack   string    `json:"stack"`             // its name in Swarm
 	Consent *Approval `json:"consent,omitempty"` // to its removal, which has begun
 	Kept    []string  `json:"kept,omitempty"`    // why the removal is not complete
+	Rest    bool      `json:"rest,omitempty"`    // all but Kept is removed: that goes once nothing uses it
 }
 
 // OneStack is the list of a node whose configuration lists no stacks.

@@ -1,7 +1,6 @@
 // Package removal removes from Swarm a stack that was taken off the list of its node, and whose
 // removal a user has approved. It gives what keeps the removal from being complete. It guarantees
-// that each removal is in the audit log before it is made; what is cut off goes on in the next
-// turn.
+// that each removal is in the audit log before it is made; what is cut off goes on later.
 package removal
 
 import (
@@ -39,8 +38,9 @@ type Remover struct {
 	Log     *slog.Logger
 }
 
-// Remove removes the stack. busy says what is in use; nothing is left to do if that is empty.
-func (r Remover) Remove(ctx context.Context, one record.LeftStack) (busy []string, err error) {
+// Remove removes the stack. left says what is in use; nothing is left to do if that is empty.
+// rest says that all else is removed: services of other stacks use what is left.
+func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []string, rest bool, err error) {
 	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Remove, Kind: audit.Stack, Name: one.Stack, Revision: one.Commit, Outcome: audit.Started}
 	if one.Consent.Actor != nil {
 		entry.Actor = *one.Consent.Actor
@@ -48,25 +48,30 @@ func (r Remover) Remove(ctx context.Context, one record.LeftStack) (busy []strin
 	entry.Detail = "taken off the list; approved: " + one.Consent.Reason
 	if len(one.Kept) == 0 {
 		if err := r.Note(entry); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	kept, busy, err := r.Engine.RemoveStack(ctx, one.Stack, r.Owner, func(event deploy.Event) error { return r.step(entry, one, event) })
 	if err != nil || len(busy) > 0 {
-		return busy, err
+		return append(busy, kept...), one.Rest, err
+	}
+	if one.Rest && len(kept) > 0 {
+		return kept, true, nil
 	}
 	if err := r.removed(one); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	entry.Outcome, entry.Detail = audit.Succeeded, "removed; its volumes stay"
-	if len(kept) > 0 {
-		entry.Detail += "; these stay, too: " + strings.Join(kept, "; ")
+	if one.Rest {
+		entry.Detail = "what was in use is removed, too"
+	} else if len(kept) > 0 {
+		entry.Detail += "; these stay until nothing uses them: " + strings.Join(kept, "; ")
 	}
 	if err := r.Note(entry); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	r.Log.Info("removed a stack that was taken off the list", "stack", one.Stack, "revision", record.Short(one.Commit), "stays", strings.Join(kept, "; "))
-	return nil, nil
+	return kept, len(kept) > 0, nil
 }
 
 // step notes the removal of one object.

@@ -22,11 +22,14 @@ type Left struct {
 	Prune   bool     `json:"prune"`             // it is removed once a user approves that
 	Removes bool     `json:"removes,omitempty"` // its removal was approved, and has begun
 	Kept    []string `json:"kept,omitempty"`    // what of it is not removed, and why
+	Rest    bool     `json:"rest,omitempty"`    // all else of it is removed
 }
 
 // next says what a user does about a stack that was taken off the list.
 func (l *Left) next(stack string) string {
 	switch {
+	case l.Rest:
+		return "it is removed but for what is in use, which goes once it is not: " + strings.Join(l.Kept, "; ")
 	case len(l.Kept) > 0:
 		return "it is being removed: " + strings.Join(l.Kept, "; ")
 	case l.Removes:

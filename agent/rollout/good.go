@@ -117,15 +117,15 @@ func noteFiles(good *record.GoodState, checkout *gitsync.Checkout, node *manifes
 	return nil
 }
 
-// Frozen reports whether a freeze of the deployed config.yml applies now.
-func Frozen(deployed *record.GoodState, node string) (bool, error) {
+// Frozen gives the freeze of the deployed config.yml that applies now, if there is one.
+func Frozen(deployed *record.GoodState, node string) (frozen manifests.Frozen, is bool, err error) {
 	if deployed == nil || len(deployed.Freezes) == 0 {
-		return false, nil
+		return frozen, false, nil
 	}
 	var freezes []manifests.Freeze
 	if err := json.Unmarshal(deployed.Freezes, &freezes); err != nil {
-		return false, fmt.Errorf("recall the freezes: %w", err)
+		return frozen, false, fmt.Errorf("recall the freezes: %w", err)
 	}
-	_, frozen := manifests.FrozenBy(freezes, node, time.Now())
-	return frozen, nil
+	frozen, is = manifests.FrozenBy(freezes, node, time.Now())
+	return frozen, is, nil
 }

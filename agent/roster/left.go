@@ -15,7 +15,7 @@ func (r *Roster[S]) LeftOf(key record.StackKey) *report.Left {
 	if !found {
 		return nil
 	}
-	said := &report.Left{Commit: one.Commit, Prune: one.Prune, Removes: one.Consent != nil, Kept: one.Kept}
+	said := &report.Left{Commit: one.Commit, Prune: one.Prune, Removes: one.Consent != nil, Kept: one.Kept, Rest: one.Rest}
 	if first := after(now.list, key); first != "" && said.Removes {
 		said.Kept = []string{"waits until the stack " + string(first) + " is removed, which came later in the list"}
 	}
@@ -39,9 +39,9 @@ func (r *Roster[S]) Consent(key record.StackKey, given *record.Approval) error {
 	return r.editLeft(key, func(one *record.LeftStack) { one.Consent = given })
 }
 
-// Kept records why the removal of a stack is not complete.
-func (r *Roster[S]) Kept(key record.StackKey, why []string) error {
-	return r.editLeft(key, func(one *record.LeftStack) { one.Kept = why })
+// Kept records why the removal of a stack is not complete. With rest, all else is removed.
+func (r *Roster[S]) Kept(key record.StackKey, why []string, rest bool) error {
+	return r.editLeft(key, func(one *record.LeftStack) { one.Kept, one.Rest = why, rest })
 }
 
 // Drop forgets a stack that was removed.
@@ -98,11 +98,12 @@ func (l lineup[S]) lists(name string) bool {
 }
 
 // after names the stack that has to be removed before another one that the same commit took off
-// the list: the one after it in the list, which may use what it makes.
+// the list: the one after it in the list, which may use what it makes. Once its services are
+// removed, it does not.
 func after(list record.StackList, key record.StackKey) record.StackKey {
 	at := slices.IndexFunc(list.Left, func(one record.LeftStack) bool { return one.Key == key })
 	for _, one := range list.Left[:max(at, 0)] {
-		if one.Prune && one.Commit == list.Left[at].Commit {
+		if one.Prune && one.Commit == list.Left[at].Commit && !one.Rest {
 			return one.Key
 		}
 	}

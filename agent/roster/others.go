@@ -1,6 +1,8 @@
 package roster
 
 import (
+	"slices"
+
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 )
@@ -8,14 +10,18 @@ import (
 // Several reports whether the node has several stacks.
 func (r *Roster[S]) Several() bool { return len(r.Stacks()) > 1 }
 
-// Earlier gives the stacks that one waits for.
-func (r *Roster[S]) Earlier(key record.StackKey) (before []gates.Earlier) {
+// Earlier gives the stacks that one waits for, and also others of the list by their names.
+func (r *Roster[S]) Earlier(key record.StackKey, also ...string) (before []gates.Earlier) {
 	now := r.known()
 	for _, one := range now.list.Stacks {
 		if one.Key != key {
 			continue
 		}
-		for _, name := range one.WaitsFor {
+		names := slices.Clone(one.WaitsFor)
+		for _, other := range also {
+			names = append(names, record.StackKey(other))
+		}
+		for _, name := range names {
 			if s, found := find(now.stacks, name); found {
 				before = append(before, gates.Earlier{Name: string(name), Last: s.View().Last})
 			}

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/manifests"
 )
 
 // Stack is the state machine of one stack.
@@ -47,6 +48,8 @@ type Roster[S Stack] struct {
 	edit sync.Mutex // held while the list is changed
 	mu   sync.Mutex // held for a moment
 	now  lineup[S]
+
+	config *manifests.Config // that was read last
 }
 
 // lineup is a list with its state machines. Its slices are replaced, never changed in place.

@@ -25,10 +25,16 @@ type reading interface {
 // read leaves the list as it is: the load of each stack says why.
 func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (changed bool, err error) {
 	commit := checkout.Revision.Commit
-	if r.known().list.Commit == commit {
+	if r.known().list.Commit == commit && r.Config() != nil {
 		return false, nil
 	}
-	listed, only, err := r.read(ctx, checkout)
+	config, err := r.read(ctx, checkout)
+	var listed []record.ListedStack
+	var only string
+	if err == nil {
+		r.learn(config)
+		listed, only, err = listedIn(config, r.use.Settings)
+	}
 	if err != nil {
 		r.use.Log.Debug("the list of stacks stays", "revision", record.Short(commit), "error", err.Error())
 		return false, nil
@@ -59,11 +65,24 @@ func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (chang
 	return true, nil
 }
 
-// read reads the list of a commit. only is the name in Swarm of the stack of a node that lists
-// none.
-func (r *Roster[S]) read(ctx context.Context, checkout *gitsync.Checkout) (list []record.ListedStack, only string, err error) {
+// Config gives the config.yml that was read last, which may be of a commit that is not rolled out
+// yet; nil before the first one.
+func (r *Roster[S]) Config() *manifests.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config
+}
+
+func (r *Roster[S]) learn(config *manifests.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.config = config
+}
+
+// read reads the config.yml of a commit.
+func (r *Roster[S]) read(ctx context.Context, checkout *gitsync.Checkout) (*manifests.Config, error) {
 	if err := r.use.Reading.Begin(checkout.Revision.Commit); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	settings := r.use.Settings
 	most, files := settings.Limits.OrDefault(), checkout.Anew().FS
@@ -73,15 +92,13 @@ func (r *Roster[S]) read(ctx context.Context, checkout *gitsync.Checkout) (list 
 		return manifests.LoadConfig(limits.On(files, most), settings.Environment)
 	}, nil)
 	if endErr := r.use.Reading.End(); endErr != nil {
-		return nil, "", fmt.Errorf("save state: %w", endErr)
+		return nil, fmt.Errorf("save state: %w", endErr)
 	}
-	if err != nil {
-		return nil, "", err
-	}
-	return listedIn(config, settings)
+	return config, err
 }
 
-// listedIn gives the list of the node in a config.yml.
+// listedIn gives the list of the node in a config.yml. only is the name in Swarm of the stack of a
+// node that lists none.
 func listedIn(config *manifests.Config, settings *settings.Settings) (list []record.ListedStack, only string, err error) {
 	stacks := config.StacksOf(settings.Node)
 	if len(stacks) == 0 {

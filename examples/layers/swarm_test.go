@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
 	"github.com/google/go-cmp/cmp"
 
@@ -161,6 +162,12 @@ func (l *lab) removed() {
 	})
 	l.approve("business", off)
 	waitfor.NoError(l.t, patience, func() error { return l.has("system_router") })
+	waitfor.NoError(l.t, patience, func() error { // what business used of platform
+		if _, err := l.swarm.API.NetworkInspect(l.t.Context(), "data", network.InspectOptions{}); !errdefs.IsNotFound(err) {
+			return fmt.Errorf("the network that nothing uses any more: %w", err)
+		}
+		return nil
+	})
 	if _, err := l.swarm.API.NetworkInspect(l.t.Context(), "front", network.InspectOptions{}); err != nil {
 		l.t.Errorf("the network of system: %v", err)
 	}

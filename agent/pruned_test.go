@@ -1,0 +1,114 @@
+package agent_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/request"
+)
+
+// approveOf approves what a commit has a stack do.
+func (w *world) approveOf(stack record.StackKey, commit string) {
+	w.t.Helper()
+	if _, err := w.of(stack).Approve(person, request.Approve{Commit: commit, Reason: "it moved"}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.pass(time.Second)
+}
+
+// A freeze holds the removal of a stack like a rollout, also over a restart: one that the commit
+// brings, which is not rolled out yet.
+func TestRemovalInAFreeze(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		w.commit("prune", configFile, layers("{name: system}", "{name: platform}", "{name: business, prune: true}"))
+		w.poll()
+		until := time.Now().Add(2 * time.Hour).UTC()
+		path, proxy := w.edit("system", "proxy", "proxy:2") // waits, too
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+
+			"freeze: [{name: holidays, from: 2000-01-01T00:00:00Z, to: "+until.Format(time.RFC3339)+"}]\n", path, proxy)
+		w.poll()
+		w.lastOf("system", off, record.Waiting)
+		w.approveOf("business", off)
+		wants := func() {
+			t.Helper()
+			if next := w.of("business").Status().Next; w.image("business_web") != "app:1" || !strings.Contains(next, "frozen until") || !strings.Contains(next, "holidays") {
+				t.Errorf("in the freeze business runs %q, next: %s", w.image("business_web"), next)
+			}
+		}
+		wants()
+		w.halt()
+		w.start()
+		w.poll()
+		wants()
+		w.pass(time.Until(until) + time.Second)
+		w.poll()
+		if keys := w.agent.Stacks(); len(keys) != 2 || w.image("business_web") != "" {
+			t.Errorf("after the freeze: stacks %v, business runs %q", keys, w.image("business_web"))
+		}
+	})
+}
+
+// What another stack's service uses of a removed stack goes once it is not used. Until then it is
+// named, and holds no other removal.
+func TestRestOfARemoval(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		w.commit("prune", configFile, layers("{name: system}", "{name: platform, prune: true}", "{name: business, prune: true}"))
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}"))
+		w.poll()
+		w.set(func() { w.kept = []string{"network data, which system_proxy uses"} })
+		w.approveOf("business", off)
+		for range 3 {
+			w.poll()
+		}
+		if left := w.of("business").Status(); w.image("business_web") != "" || left.Left == nil || !left.Left.Rest || !strings.Contains(left.Next, "network data, which system_proxy uses") {
+			t.Fatalf("business runs %q: %+v, next: %s", w.image("business_web"), left.Left, left.Next)
+		}
+		w.set(func() { w.kept = nil })
+		w.halt()
+		w.start()
+		w.approveOf("platform", off)
+		w.poll()
+		if listed := len(w.agent.Stacks()); listed != 1 || w.image("platform_db") != "" {
+			t.Errorf("%d stacks, platform runs %q", listed, w.image("platform_db"))
+		}
+		if _, err := w.agent.Desk("business"); err == nil {
+			t.Error("business is still there")
+		}
+		var whole, removed int
+		if err := w.audit.Read(func(entry audit.Entry) {
+			if entry.Action == audit.Remove && entry.Kind == audit.Stack && entry.Name == "business" {
+				whole++
+				if entry.Outcome == audit.Succeeded {
+					removed++
+				}
+			}
+		}); err != nil || removed != 2 || whole != 3 {
+			t.Errorf("%d entries about the stack, %d of them of success, %v", whole, removed, err)
+		}
+	})
+}
+
+// An object that stays in use is not tried again in each turn.
+func TestBusyRemovalWaits(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		w.commit("prune", configFile, layers("{name: system}", "{name: platform}", "{name: business, prune: true}"))
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}"))
+		w.poll()
+		w.set(func() { w.busy = []string{"network business_default, which is still in use"} })
+		w.approveOf("business", off)
+		for range 100 {
+			w.poll()
+		}
+		if tries := w.removals; tries < 5 || tries > 20 {
+			t.Errorf("%d tries in 100 turns", tries)
+		}
+	})
+}

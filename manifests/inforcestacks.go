@@ -1,0 +1,36 @@
+package manifests
+
+import "slices"
+
+// waits lists all stacks of a node that one waits for, also through others.
+func (c *Config) waits(node, stack string) (all []string) {
+	for _, one := range c.StacksOf(node) {
+		if one.Name != stack {
+			continue
+		}
+		for _, earlier := range one.WaitsFor {
+			all = append(append(all, earlier), c.waits(node, earlier)...)
+		}
+	}
+	return all
+}
+
+// stacks notes which stacks of the node would no longer wait for another one of the list. An order
+// that the commit turns round is not kept: the stacks would wait for each other.
+func (f *fold) stacks() {
+	var names []string
+	for _, one := range f.own.StacksOf(f.node) {
+		names = append(names, one.Name)
+	}
+	for _, judge := range f.judge.StacksOf(f.node) {
+		if !slices.Contains(names, judge.Name) {
+			continue
+		}
+		for _, earlier := range minus(judge.WaitsFor, f.own.waits(f.node, judge.Name)) {
+			if slices.Contains(names, earlier) {
+				f.say("no longer has the stack %s wait for %s", judge.Name, earlier)
+				f.freed = append(f.freed, Freed{Stack: judge.Name, From: earlier})
+			}
+		}
+	}
+}
