@@ -232,6 +232,9 @@ func (a *Agent) idle(ctx context.Context) {
 		wait := a.wait()
 		a.due = time.Now().Add(wait)
 		a.pulse.Rest(wait)
+		if a.parts.Rested != nil {
+			a.parts.Rested()
+		}
 	}
 	wait := time.Until(a.due)
 	peeks := wait > a.parts.Settings.Interval*3/2

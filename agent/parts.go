@@ -91,6 +91,8 @@ type Parts struct {
 	// renders the same files many times gives a function that remembers.
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error)
 
+	Rested func() // called when the loop begins to wait for the next look; nil: nothing is
+
 	images *signing.Images // which the policy demands signatures of; New makes it
 
 	Random func(n int64) int64 // gives a number below n, for the jitter of waits; nil: math/rand does
