@@ -19,7 +19,7 @@ ALONE = consent decision dora drift explain fleetsim metrics page record report 
 RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare screenshots docs licences dist
+.PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare soak screenshots docs licences dist
 
 build: ## the static binary, bin/agent
 	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -107,6 +107,10 @@ compare: build ## the agent and docker stack deploy, side by side, on ENGINES (2
 	@for engine in $(filter-out 20.10,$(or $(ENGINES),20.10 28.5)); do scripts/engine $${engine%-containerd} || exit 1; done
 	go run ./examples/compare -agent bin/agent -engines "$(or $(ENGINES),20.10 28.5)" -loads "$(or $(LOADS),1x20 1x200 10x20)" \
 		-rounds $(or $(ROUNDS),5) -peers "$(PEERS)" -o "$(COMPARISON)"
+
+soak: ## the daemon's memory over LOOKS looks (10000) and SYNCS syncs (1000) of SERVICES services (20) on a real engine: table, measures and plot
+	scripts/need dockerd git gcc
+	go run ./examples/soak -services $(or $(SERVICES),20) -looks $(or $(LOOKS),10000) -syncs $(or $(SYNCS),1000)
 
 PICTURES ?= $(CURDIR)/.cache/pictures
 

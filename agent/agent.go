@@ -170,7 +170,7 @@ func (a *Agent) turn(ctx context.Context) {
 	for _, s := range a.roster.Left() {
 		s.settle(ctx)
 	}
-	a.prune(ctx)
+	prune(ctx, a)
 }
 
 // lookAt looks at a stack.
@@ -224,6 +224,9 @@ func (a *Agent) idle(ctx context.Context) {
 		wait := a.wait()
 		a.due = time.Now().Add(wait)
 		a.pulse.Rest(wait)
+		if a.parts.Rested != nil {
+			a.parts.Rested()
+		}
 	}
 	wait := time.Until(a.due)
 	peeks := wait > a.parts.Settings.Interval*3/2

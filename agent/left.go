@@ -2,19 +2,15 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/board"
-	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/removal"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/manifests"
 )
 
 // settle ends the sync of a stack that was taken off the list meanwhile.
@@ -32,56 +28,28 @@ func (s *stack) settle(ctx context.Context) {
 
 // prune removes the stacks that were taken off the list, and whose removal a user has approved. A
 // freeze holds that like a rollout.
-func (a *Agent) prune(ctx context.Context) {
+func prune(ctx context.Context, a *Agent) {
 	for _, s := range a.roster.Left() {
 		one, may := a.roster.Removable(s.key)
 		if !may || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() || time.Now().Before(s.again.Until) {
 			continue
 		}
-		held := a.frozen(s)
+		held := removal.Held(a.parts.Settings.Node, append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed), a.roster.Config(), a.parts.Policy.Policy().Gates())
 		if s.board.Snapshot().Held != held {
 			s.board.Update(func(v *board.View) { v.Held = held })
 		}
 		if held != "" {
 			continue
 		}
-		if err := a.remove(ctx, s, one); err != nil && ctx.Err() == nil {
+		if err := remove(ctx, a, s, one); err != nil && ctx.Err() == nil {
 			s.again = s.again.After(0, a.parts.Random)
 			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err.Error(), "hint", fault.Hint(err))
 		}
 	}
 }
 
-// frozen says until when a freeze holds the removal of a stack; "" without one. Those count that
-// are on record of the node's stacks, and those of the node's floor and of the config.yml that was
-// read last, which may not be rolled out yet.
-func (a *Agent) frozen(s *stack) string {
-	node, last := a.parts.Settings.Node, manifests.Frozen{}
-	note := func(one manifests.Frozen, is bool) {
-		if is && one.Until.After(last.Until) {
-			last = one
-		}
-	}
-	for _, state := range append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed) {
-		one, is, err := rollout.Frozen(state, node)
-		if err != nil {
-			return "the removal waits: " + err.Error()
-		}
-		note(one, is)
-	}
-	for _, config := range []*manifests.Config{a.roster.Config(), a.parts.Policy.Policy().Gates()} {
-		if config != nil {
-			note(config.Frozen(node, time.Now()))
-		}
-	}
-	if last.Until.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf("the removal waits: frozen until %s: %s", gates.Clock(last.Until, time.Now()), last.Name)
-}
-
 // leftOf says of a stack that it was taken off the list, and what holds its removal.
-func (a *Agent) leftOf(s *stack) *report.Left {
+func leftOf(a *Agent, s *stack) *report.Left {
 	left := a.roster.LeftOf(s.key)
 	if held := s.board.Snapshot().Held; left != nil && left.Removes && held != "" {
 		left.Kept, left.Rest = []string{held}, false
@@ -94,7 +62,7 @@ func (a *Agent) leftOf(s *stack) *report.Left {
 const busyAfter = 9
 
 // remove removes a stack, and records what keeps the removal from being complete.
-func (a *Agent) remove(ctx context.Context, s *stack, one record.LeftStack) error {
+func remove(ctx context.Context, a *Agent, s *stack, one record.LeftStack) error {
 	remover := removal.Remover{Engine: a.parts.Engine, Owner: a.parts.Settings.Owner(), Board: s.board, Records: s.records, Note: s.notes.Add, Log: s.log}
 	left, rest, err := remover.Remove(ctx, one)
 	if err != nil {

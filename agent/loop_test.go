@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
@@ -28,6 +29,8 @@ func (w *world) told(commit string, want ...gitlab.State) {
 
 func TestRolloutAndIdle(t *testing.T) {
 	inWorld(t, func(w *world) {
+		var rests []*record.Sync // the last sync, each time that the loop begins to wait
+		w.change = func(parts *agent.Parts) { parts.Rested = func() { rests = append(rests, w.last()) } }
 		w.start()
 		first := w.wantLast(w.revision.Commit, record.Succeeded)
 		w.told(first.Commit, gitlab.Pending, gitlab.Running, gitlab.Success)
@@ -39,6 +42,9 @@ func TestRolloutAndIdle(t *testing.T) {
 		}
 		if w.plans() != 1 || w.last().ID != first.ID {
 			w.t.Errorf("%d plans applied, sync %d: want 1, %d", w.plans(), w.last().ID, first.ID)
+		}
+		if len(rests) <= 20 || rests[0] == nil || rests[0].State != record.Succeeded {
+			w.t.Errorf("it began to wait %d times", len(rests))
 		}
 		if status := w.desk.Status(); !status.InSync {
 			w.t.Errorf("not in sync: %+v", status)

@@ -91,6 +91,8 @@ type Parts struct {
 	// renders the same files many times gives a function that remembers.
 	Render func(*manifests.Node, *secrets.Set, compose.Options) (*compose.Stack, error)
 
+	Rested func() // called when the loop begins to wait for the next look; nil: nothing is
+
 	images *signing.Images // which the policy demands signatures of; New makes it
 
 	FirstLook time.Duration       // how long Run waits before it looks

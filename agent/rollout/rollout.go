@@ -201,9 +201,9 @@ type Parts struct {
 	Remote Remote
 	Select func(ctx context.Context) (gitsync.Revision, error) // gives the revision that the stack follows now
 	Engine Engine
-	Probe  readiness.Engine                               // what the release gates ask of the engine; nil: nothing
-	Exec   Execer                                         // runs the commands of checks; nil: they fail
-	Gates  gates.Parts                                    // without Release and Merged
+	Probe  readiness.Engine           // what the release gates ask of the engine; nil: nothing
+	Exec   Execer                     // runs the commands of checks; nil: they fail
+	Gates  gates.Parts                // without Release and Merged
 	Policy func() *policy.Policy      // that is in force; nil: none
 	Images imageSigners               // asked where the policy demands signatures of images
 	Others func() []*record.GoodState // the deployed good states of the node's other stacks; nil: it has none

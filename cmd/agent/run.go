@@ -34,6 +34,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/footprint"
 	"coin.internal/coin-agent/internal/sdnotify"
 	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
@@ -102,6 +103,7 @@ func runDaemon(ctx context.Context, a *app) error {
 		},
 		func(ctx context.Context) error { d.agent.Supervise(ctx, supervisor); return nil },
 	)
+	d.memory.Release()
 	log.Info("agent started", "version", version, "node", a.settings.Owner(), "repository", d.source.String(), "socket", a.settings.Socket)
 	err = together(ctx, services)
 	log.Info("agent stopped")
@@ -203,6 +205,7 @@ type parts struct {
 	events  *events.Ring
 	logs    *logs.Reader // of the only stack
 	node    report.Node
+	memory  *footprint.Memory
 }
 
 // assemble makes an agent from the settings.
@@ -236,10 +239,10 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close(), engine.Close())
 	}
-	p := &parts{source: source, engine: engine, store: store, gitlab: client, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
+	p := &parts{memory: footprint.New(store.Unload), source: source, engine: engine, store: store, gitlab: client, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
-		Policy: p.policy, Events: p.events,
+		Policy: p.policy, Events: p.events, Rested: p.memory.Rest,
 		Keys: a.keyring, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	p.first = pace.Pace{Interval: a.settings.Interval}.First(ran)

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+)
+
+// measure has the agent work, and reads its memory.
+func (w *world) measure(ctx context.Context, o options, out io.Writer) (measures, error) {
+	var m measures
+	for _, part := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"first apply", w.firstApply},
+		{"change of all services", w.changeAll},
+		{"plan of a merge request", w.planRequest},
+	} {
+		if err := part.do(ctx); err != nil {
+			return m, fmt.Errorf("%s: %w", part.name, err)
+		}
+		read, err := readMemory(w.agent.Pid)
+		if err != nil {
+			return m, err
+		}
+		m.phases = append(m.phases, phase{part.name, read})
+		if err := resetPeak(w.agent.Pid); err != nil {
+			return m, err
+		}
+	}
+	const reports = 10 // lines while it runs
+	for look := 1; look <= o.looks; look++ {
+		if o.syncs > 0 && look*o.syncs/o.looks > (look-1)*o.syncs/o.looks {
+			if err := w.changeOne(ctx, look); err != nil {
+				return m, fmt.Errorf("look %d: %w", look, err)
+			}
+		}
+		if err := w.look(ctx); err != nil {
+			return m, fmt.Errorf("look %d: %w", look, err)
+		}
+		read, err := readMemory(w.agent.Pid)
+		if err != nil {
+			return m, err
+		}
+		m.samples = append(m.samples, sample{look, look * o.syncs / o.looks, read})
+		if look*reports/o.looks > (look-1)*reports/o.looks {
+			fmt.Fprintf(out, "%s  %6d looks, %5d syncs: resident %s, anonymous %s\n", time.Now().UTC().Format(time.TimeOnly), look, look*o.syncs/o.looks, read.resident, read.anonymous)
+		}
+	}
+	return m, nil
+}
+
+// firstApply waits until the first commit is deployed.
+func (w *world) firstApply(ctx context.Context) error {
+	if err := w.deployed(ctx, w.head); err != nil {
+		return err
+	}
+	return w.settle(ctx)
+}
+
+// changeAll has the agent change every service.
+func (w *world) changeAll(ctx context.Context) error {
+	if err := w.change(ctx, "Change all services", w.load.changeAll()); err != nil {
+		return err
+	}
+	return w.settle(ctx)
+}
+
+// changeOne has the agent change one service.
+func (w *world) changeOne(ctx context.Context, n int) error {
+	return w.change(ctx, "Change one service", w.load.changeOne(n))
+}
+
+func (w *world) change(ctx context.Context, subject, nodeEnv string) error {
+	commit, err := w.repo.commit(ctx, subject, map[string]string{folder + "node.env": nodeEnv})
+	if err != nil {
+		return err
+	}
+	w.head = commit
+	if err := w.hook(ctx); err != nil {
+		return err
+	}
+	return w.deployed(ctx, commit)
+}
+
+// deployed waits until GitLab has heard that a commit is deployed.
+func (w *world) deployed(ctx context.Context, commit string) error {
+	if err := w.server.until(ctx, "the sync of "+commit, w.ended, func() bool { return w.server.succeeded(commit) }); err != nil {
+		return err
+	}
+	posts := w.server.Statuses(commit).Posts
+	if last := posts[len(posts)-1]; last.State != "success" {
+		return fmt.Errorf("the sync of %s: %s: %s", commit, last.State, last.Description)
+	}
+	return nil
+}
+
+// planRequest has the agent show the plan of a merge request that changes every service.
+func (w *world) planRequest(ctx context.Context) error {
+	if _, err := w.repo.git(ctx, "checkout", "--quiet", "-b", "feature"); err != nil {
+		return err
+	}
+	head, err := w.repo.commit(ctx, "Propose a change", map[string]string{folder + "node.env": w.load.changeAll()})
+	if err != nil {
+		return err
+	}
+	if _, err := w.repo.git(ctx, "checkout", "--quiet", "master"); err != nil {
+		return err
+	}
+	number := w.server.AddOpen(gitlabtest.Open{Source: "feature", Head: head, Base: w.head})
+	open := gitlabtest.MergeRequest{IID: number, SourceBranch: "feature", TargetBranch: "master", SHA: head, State: "opened"}
+	if code, err := w.server.SendMergeRequest(ctx, w.hookTo(), open, "open"); code != http.StatusAccepted || err != nil {
+		return fmt.Errorf("send the hook of a merge request: %d, %w", code, err)
+	}
+	noted := func() bool { return len(w.server.RequestNotes(number)) > 0 && w.server.succeeded(head) }
+	if err := w.server.until(ctx, "the note", w.ended, noted); err != nil {
+		return err
+	}
+	return w.settle(ctx)
+}
+
+// settle waits until the agent has done all that it has begun, and a look after it.
+func (w *world) settle(ctx context.Context) error {
+	for range 3 { // a look begins when the one before it has ended
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look has the agent look, and waits until the look has begun: then the one before has ended.
+func (w *world) look(ctx context.Context) error {
+	begun := w.server.looks.Load()
+	if err := w.hook(ctx); err != nil {
+		return err
+	}
+	return w.server.until(ctx, "a look", w.ended, func() bool { return w.server.looks.Load() > begun })
+}
+
+// hook tells the agent of a push.
+func (w *world) hook(ctx context.Context) error {
+	code, err := w.server.SendPush(ctx, w.hookTo(), "master", w.head, w.head)
+	if code != http.StatusAccepted || err != nil {
+		return fmt.Errorf("send the hook of a push: %d, %w", code, err)
+	}
+	return nil
+}
+
+func (w *world) hookTo() gitlabtest.Hook { return gitlabtest.Hook{URL: w.hooks, Token: hookWord} }
