@@ -34,7 +34,12 @@ func TestScrape(t *testing.T) {
 			_, _ = io.WriteString(w, "coin_agent_in_sync 1\n")
 		})))
 	}()
-	defer func() { stop(); <-served }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
 	config := "global: {scrape_interval: 250ms, scrape_timeout: 250ms}\nscrape_configs:\n"
 	for job, token := range map[string]string{"good": readToken, "bad": operateToken} {
 		config += fmt.Sprintf("  - {job_name: %s, scheme: https, authorization: {credentials_file: %s}, tls_config: {ca_file: %s}, static_configs: [{targets: [%q]}]}\n",

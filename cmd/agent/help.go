@@ -12,37 +12,63 @@ import (
 	"coin.internal/coin-agent/agent/settings"
 )
 
+// gitAndGitLab are the settings of commands that work on the repository by merge requests.
+var gitAndGitLab = []string{
+	"config", "environment", "branch", "repository", "git-token-file", "ssh-key-file", "known-hosts-file",
+	"gitlab-url", "gitlab-project", "gitlab-token-file", "ca-file",
+}
+
 // settingsOf names the settings that the help of a command shows, by its name or by what
-// follows agent. Every command
-// accepts all settings as flags; the help of run lists them.
+// follows agent; config for the others. Every command accepts all settings as flags; the help of
+// run lists them.
 var settingsOf = map[string][]string{
-	"agent":   {"config"},
-	"status":  {"config", "socket", "state-dir"},
-	"history": {"config", "socket", "state-dir"},
-	"show":    {"config", "socket", "state-dir"},
-	"sync":    {"config", "socket"},
-	"pause":   {"config", "socket"},
-	"resume":  {"config", "socket"},
-	"retry":   {"config", "socket"},
-	"approve": {"config", "socket"},
-	"check":   {"config", "environment", "node"},
-	"render":  {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files"},
-	"diff":    {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files", "engine"},
-	"doctor":  {"config"},
-	"secrets": {"config"},
+	"init": {
+		"config", "repository", "git-token-file", "ssh-key-file", "known-hosts-file", "environment", "node", "age-key-files", "engine",
+		"gitlab-url", "gitlab-project", "gitlab-token-file", "ca-file",
+	},
+	"status":   {"config", "socket", "state-dir"},
+	"history":  {"config", "socket", "state-dir"},
+	"show":     {"config", "socket", "state-dir"},
+	"events":   {"config", "socket"},
+	"logs":     {"config", "socket"},
+	"sync":     {"config", "socket"},
+	"adopt":    {"config", "socket"},
+	"pause":    {"config", "socket"},
+	"resume":   {"config", "socket"},
+	"retry":    {"config", "socket"},
+	"approve":  {"config", "socket"},
+	"rollback": {"config", "socket", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file"},
+	"check":    {"config", "environment", "node"},
+	"render":   {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files"},
+	"diff":     {"config", "environment", "node", "repository", "age-key-files", "pgp-key-files", "engine"},
 	"rotate": {
 		"config", "environment", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "repository", "git-token-file", "ssh-key-file", "known-hosts-file",
 		"gitlab-url", "gitlab-project", "gitlab-token-file",
 	},
-	"suggest": {"config", "environment", "node", "repository", "engine"},
-	"test":    {"config", "environment", "node", "repository", "engine"},
-	"wait":    {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
-	"fleet":   {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
-	"import":  {"config", "environment", "node", "age-key-files", "pgp-key-files"},
-	"version": {},
+	"suggest":    {"config", "environment", "node", "repository", "engine"},
+	"test":       {"config", "environment", "node", "repository", "engine"},
+	"wait":       {"config", "environment", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file"},
+	"fleet":      {"config", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file", "gitlab-agents", "ca-file", "token-file"},
+	"dora":       {"config", "socket", "state-dir", "environment", "branch", "gitlab-url", "gitlab-project", "gitlab-token-file"},
+	"import":     {"config", "environment", "node", "age-key-files", "pgp-key-files"},
+	"version":    {},
+	"explain":    {},
+	"completion": {},
+	"help":       {},
 
-	"stack check":  {"config"},
-	"stack deploy": {"config", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "engine", "registry-config-file"},
+	"audit log":       {"config", "state-dir"},
+	"audit verify":    {"config", "socket", "state-dir", "audit-issue", "gitlab-url", "gitlab-project", "gitlab-token-file"},
+	"policy show":     {"config", "socket"},
+	"release prepare": slices.Concat(gitAndGitLab, []string{"engine", "registry-config-file"}),
+	"release promote": slices.Concat(gitAndGitLab, []string{"gitlab-agents"}),
+	"release revert":  gitAndGitLab,
+	"release flags":   gitAndGitLab,
+	"secrets list":    {"config", "socket", "state-dir", "engine"},
+	"secrets gc":      {"config", "socket", "state-dir", "engine"},
+	"secrets audit":   {"config", "environment", "state-dir", "age-key-files", "pgp-key-files", "gitlab-url", "gitlab-project", "gitlab-token-file"},
+	"stack check":     {"config"},
+	"stack deploy":    {"config", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "engine", "registry-config-file"},
+	"stack run":       {"config", "age-key-files", "pgp-key-files", "pgp-passphrase-file", "registry-config-file"},
 }
 
 // addSetting adds the flag of a setting.
@@ -80,12 +106,20 @@ func explainSettings(root *cobra.Command) {
 
 // showSettings hides the settings that the command does not use.
 func showSettings(cmd *cobra.Command) {
-	flags := cmd.Root().PersistentFlags()
-	shown, some := settingsOf[strings.TrimPrefix(cmd.CommandPath(), "agent ")]
+	path := strings.TrimPrefix(cmd.CommandPath(), "agent ")
+	shown, some := settingsOf[path]
 	if !some {
 		shown, some = settingsOf[cmd.Name()]
 	}
-	flags.VisitAll(func(flag *pflag.Flag) { flag.Hidden = some && !slices.Contains(shown, flag.Name) })
+	if !some {
+		shown = []string{"config"}
+	}
+	if slices.Contains(remoteCommands, path) {
+		shown = append(slices.Clone(shown), "host", "token-file", "ca-file")
+	}
+	cmd.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		flag.Hidden = path != "run" && !slices.Contains(shown, flag.Name)
+	})
 }
 
 // printUsage prints how a command is used.

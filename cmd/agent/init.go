@@ -24,7 +24,7 @@ const initHelp = `Set up this node, or the files of a first node.
 
 On a terminal it asks for the repository, the node, the key of the secrets and GitLab; flags
 and an existing agent.yml answer before. Without a terminal, flags have to answer. Each
-answer is tried out. It makes the age key if there is none, prints the recipient for
+answer is tried out. Each setting that agent run --help lists is a flag here, too. It makes the age key if there is none, prints the recipient for
 .sops.yaml, and suggests the policy that allows what runs now.
 
 It writes agent.yml with mode: observe: the agent shows what it would do, and changes
@@ -293,9 +293,14 @@ func suggestPolicy(ctx context.Context, a *app) (*policy.Policy, string, error) 
 		return nil, "", err
 	}
 	stack := one.Stack
-	source := "what the repository asks for: nothing of the stack " + stack.Name + " runs"
-	if live, err := runningStack(ctx, a, stack); err == nil {
-		stack, source = live, "what runs of the stack "+stack.Name
+	source := "what runs of the stack " + stack.Name
+	switch live, err := runningStack(ctx, a, stack); {
+	case err == nil:
+		stack = live
+	case errors.Is(err, errNothingRuns):
+		source = "what the repository asks for: nothing of the stack " + stack.Name + " runs"
+	default:
+		source = "what the repository asks for: what runs of the stack " + stack.Name + " is not known: " + err.Error()
 	}
 	return policy.Suggest(policy.Subject{Stack: stack, Node: one.State.Node, Engine: a.settings.Engine}), source, nil
 }

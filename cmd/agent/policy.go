@@ -96,6 +96,9 @@ With --repo it works offline and without keys, and prints what the files ask for
 	return cmd
 }
 
+// errNothingRuns says that the stack has no live services.
+var errNothingRuns = errors.New("nothing runs")
+
 // runningStack gives the stack with the live services instead of those of the files.
 func runningStack(ctx context.Context, a *app, stack *compose.Stack) (*compose.Stack, error) {
 	engine, err := a.connect()
@@ -108,7 +111,7 @@ func runningStack(ctx context.Context, a *app, stack *compose.Stack) (*compose.S
 		return nil, err
 	}
 	if len(live) == 0 {
-		return nil, fault.New(fault.Place{}, "print what the files ask for with --repo", "no service of the stack %s runs", stack.Name)
+		return nil, fault.New(fault.Place{}, "print what the files ask for with --repo", "%w of the stack %s", errNothingRuns, stack.Name)
 	}
 	now := *stack
 	now.Services = map[string]swarm.ServiceSpec{}

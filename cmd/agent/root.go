@@ -230,7 +230,8 @@ const outputForms = "forms"
 
 // outputFlag adds -o with the forms that the command has; the first is the default.
 func outputFlag(cmd *cobra.Command, forms ...string) *string {
-	output := cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms, " or "))
+	last := len(forms) - 1
+	output := cmd.Flags().StringP("output", "o", forms[0], "output: "+strings.Join(forms[:last], ", ")+" or "+forms[last])
 	_ = cmd.Flags().SetAnnotation("output", outputForms, forms) // the flag exists
 	return output
 }

@@ -46,7 +46,6 @@ GitLab if a project and a token are configured.`,
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
 	flags.StringVar(&f.secret, "secret", "", "only this secret: its key in the compose file, or its SV_ name; also a removed one")
 	f.output = outputFlag(cmd, "text", "json", "csv")
-	flags.Lookup("output").Usage = "output: text, json or csv"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.settings.Environment == "" {
 			return usageError{errors.New("name the environment with --environment")}
