@@ -35,7 +35,9 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		if action.Works() { // a rollout comes before the plans of merge requests
 			release()
 			release = s.plans.Hold()
-			s.live.End()
+		}
+		if action.Writes() {
+			s.live.Write(s.board.Snapshot().Stack())
 		}
 		if ask := seen.observation(action); ask != nil {
 			if err := ask(ctx); err != nil {
