@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/desk"
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/reading"
@@ -100,6 +101,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.follow(s)
 	}
 	a.turn(ctx)
+	a.survey(ctx)
 	for ctx.Err() == nil {
 		a.idle(ctx)
 	}
@@ -264,7 +266,17 @@ func (a *Agent) idle(ctx context.Context) {
 			look.Run(ctx)
 		}
 	}
+	a.survey(ctx)
 	a.due = time.Time{}
+}
+
+// survey looks at the versions of secrets and configs for the stacks that expect it, with one read
+// of the engine.
+func (a *Agent) survey(ctx context.Context) {
+	stock := &inventory.Stock{Engine: a.parts.Engine}
+	for _, s := range a.roster.Stacks() {
+		s.keeper.Settle(ctx, stock)
+	}
 }
 
 // Look has the loop look at the remote at once, or again when it is busy. It does not wait.

@@ -114,7 +114,7 @@ func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, 
 
 // after looks at the services, unless the look has read them and changed nothing since: their
 // state is known after each look, also while a sync waits or the remote is away. After a sync
-// that is verified it looks at the versions of secrets and configs, too. seen is nil if a user
+// that is verified the agent looks at the versions of secrets and configs, too. seen is nil if a user
 // asked for the action.
 func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting) rollout.Outcome {
 	verified := done.Over && done.Sync.Verified() && !done.Sync.Unchanged
@@ -131,7 +131,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting)
 		done.Err = err
 	}
 	if err == nil && verified {
-		s.keeper.Now(ctx)
+		s.keeper.Expect(true)
 	}
 	return done
 }

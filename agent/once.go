@@ -43,6 +43,7 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 			break
 		}
 	}
+	a.survey(ctx)
 	return result.Sync, result.Err
 }
 
