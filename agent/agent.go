@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/pace"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/reading"
@@ -101,6 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.pulse.Rest(first)
 	} else {
 		a.turn(ctx)
+		survey(ctx, a)
 	}
 	for ctx.Err() == nil {
 		a.idle(ctx)
@@ -259,7 +261,17 @@ func (a *Agent) idle(ctx context.Context) {
 			look.Run(ctx)
 		}
 	}
+	survey(ctx, a)
 	a.due = time.Time{}
+}
+
+// survey looks at the versions of secrets and configs for the stacks that expect it, with one read
+// of the engine.
+func survey(ctx context.Context, a *Agent) {
+	stock := &inventory.Stock{Engine: a.parts.Engine}
+	for _, s := range a.roster.Stacks() {
+		s.keeper.Settle(ctx, stock)
+	}
 }
 
 // Look has the loop look at the remote at once, or again when it is busy. It does not wait.

@@ -35,7 +35,9 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		if action.Works() { // a rollout comes before the plans of merge requests
 			release()
 			release = s.plans.Hold()
-			s.live.End()
+		}
+		if action.Writes() {
+			s.live.Write(s.board.Snapshot().Stack())
 		}
 		if ask := seen.observation(action); ask != nil {
 			if err := ask(ctx); err != nil {
@@ -112,7 +114,7 @@ func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, 
 
 // after looks at the services, unless the look has read them and changed nothing since: their
 // state is known after each look, also while a sync waits or the remote is away. After a sync
-// that is verified it looks at the versions of secrets and configs, too. seen is nil if a user
+// that is verified the agent looks at the versions of secrets and configs, too. seen is nil if a user
 // asked for the action.
 func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting) rollout.Outcome {
 	verified := done.Over && done.Sync.Verified() && !done.Sync.Unchanged
@@ -129,7 +131,7 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting)
 		done.Err = err
 	}
 	if err == nil && verified {
-		s.keeper.Now(ctx)
+		s.keeper.Expect(true)
 	}
 	return done
 }

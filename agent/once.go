@@ -43,6 +43,7 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 			break
 		}
 	}
+	survey(ctx, a)
 	return result.Sync, result.Err
 }
 

@@ -46,8 +46,8 @@ func onSimulated(w *world, images ...string) (*enginetest.Engine, *calls) {
 	return sim, counted
 }
 
-// A look that finds nothing to do lists the services of all stacks with one call. What one stack
-// has read before another one wrote does not count.
+// A look that finds nothing to do lists the services of all stacks with one call. A stack that is
+// written is read on its own.
 func TestReadsOfSeveralStacks(t *testing.T) {
 	inWorld(t, func(w *world) {
 		sim, counted := onSimulated(w, "proxy:1", "db:1", "app:1", "app:2")

@@ -148,7 +148,7 @@ func (seen *sighting) askDrift(ctx context.Context) error {
 		return err
 	}
 	if s.board.Snapshot().Deployed != nil {
-		s.keeper.WhenDue(ctx)
+		s.keeper.Expect(false)
 	}
 	seen.observed.Drift = &drifted
 	return nil

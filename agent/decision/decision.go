@@ -94,6 +94,9 @@ const (
 	CorrectBack   Action = "correct-back"   // correct the drift by the deployed good state
 )
 
+// Writes reports whether an action begins or continues an attempt, which may write.
+func (a Action) Writes() bool { return a.Works() && a != AskFiles }
+
 // Works reports whether an action reads a commit, or begins or continues an attempt.
 func (a Action) Works() bool {
 	switch a {

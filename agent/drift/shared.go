@@ -17,27 +17,35 @@ type lister interface {
 }
 
 // Shared reads the services of a node's stacks with one call a turn. It gives what was read
-// once: a second read, one after a write, and a late one read a stack on its own. Only one
-// goroutine may use it.
+// once: a second read, one of a stack that may have been written, and a late one read a stack on
+// its own. Only one goroutine may use it.
 type Shared struct {
 	Engine lister
 	Stacks func() []string // their names in Swarm
 
-	due  bool // the next read is of all stacks
+	due  bool            // the next read is of all stacks
+	own  map[string]bool // the stacks that are read on their own
 	read map[string]deploy.LiveServices
 	at   time.Time // of that read
 }
 
 // Begin begins a turn: its first read is of all stacks.
-func (s *Shared) Begin() { s.due, s.read = true, nil }
+func (s *Shared) Begin() { s.due, s.read, s.own = true, nil, map[string]bool{} }
 
-// End ends what Begin began, at the latest before a write: what was read counts no longer, and
-// each stack is read on its own.
+// Write says that a stack may be written: what was read of it counts no longer in this turn. A
+// write changes no service of another stack.
+func (s *Shared) Write(stack string) {
+	if s.due || s.read != nil {
+		s.own[stack] = true
+	}
+}
+
+// End ends what Begin began: what was read counts no longer, and each stack is read on its own.
 func (s *Shared) End() { s.due, s.read = false, nil }
 
 // ObserveServices gives the services of a stack.
 func (s *Shared) ObserveServices(ctx context.Context, stack string) (deploy.LiveServices, error) {
-	if s.due {
+	if s.due && !s.own[stack] {
 		s.due = false
 		if names := s.Stacks(); len(names) > 1 {
 			read, err := s.Engine.ObserveStacks(ctx, names)
@@ -48,7 +56,7 @@ func (s *Shared) ObserveServices(ctx context.Context, stack string) (deploy.Live
 		}
 	}
 	live, there := s.read[stack]
-	if !there || time.Since(s.at) > together {
+	if !there || s.own[stack] || time.Since(s.at) > together {
 		return s.Engine.ObserveServices(ctx, stack)
 	}
 	delete(s.read, stack)

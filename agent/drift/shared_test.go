@@ -51,7 +51,12 @@ func TestShared(t *testing.T) {
 		"two turns":           {"a b", "begin a b end begin a b", "a+b a+b"},
 		"outside of a turn":   {"a b", "a b", "a b"},
 		"after a turn":        {"a b", "begin a end b", "a+b b"},
-		"after a write":       {"a b c", "begin a end a b c", "a+b+c a b c"},
+		"after a write":       {"a b c", "begin a !a a b c", "a+b+c a"},
+		"after two writes":    {"a b c", "begin a !b b !c c b", "a+b+c b c b"},
+		"a write comes first": {"a b c", "begin !a a b a c", "a a+b+c a"},
+		"a write, then late":  {"a b c", "begin a !a a late b c", "a+b+c a b c"},
+		"a write of old":      {"a b", "begin !a a end begin a b", "a a+b"},
+		"a write at no turn":  {"a b", "!a a", "a"},
 		"asked twice":         {"a b", "begin a a b", "a+b a"},
 		"too late":            {"a b", "begin a late b", "a+b b"},
 		"one stack":           {"a", "begin a", "a"},
@@ -73,6 +78,10 @@ func TestShared(t *testing.T) {
 					case "away", "back":
 						engine.away = step == "away"
 					default:
+						if name, written := strings.CutPrefix(step, "!"); written {
+							shared.Write(name)
+							continue
+						}
 						live, err := shared.ObserveServices(t.Context(), step)
 						if _, there := live[step]; (err != nil) != engine.away || err == nil && (!there || len(live) != 1) {
 							t.Errorf("%s: %v, %v", step, live, err)

@@ -23,28 +23,35 @@ type Keeper struct {
 	Log       *slog.Logger
 
 	last time.Time // when all versions were looked at; the loop's own
+	due  bool      // they are to be looked at; the loop's own
 }
 
 // Look gives all versions. It changes nothing.
-func (k *Keeper) Look(ctx context.Context) (*Survey, error) {
-	survey, err := Look(ctx, k.Sources, time.Now())
+func (k *Keeper) Look(ctx context.Context) (*Survey, error) { return k.look(ctx, k.Sources.Engine) }
+
+func (k *Keeper) look(ctx context.Context, engine engine) (*Survey, error) {
+	sources := k.Sources
+	sources.Engine = engine
+	survey, err := Look(ctx, sources, time.Now())
 	if err == nil && survey.Uncertain == "" {
 		survey.Uncertain = k.Uncertain()
 	}
 	return survey, err
 }
 
-// WhenDue makes the survey of an idle look.
-func (k *Keeper) WhenDue(ctx context.Context) {
-	if time.Since(k.last) >= surveyEvery {
-		k.Now(ctx)
-	}
+// Expect has Settle make a survey: after a sync, or else if the last one is long ago.
+func (k *Keeper) Expect(synced bool) {
+	k.due = k.due || synced || time.Since(k.last) >= surveyEvery
 }
 
-// Now looks at all versions and removes those that may go. A failure is not a failure of the
-// look: it is logged, and the survey is tried again when it is next due.
-func (k *Keeper) Now(ctx context.Context) {
-	if _, err := k.Collect(ctx, audit.Agent()); err != nil && ctx.Err() == nil {
+// Settle looks at all versions and removes those that may go, if that is expected. A failure is
+// not a failure of the look: it is logged, and the survey is tried again when it is next due.
+func (k *Keeper) Settle(ctx context.Context, stock *Stock) {
+	if !k.due || ctx.Err() != nil {
+		return
+	}
+	k.due = false
+	if _, err := k.collect(ctx, audit.Agent(), stock); err != nil && ctx.Err() == nil {
 		k.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
 	}
 }
@@ -52,8 +59,12 @@ func (k *Keeper) Now(ctx context.Context) {
 // Collect looks at all versions, and removes those that may go unless the state is
 // uncertain. Only the loop calls it, after it has looked at the services.
 func (k *Keeper) Collect(ctx context.Context, actor audit.Actor) (*Survey, error) {
+	return k.collect(ctx, actor, k.Sources.Engine)
+}
+
+func (k *Keeper) collect(ctx context.Context, actor audit.Actor, engine engine) (*Survey, error) {
 	k.last = time.Now()
-	survey, err := k.Look(ctx)
+	survey, err := k.look(ctx, engine)
 	if err != nil {
 		return nil, err
 	}

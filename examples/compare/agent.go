@@ -166,6 +166,9 @@ func (a *agent) await(ctx context.Context, what change) error {
 	for _, at := range what.all {
 		waiting[at.stack] = true
 	}
+	if len(what.all) == 1 {
+		waiting = map[string]bool{"": true} // events do not name the only stack of a node
+	}
 	for len(waiting) > 0 {
 		select {
 		case event, open := <-a.looks:

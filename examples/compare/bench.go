@@ -93,7 +93,7 @@ func (b *bench) measure(ctx context.Context, one tool, e *estate, changed []stri
 	}
 	what := change{commit: commit}
 	for _, stack := range e.names() {
-		at := place{stack, b.world.repo.stackDir(stack)}
+		at := place{stack, b.world.repo.stackDir(e.folder(stack))}
 		what.all = append(what.all, at)
 		if slices.Contains(changed, stack) {
 			what.stacks = append(what.stacks, at)

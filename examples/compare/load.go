@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,9 +50,11 @@ func (l load) names() []string {
 // service gives the name of a service in its compose file.
 func service(i int) string { return fmt.Sprintf("service%03d", i+1) }
 
-// imageOf gives the image of a service: each has its own tag, as services of a release have their
-// own images.
-func imageOf(registry string, i int) string { return fmt.Sprintf("%s/shop:%03d", registry, i+1) }
+// images is how many images the services have: each has its own.
+func (l load) images() int { return l.stacks * l.services }
+
+// imageOf gives the image of a number.
+func imageOf(registry string, number int) string { return fmt.Sprintf("%s/shop:%04d", registry, number) }
 
 // estate is what is to run: the release of each service of each stack.
 type estate struct {
@@ -68,6 +71,11 @@ func newEstate(l load, registry string, release int) *estate {
 	}
 	e.raise(release)
 	return e
+}
+
+// image gives the image of a service of a stack.
+func (e *estate) image(stack string, i int) string {
+	return imageOf(e.registry, slices.Index(e.names(), stack)*e.services+i)
 }
 
 // raise brings all services to a release.
@@ -120,16 +128,30 @@ func (e *estate) compose(stack string) string {
         reservations: {memory: 64M}
       update_config: {parallelism: 1, delay: 5s, order: start-first, failure_action: rollback}
       restart_policy: {condition: on-failure, delay: 5s, max_attempts: 5, window: 2m}
-`, service(i), imageOf(e.registry, i), release)
+`, service(i), e.image(stack, i), release)
 	}
 	text.WriteString("networks:\n  back: {}\nconfigs:\n  settings:\n    file: ./settings.yml\n")
 	return text.String()
 }
 
-// config gives the config.yml of the agent's environment.
+// folder gives the folder of a stack in the node's folder, which is that of its only stack.
+func (l load) folder(stack string) string {
+	if l.stacks == 1 {
+		return "."
+	}
+	return stack
+}
+
+// config gives the config.yml of the agent's environment. No stack waits for another one, as no
+// docker stack deploy waits for tasks.
 func (e *estate) config() string {
 	var text strings.Builder
-	text.WriteString("environment: {name: " + environment + ", type: non-production}\nimages: {resolve: always}\nnodes:\n  - name: " + node + "\n    stacks:\n")
+	text.WriteString("environment: {name: " + environment + ", type: non-production}\nimages: {resolve: always}\nnodes:\n  - name: " + node + "\n")
+	if e.stacks == 1 {
+		text.WriteString("    stack: " + e.names()[0] + "\n")
+		return text.String()
+	}
+	text.WriteString("    stacks:\n")
 	for _, name := range e.names() {
 		text.WriteString("      - {name: " + name + ", waits_for: []}\n")
 	}

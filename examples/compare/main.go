@@ -159,7 +159,7 @@ func onEngine(ctx context.Context, name string, asked options, into *report, pro
 	}
 	images := 0
 	for _, l := range asked.loads {
-		images = max(images, l.services)
+		images = max(images, l.images())
 	}
 	w, err := newWorld(ctx, images)
 	if err != nil {

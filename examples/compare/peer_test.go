@@ -74,7 +74,7 @@ func TestExamplePeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWorld(t.Context(), 2)
+	w, err := newWorld(t.Context(), asked.loads[0].images())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,9 +55,9 @@ func newRepository(ctx context.Context, root string) (*repository, error) {
 
 func (r *repository) close() error { return r.server.Close() }
 
-// stackDir gives the folder of a stack, with docker-compose.yml and what it needs.
-func (r *repository) stackDir(stack string) string {
-	return filepath.Join(r.dir, "environments", environment, "nodes", node, stack)
+// stackDir gives a stack's folder, with docker-compose.yml and what it needs.
+func (r *repository) stackDir(folder string) string {
+	return filepath.Join(r.dir, "environments", environment, "nodes", node, folder)
 }
 
 // commit writes an estate into the working copy and commits it.
@@ -67,8 +67,9 @@ func (r *repository) commit(ctx context.Context, e *estate) error {
 	}
 	files := map[string]string{filepath.Join(r.dir, "environments", environment, "config.yml"): e.config()}
 	for _, name := range e.names() {
-		files[filepath.Join(r.stackDir(name), "docker-compose.yml")] = e.compose(name)
-		files[filepath.Join(r.stackDir(name), "settings.yml")] = shopConfig
+		dir := r.stackDir(e.folder(name))
+		files[filepath.Join(dir, "docker-compose.yml")] = e.compose(name)
+		files[filepath.Join(dir, "settings.yml")] = shopConfig
 	}
 	for name, content := range files {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

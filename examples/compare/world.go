@@ -104,7 +104,7 @@ func (w *world) verify(ctx context.Context, e *estate) error {
 				return fmt.Errorf("the engine has no service %s", name)
 			case !slices.Contains(spec.Env, fmt.Sprintf("RELEASE=%d", release)):
 				return fmt.Errorf("the service %s is not at release %d", name, release)
-			case !strings.HasPrefix(spec.Image, imageOf(e.registry, i)+"@sha256:"):
+			case !strings.HasPrefix(spec.Image, e.image(stack, i)+"@sha256:"):
 				return fmt.Errorf("the image of the service %s is %s, without a digest", name, spec.Image)
 			}
 		}
