@@ -15,8 +15,9 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-ALONE = consent decision dora drift explain fleetsim metrics page record report settings setup
-RACE  = $(filter-out $(ALONE:%=\%/agent/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
+ALONE = $(addprefix agent/,consent decision dora drift explain fleetsim inventory metrics page record report settings setup) \
+	$(addprefix internal/,demoimage durations hostpath limits oneline privatefile sdnotify visible)
+RACE  = $(filter-out $(ALONE:%=\%/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare soak screenshots docs licences dist
