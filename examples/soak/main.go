@@ -73,20 +73,28 @@ func (o options) soak(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	measured, err := w.measure(ctx, o, out)
-	if err != nil {
+	interrupted := ctx.Err() != nil && len(measured.samples) > 1 // what was measured is of use
+	if err != nil && !interrupted {
 		return errors.Join(err, w.logTail())
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return fmt.Errorf("write the measures: %w", err)
-	}
-	name := filepath.Join(o.out, fmt.Sprintf("soak-%d", o.services))
-	title := fmt.Sprintf("%d services, %d looks, %d syncs", o.services, o.looks, o.syncs)
-	err = errors.Join(writeFile(name+".csv", measured.writeCSV), writeFile(name+".svg", func(to io.Writer) error { return plot(to, title, measured.samples) }))
-	if err != nil {
+	if err := o.write(measured); err != nil {
 		return err
 	}
 	fmt.Fprint(out, measured.table(o.services))
+	if interrupted {
+		return errors.New("the soak was interrupted")
+	}
 	return measured.judge(goalsOf(o.services))
+}
+
+// write writes each measure, and the plot.
+func (o options) write(measured measures) error {
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("write the measures: %w", err)
+	}
+	name, last := filepath.Join(o.out, fmt.Sprintf("soak-%d", o.services)), measured.samples[len(measured.samples)-1]
+	title := fmt.Sprintf("%d services, %d looks, %d syncs", o.services, last.look, last.syncs)
+	return errors.Join(writeFile(name+".csv", measured.writeCSV), writeFile(name+".svg", func(to io.Writer) error { return plot(to, title, measured.samples) }))
 }
 
 func writeFile(name string, write func(io.Writer) error) error {
