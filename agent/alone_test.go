@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
@@ -15,7 +16,7 @@ func (w *world) alone(asked request.Rollback) (sync *record.Sync, err error) {
 	w.t.Helper()
 	w.open()
 	w.stop = func() {}
-	failed := w.agent.Alone(w.t.Context(), func(ctx context.Context) error {
+	failed := agent.Alone(w.t.Context(), w.agent, func(ctx context.Context) error {
 		plan, err := w.desk.PlanRollback(ctx, person, asked)
 		if err != nil {
 			return err

@@ -47,9 +47,9 @@ func (a *Agent) Once(ctx context.Context, asked Asked, progress func(string)) (*
 	return result.Sync, result.Err
 }
 
-// Alone does something with the desks in this process, where no loop runs: nothing is looked at,
-// and what users ask of the loop is done meanwhile.
-func (a *Agent) Alone(ctx context.Context, do func(context.Context) error) error {
+// Alone does something with an agent's desks in this process, where no loop runs: nothing is looked
+// at, and what users ask of the loop is done meanwhile.
+func Alone(ctx context.Context, a *Agent, do func(context.Context) error) error {
 	if err := a.recall(); err != nil {
 		return err
 	}

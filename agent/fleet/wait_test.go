@@ -137,8 +137,8 @@ func TestWaitRefuses(t *testing.T) {
 		hint   string
 	}{
 		{"unknown commit", func(w *world) { w.wait.Commit = "feedfeedfeed" }, "GitLab has no commit feedfeedfeed", "pushed to project"},
-		{"unknown environment", func(w *world) { w.wait.Environment.Name = "testing" }, `no config.yml of environment "testing"`, "--environment"},
-		{"no environment name", func(w *world) { w.wait.Environment.Name = "../x" }, `no config.yml of environment "../x"`, "--environment"},
+		{"unknown environment", func(w *world) { w.wait.Environment.Name = "testing" }, `no config.yml of environment "testing"`, "check the name of the environment"},
+		{"no environment name", func(w *world) { w.wait.Environment.Name = "../x" }, `no config.yml of environment "../x"`, "check the name of the environment"},
 		{"empty config.yml", func(w *world) { w.SetFile(commit, "environments/sandbox/config.yml", "x: 1\n") }, "config.yml", ""},
 		{"expired token", func(w *world) {
 			w.SetToken("glpat-ci", gitlabtest.Token{Expires: time.Now().Add(-time.Hour)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/desk"
@@ -20,7 +21,7 @@ func rollbackOnce(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader)
 		return err
 	}
 	return a.alone(ctx, "use `agent rollback` without --once", func(p *parts) error {
-		return p.agent.Alone(ctx, func(ctx context.Context) error {
+		return agent.Alone(ctx, p.agent, func(ctx context.Context) error {
 			stack, err := p.agent.Desk(record.StackKey(a.stack))
 			if err != nil {
 				return err
