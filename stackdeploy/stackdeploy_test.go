@@ -188,9 +188,9 @@ func (w *world) owned(ctx context.Context, stack *compose.Stack) error {
 // TestTakeOver deploys a stack of an agent, also one of which only networks and secrets exist.
 func TestTakeOver(t *testing.T) {
 	for name, change := range map[string]func(*compose.Stack){
-		"services":          func(*compose.Stack) {},
-		"a network":         func(s *compose.Stack) { s.Services, s.Secrets = nil, nil },
-		"a secret":          func(s *compose.Stack) { s.Services, s.Networks = nil, nil },
+		"services":  func(*compose.Stack) {},
+		"a network": func(s *compose.Stack) { s.Services, s.Secrets = nil, nil },
+		"a secret":  func(s *compose.Stack) { s.Services, s.Networks = nil, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
