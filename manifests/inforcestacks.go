@@ -27,7 +27,11 @@ func (f *fold) stacks() {
 			continue
 		}
 		for _, earlier := range minus(judge.WaitsFor, f.own.waits(f.node, judge.Name)) {
-			if slices.Contains(names, earlier) {
+			switch {
+			case !slices.Contains(names, earlier):
+			case slices.Contains(f.own.waits(f.node, earlier), judge.Name):
+				f.say("has the stack %s go before %s", judge.Name, earlier)
+			default:
 				f.say("no longer has the stack %s wait for %s", judge.Name, earlier)
 				f.freed = append(f.freed, Freed{Stack: judge.Name, From: earlier})
 			}

@@ -16,6 +16,7 @@ type Request struct {
 	Name        string // of the secret: its key in the compose file, its SV_ name, or its key in the SOPS file
 	Environment string
 	Nodes       []string // the only ones to change; none: all of the environment that have the secret
+	Stack       string   // in which the name is looked for; "": in all. A value that others share changes there, too
 
 	Value    secrets.Value // the new value; if it is not known, one is generated
 	Raw      bool          // a line break at the end of Value is part of it

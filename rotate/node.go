@@ -38,12 +38,15 @@ func load(ctx context.Context, fsys fs.FS, environment, name string, keys *secre
 	return all, err
 }
 
-// findAll finds a secret by its name in the stacks of a node, and in the others what has its value
-// in the same place. It gives the stacks with it, and those without.
-func findAll(stacks []*loaded, name string) (with, without []*loaded, err error) {
+// findAll finds a secret by its name in the stacks of a node, or in the one that only names, and in
+// the others what has its value in the same place. It gives the stacks with it, and those without.
+func findAll(stacks []*loaded, name, only string) (with, without []*loaded, err error) {
 	var faults []error
 	places := map[secrets.Location]bool{}
 	for _, one := range stacks {
+		if only != "" && one.stack.Name != only {
+			continue
+		}
 		found, err := one.find(name)
 		faults = append(faults, err)
 		if found && err == nil {

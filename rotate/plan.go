@@ -29,6 +29,7 @@ type planner struct {
 	others []*loaded // of the environment, that have the secret and were not named
 	rest   []*loaded // other stacks of nodes that change
 	groups []*group
+	stacks map[string]bool // of the environment, by name
 	edited map[string]bool // the parts of files that the plan has edited
 	plan   *Plan
 }
@@ -42,7 +43,7 @@ type group struct {
 // MakePlan decides what a rotation writes into the files of a working copy, and verifies
 // it. It writes nothing.
 func MakePlan(ctx context.Context, fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
-	p := &planner{fsys: fsys, keys: keys, request: request, plan: &Plan{Environment: request.Environment}}
+	p := &planner{fsys: fsys, keys: keys, request: request, stacks: map[string]bool{}, plan: &Plan{Environment: request.Environment}}
 	defer p.wipe()
 	for _, step := range []func() error{func() error { return p.load(ctx) }, p.decideValues, p.write, func() error { return p.verify(ctx) }} {
 		if err := step(); err != nil {
@@ -85,6 +86,9 @@ func (p *planner) load(ctx context.Context) error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
+	if only := p.request.Stack; only != "" && !p.stacks[only] {
+		return fault.New(fault.Place{}, "name one of them: "+names(slices.Sorted(maps.Keys(p.stacks))), "no node of %s has a stack %q", p.request.Environment, only)
+	}
 	if len(p.nodes) == 0 {
 		return fault.New(fault.Place{}, "name one of the environment's secrets: "+names(slices.Sorted(maps.Keys(known))),
 			"the agent does not create a secret %q on any node of %s", p.request.Name, p.request.Environment)
@@ -109,7 +113,10 @@ func (p *planner) loadNode(ctx context.Context, name string, asked bool, known m
 			all = append(all, secret)
 		}
 	}
-	found, without, err := findAll(stacks, p.request.Name)
+	for _, one := range stacks {
+		p.stacks[one.stack.Name] = true
+	}
+	found, without, err := findAll(stacks, p.request.Name, p.request.Stack)
 	switch {
 	case len(found) > 0 && err == nil && asked:
 		p.nodes, p.rest = append(p.nodes, found...), append(p.rest, without...)

@@ -51,3 +51,24 @@ func TestRotateStacks(t *testing.T) {
 		t.Errorf("got %+v", one)
 	}
 }
+
+// TestRotateInOneStack rotates a name that two stacks have with values of their own.
+func TestRotateInOneStack(t *testing.T) {
+	l := newLab(t, func(key sopstest.Key, files map[string]string) {
+		files["environments/sandbox/config.yml"] = "environment: {name: sandbox, type: non-production}\nnodes:\n" +
+			"  - {name: node3, context: c3, stacks: [{name: system}, {name: platform}]}\n"
+		files[nodes+"node3/docker-compose.yml"] = ""
+		for _, stack := range []string{"system", "platform"} {
+			files[nodes+"node3/"+stack+"/docker-compose.yml"] = "services:\n  web: {image: 'web:1'}\nsecrets:\n  own: {file: secrets/own, name: " + stack + "_own.$SV_own}\n"
+			files[nodes+"node3/"+stack+"/secrets.enc"] = sopstest.YAML(t, key, map[string]string{"own": "canary-" + stack})
+		}
+	})
+	asked := rotate.Request{Name: "own", Environment: "sandbox", Stack: "platfrom", Generate: rotate.Generate{Length: 24, Charset: "hex"}}
+	if _, err := l.rotate(asked); err == nil || err.Error() != `no node of sandbox has a stack "platfrom"` {
+		t.Errorf("an unknown stack: %v", err)
+	}
+	asked.Stack = "platform"
+	if changed := l.must(asked).Plan.Nodes; len(changed) != 1 || changed[0].Stack != "platform" {
+		t.Errorf("got %+v", changed)
+	}
+}

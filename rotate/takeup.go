@@ -43,7 +43,7 @@ func checkTaken(ctx context.Context, fsys fs.FS, keys *secrets.Keyring, request 
 		for _, one := range stacks {
 			defer one.set.Wipe()
 		}
-		found, _, err := findAll(stacks, request.Name)
+		found, _, err := findAll(stacks, request.Name, request.Stack)
 		if err != nil || len(found) == 0 {
 			return err
 		}

@@ -13,8 +13,8 @@ const linkTime = 10 * time.Second
 // Links finds the note on the merge request that brought a commit. The outbox of reports
 // alone uses it, which sends one report after the other.
 type Links struct {
-	Fallback string // what a status without a page of its own links to
-	Notes    interface{ Previews() (Book, error) }
+	Fallback string                 // what a status without a page of its own links to
+	Books    func() ([]Book, error) // what is on record of each stack: all have their part in one note
 	Requests interface {
 		Brought(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
 	}
@@ -31,14 +31,16 @@ func (l *Links) Of(ctx context.Context, r gitlab.Report) string {
 	if r.Commit == l.commit {
 		return l.link
 	}
-	book, err := l.Notes.Previews()
+	books, err := l.Books()
 	if err != nil {
 		return ""
 	}
 	notes := map[int64]string{}
-	for _, one := range book.Shown {
-		if one.Link != "" {
-			notes[one.Number] = one.Link
+	for _, book := range books {
+		for _, one := range book.Shown {
+			if one.Link != "" {
+				notes[one.Number] = one.Link
+			}
 		}
 	}
 	if len(notes) == 0 {

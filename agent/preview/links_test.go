@@ -14,8 +14,9 @@ type linked struct {
 	err   error
 }
 
-func (l *linked) Previews() (preview.Book, error) {
-	return preview.Book{Shown: []preview.Shown{{Number: 4, Link: "https://gitlab/4#note_9"}, {Number: 5}}}, nil
+// books are those of two stacks, of which the second one has the link.
+func books() ([]preview.Book, error) {
+	return []preview.Book{{Shown: []preview.Shown{{Number: 5}}}, {Shown: []preview.Shown{{Number: 4, Link: "https://gitlab/4#note_9"}, {Number: 5}}}}, nil
 }
 
 func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.MergeRequestOf, error) {
@@ -28,7 +29,7 @@ func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.MergeReques
 
 func TestLinks(t *testing.T) {
 	known := &linked{err: errors.New("GitLab is down")}
-	links := &preview.Links{Fallback: "https://gitlab/environments", Notes: known, Requests: known}
+	links := &preview.Links{Fallback: "https://gitlab/environments", Books: books, Requests: known}
 	of := func(commit, target string) string {
 		return links.Of(t.Context(), gitlab.Report{Commit: commit, Target: target})
 	}

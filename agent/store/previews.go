@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -43,6 +44,22 @@ func (p Previews) Previews() (book preview.Book, err error) {
 		}
 	})
 	return book, err
+}
+
+// PreviewBooks lists what is shown of each stack, without the texts.
+func PreviewBooks(s *Store) (books []preview.Book, err error) {
+	var keys []record.StackKey
+	err = viewBucket(s, previewsBucket, func(all *bbolt.Bucket) error {
+		return all.ForEachBucket(func(name []byte) error {
+			keys = append(keys, record.StackKey(name))
+			return nil
+		})
+	})
+	for _, key := range keys {
+		book, bookErr := s.Previews(key).Previews()
+		books, err = append(books, book), errors.Join(err, bookErr)
+	}
+	return books, err
 }
 
 // SavePreview writes what is shown on a merge request, and its text unless that is nil.

@@ -157,16 +157,21 @@ func environmentsOf(cmd *cobra.Command) ([]string, fs.FS) {
 // for a command that reads files, they are those that the files list for the node of the settings,
 // or for every node.
 func stacks(ctx context.Context, a *app, cmd *cobra.Command) []string {
-	repo := cmd.Flags().Lookup("repo")
-	if repo == nil || !repo.Changed && repo.DefValue == "" {
-		if status, err := readStatus(ctx, a); err == nil {
-			var names []string
-			for _, one := range status.Stacks {
-				names = append(names, described(one.Stack, one.Text))
-			}
-			return names
-		}
+	if repo := cmd.Flags().Lookup("repo"); repo != nil && (repo.Changed || repo.DefValue != "") {
+		return listedStacks(a, cmd)
 	}
+	status, err := readStatus(ctx, a)
+	if err != nil {
+		return listedStacks(a, cmd)
+	}
+	var names []string
+	for _, one := range status.Stacks {
+		names = append(names, described(one.Stack, one.Text))
+	}
+	return names
+}
+
+func listedStacks(a *app, cmd *cobra.Command) []string {
 	of, files := environmentsOf(cmd)
 	var names []string
 	for _, environment := range of {

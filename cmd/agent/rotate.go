@@ -22,6 +22,7 @@ import (
 type rotateFlags struct {
 	repo, valueFile, charset string
 	branch, author, target   string
+	stack                    string
 	nodes                    []string
 	output                   *string
 	generate                 int
@@ -63,6 +64,7 @@ the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
 	flags.StringSliceVar(&f.nodes, "node", nil, "change only this node; may be given several times")
+	flags.StringVar(&f.stack, "stack", "", "look for NAME in this stack only; a value that other stacks share changes there, too")
 	flags.StringVar(&f.valueFile, "value-file", "", "file with the new value, outside the repository; - for standard input")
 	flags.BoolVar(&f.raw, "raw", false, "a line break at the end of the file is part of the value")
 	flags.BoolVar(&f.overdue, "overdue", false, "rotate the secrets whose rotation is overdue; with names, only these")
@@ -78,8 +80,8 @@ the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 			return err
 		}
 		if f.overdue {
-			if cmd.Flags().Changed("value-file") || cmd.Flags().Changed("node") || cmd.Flags().Changed("branch") {
-				return usageError{errors.New("--overdue generates values for all nodes, on a branch of its own: leave out --value-file, --node and --branch")}
+			if cmd.Flags().Changed("value-file") || cmd.Flags().Changed("node") || f.stack != "" || cmd.Flags().Changed("branch") {
+				return usageError{errors.New("--overdue generates values for all nodes, on a branch of its own: leave out --value-file, --node, --stack and --branch")}
 			}
 			return rotateOverdue(cmd.Context(), a, args, f)
 		}
@@ -119,7 +121,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 	}
 	defer value.Wipe()
 	result, err := rotate.Run(ctx, tree, keys, rotate.Request{
-		Name: name, Environment: a.settings.Environment, Nodes: f.nodes, Value: value, Raw: f.raw,
+		Name: name, Environment: a.settings.Environment, Nodes: f.nodes, Stack: f.stack, Value: value, Raw: f.raw,
 		Generate: rotate.Generate{Length: f.generate, Charset: f.charset}, Branch: f.branch, Author: f.author,
 	})
 	tree.Close() // pushing needs no lock
