@@ -10,8 +10,9 @@ its new variable and the digest of its image.
 - **time** of the agent: from the hook that tells it of the published commit, until the last write was
   answered. It includes git and the state file. Time of the CLI: from the start of the command until the
   same. Where nothing is written, the last read counts.
-- **CPU**: user and system time of the agent's daemon until it has finished the look, or of the docker
-  commands. What engine, git server and registry need is not in it.
+- **CPU**: user and system time of the agent's daemon until it rests, or of the docker commands. What
+  engine, git server and registry need is not in it. The agent also checks the result, writes its state
+  file and looks for old secrets and configs, which the CLI does not.
 - **reads, writes, kB**: calls to the engine, and the bytes of their bodies.
 - **÷ CLI**: the number divided by that of the CLI. Below 1.00 is better than the CLI.
 - **the docker CLI** runs ` + "`docker stack deploy --resolve-image always --prune`" + ` for each stack, one after the

@@ -27,7 +27,7 @@ const (
 // agent is the built agent as a daemon. A hook of GitLab has it look at the remote; apart from
 // that it looks once an hour.
 type agent struct {
-	host       string // of the proxy
+	proxy      *proxy
 	dir        string
 	program    string
 	repository string // its address
@@ -64,7 +64,7 @@ interval: 1h
 api_listen: %s
 gitlab_project: %s
 webhook_token_file: %s
-`, environment, node, a.repository, branch, a.host, a.path("state"), a.path("agent.sock"), listen, project, a.path("hook"))
+`, environment, node, a.repository, branch, a.proxy.host, a.path("state"), a.path("agent.sock"), listen, project, a.path("hook"))
 	if err := errors.Join(os.WriteFile(a.path("agent.yml"), []byte(text), 0o600), os.WriteFile(a.path("hook"), []byte(hookToken+"\n"), 0o600)); err != nil {
 		return fmt.Errorf("start the agent: %w", err)
 	}
@@ -119,7 +119,8 @@ func (a *agent) stop(context.Context) (*memory, error) {
 	return &used, errors.Join(err, a.process.stop())
 }
 
-// deploy sends a hook, and waits until each stack was looked at and is in sync with the commit.
+// deploy sends a hook, and waits until each stack was looked at and is in sync with the commit, and
+// the agent rests.
 func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) {
 	before, err := clock(a.process.pid)
 	if err != nil {
@@ -128,7 +129,7 @@ func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) 
 	if err := errors.Join(a.hook(ctx, what.commit), a.await(ctx, what)); err != nil {
 		return 0, a.explain(err)
 	}
-	after, err := clock(a.process.pid)
+	after, err := settled(ctx, a.process.pid, a.proxy.busy)
 	return after - before, err
 }
 

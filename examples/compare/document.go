@@ -46,7 +46,7 @@ func (r *report) rows() (all []row) {
 	return all
 }
 
-// slower names what the agent needs more time or processor time for than the docker CLI.
+// slower names the rows in which the agent needs more time than the docker CLI.
 func (r *report) slower() (found []string) {
 	for _, one := range r.rows() {
 		if one.tool != agentName {
@@ -56,31 +56,25 @@ func (r *report) slower() (found []string) {
 		if one.elapsed > one.base.elapsed {
 			found = append(found, fmt.Sprintf("%s: %s, and the docker CLI %s", at, seconds(one.elapsed), seconds(one.base.elapsed)))
 		}
-		if one.cpu > one.base.cpu {
-			found = append(found, fmt.Sprintf("%s: %s of CPU, and the docker CLI %s", at, seconds(one.cpu), seconds(one.base.cpu)))
-		}
 	}
 	return found
 }
 
 // answer says in a sentence what came out.
 func (r *report) answer() string {
-	var least, most float64
-	count := 0
+	var times, cpus []float64
 	for _, one := range r.rows() {
-		if one.tool != agentName {
-			continue
+		if one.tool == agentName {
+			times = append(times, ratio(one.elapsed, one.base.elapsed))
+			cpus = append(cpus, ratio(one.cpu, one.base.cpu))
 		}
-		share := ratio(one.elapsed, one.base.elapsed)
-		if count++; count == 1 {
-			least, most = share, share
-		}
-		least, most = min(least, share), max(most, share)
 	}
+	text := fmt.Sprintf("In %d of %d rows the agent is not slower than the docker CLI: it needs %.2f to %.2f of the CLI's time, and %.2f to %.2f of its CPU.\n",
+		len(times)-len(r.slower()), len(times), slices.Min(times), slices.Max(times), slices.Min(cpus), slices.Max(cpus))
 	if slower := r.slower(); len(slower) > 0 {
-		return fmt.Sprintf("The agent needed %.2f to %.2f of the docker CLI's time. It was behind here:\n\n- %s\n", least, most, strings.Join(slower, "\n- "))
+		text += "It is slower here:\n\n- " + strings.Join(slower, "\n- ") + "\n"
 	}
-	return fmt.Sprintf("In none of the %d rows the agent was slower than the docker CLI, nor did it take more CPU: it needed %.2f to %.2f of the CLI's time.\n", count, least, most)
+	return text
 }
 
 // markdown gives the document.

@@ -54,7 +54,9 @@ func service(i int) string { return fmt.Sprintf("service%03d", i+1) }
 func (l load) images() int { return l.stacks * l.services }
 
 // imageOf gives the image of a number.
-func imageOf(registry string, number int) string { return fmt.Sprintf("%s/shop:%04d", registry, number) }
+func imageOf(registry string, number int) string {
+	return fmt.Sprintf("%s/shop:%04d", registry, number)
+}
 
 // estate is what is to run: the release of each service of each stack.
 type estate struct {

@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	}
 	slower := done.slower()
 	for _, one := range slower {
-		fmt.Fprintf(progress, "compare: error: the agent is behind: %s\n", one)
+		fmt.Fprintf(progress, "compare: error: the agent is slower: %s\n", one)
 	}
 	if len(slower) > 0 {
 		return exitFailed
@@ -191,11 +191,11 @@ func onEngine(ctx context.Context, name string, asked options, into *report, pro
 // toolsOf gives the tools that are compared.
 func toolsOf(w *world, asked options) []tool {
 	all := []tool{
-		&agent{host: w.proxy.host, dir: filepath.Join(w.dir, "agent"), program: asked.agent, repository: w.repo.url},
+		&agent{proxy: w.proxy, dir: filepath.Join(w.dir, "agent"), program: asked.agent, repository: w.repo.url},
 		&cli{host: w.proxy.host, dir: filepath.Join(w.dir, "cli"), program: asked.docker},
 	}
 	for i, script := range asked.peers {
-		all = append(all, &peer{host: w.proxy.host, dir: filepath.Join(w.dir, fmt.Sprintf("peer%d", i+1)), script: script, repository: w.repo.url})
+		all = append(all, &peer{proxy: w.proxy, dir: filepath.Join(w.dir, fmt.Sprintf("peer%d", i+1)), script: script, repository: w.repo.url})
 	}
 	return all
 }

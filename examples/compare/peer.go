@@ -14,7 +14,7 @@ import (
 
 // peer is another tool, which a script runs. README.md says what the script gets.
 type peer struct {
-	host       string // of the proxy
+	proxy      *proxy
 	dir        string
 	script     string
 	repository string // its address
@@ -34,7 +34,7 @@ func (p *peer) run(ctx context.Context, args ...string) (string, time.Duration, 
 	var errs strings.Builder
 	command.Dir, command.Stderr = p.dir, &errs
 	command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "DOCKER_CONFIG=" + p.dir, "DOCKER_HOST=" + p.host,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "DOCKER_CONFIG=" + p.dir, "DOCKER_HOST=" + p.proxy.host,
 		"COMPARE_DIR=" + p.dir, "COMPARE_REPOSITORY=" + p.repository, "COMPARE_BRANCH=" + branch,
 	}
 	text, err := command.Output()
@@ -73,7 +73,10 @@ func (p *peer) deploy(ctx context.Context, what change) (time.Duration, error) {
 		cpu += used
 	}
 	p.deployed = what.all
-	after, err := p.used()
+	if p.daemon == 0 {
+		return cpu, nil
+	}
+	after, err := settled(ctx, p.daemon, p.proxy.busy)
 	return cpu + after - before, err
 }
 

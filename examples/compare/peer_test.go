@@ -23,7 +23,7 @@ esac
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	p := &peer{host: "unix:///proxy", dir: filepath.Join(root, "peer"), script: script, repository: "http://git"}
+	p := &peer{proxy: &proxy{host: "unix:///proxy"}, dir: filepath.Join(root, "peer"), script: script, repository: "http://git"}
 	if err := p.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestPeerFailures(t *testing.T) {
 		if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		p := &peer{dir: filepath.Join(t.TempDir(), "peer"), script: script}
+		p := &peer{proxy: &proxy{}, dir: filepath.Join(t.TempDir(), "peer"), script: script}
 		if err := p.start(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -102,6 +103,30 @@ func clock(pid int) (time.Duration, error) {
 		used += time.Duration(ticks) * 10 * time.Millisecond
 	}
 	return used, nil
+}
+
+// rest is how long a daemon does nothing when it has finished its work, and little is the
+// processor time that does not count as work.
+const (
+	rest   = 50 * time.Millisecond
+	little = 500 * time.Microsecond
+)
+
+// settled waits until a daemon rests, and gives the processor time that it has used until then. A
+// daemon that waits for the engine does not rest.
+func settled(ctx context.Context, pid int, busy func() bool) (used time.Duration, err error) {
+	used, err = clock(pid)
+	since := time.Now()
+	return used, errors.Join(err, until(ctx, patience, func() error {
+		now, err := clock(pid)
+		if err != nil || busy() || now-used > little {
+			used, since = now, time.Now()
+		}
+		if err == nil && time.Since(since) < rest {
+			err = fmt.Errorf("process %d still works", pid)
+		}
+		return err
+	}))
 }
 
 // memory is what a process has in memory, in bytes.

@@ -45,6 +45,7 @@ type proxy struct {
 	mu    sync.Mutex
 	seen  tally
 	epoch int // counts the resets: an answer of a call before the reset does not count
+	open  int // calls that are not answered yet, without streams of events
 }
 
 // newProxy serves a socket in dir in front of the engine's, until close.
@@ -98,6 +99,13 @@ func (p *proxy) tally() tally {
 	return seen
 }
 
+// busy reports whether a call waits for its answer.
+func (p *proxy) busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open > 0
+}
+
 func (p *proxy) count(pass http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		write := r.Method != http.MethodGet && r.Method != http.MethodHead
@@ -108,22 +116,34 @@ func (p *proxy) count(pass http.Handler) http.Handler {
 		} else {
 			p.seen.reads++
 		}
-		p.seen.classes[r.Method+" "+class(r.URL.Path)]++
+		kind := class(r.URL.Path)
+		p.seen.classes[r.Method+" "+kind]++
+		waits := 1
+		if kind == "/events" {
+			waits = 0
+		}
+		p.open += waits
 		p.mu.Unlock()
 		if r.Body != nil {
 			r.Body = &countedBody{r.Body, p, epoch}
 		}
+		defer p.answered(epoch, waits, write) // also if the tool goes away
 		pass.ServeHTTP(&countedAnswer{w, p, epoch}, r)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if epoch != p.epoch {
-			return
-		}
-		p.seen.answered = time.Now()
-		if write {
-			p.seen.wrote = p.seen.answered
-		}
 	})
+}
+
+// answered notes that a call was answered.
+func (p *proxy) answered(epoch, waits int, write bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open -= waits
+	if epoch != p.epoch {
+		return
+	}
+	p.seen.answered = time.Now()
+	if write {
+		p.seen.wrote = p.seen.answered
+	}
 }
 
 // carried counts the bytes of a body.

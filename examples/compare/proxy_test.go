@@ -72,6 +72,9 @@ func TestProxyCounts(t *testing.T) {
 		t.Errorf("%q, %v", content, err)
 	}
 	_ = events.Body.Close()
+	if p.busy() {
+		t.Error("a call is still open")
+	}
 	seen := settled()
 	if seen.reads != 3 || seen.writes != 3 || seen.bytes != 5+(4*5+5) {
 		t.Errorf("%d reads, %d writes, %d bytes", seen.reads, seen.writes, seen.bytes)
