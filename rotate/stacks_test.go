@@ -63,8 +63,8 @@ func TestRotateInOneStack(t *testing.T) {
 			files[nodes+"node3/"+stack+"/secrets.enc"] = sopstest.YAML(t, key, map[string]string{"own": "canary-" + stack})
 		}
 	})
-	asked := rotate.Request{Name: "own", Environment: "sandbox", Stack: "platfrom", Generate: rotate.Generate{Length: 24, Charset: "hex"}}
-	if _, err := l.rotate(asked); err == nil || err.Error() != `no node of sandbox has a stack "platfrom"` {
+	asked := rotate.Request{Name: "own", Environment: "sandbox", Stack: "platforms", Generate: rotate.Generate{Length: 24, Charset: "hex"}}
+	if _, err := l.rotate(asked); err == nil || err.Error() != `no node of sandbox has a stack "platforms"` {
 		t.Errorf("an unknown stack: %v", err)
 	}
 	asked.Stack = "platform"
