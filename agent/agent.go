@@ -63,7 +63,7 @@ func New(parts Parts) *Agent {
 		nudges: make(chan struct{}, 1), queue: desk.NewQueue(ended), ended: ended,
 	}
 	a.roster = roster.New(roster.Parts[*stack]{
-		Settings: &parts.Settings, Store: parts.Store, Reading: read, Log: parts.Log,
+		Settings: &parts.Settings, Store: parts.Store.Lists(), Reading: read, Log: parts.Log,
 		Make: func(key record.StackKey) *stack { return newStack(a, key) }, Joins: a.follow, Leaves: (*stack).retire,
 	})
 	a.daemon, a.live = newDaemon(a), &drift.Shared{Engine: parts.Engine, Stacks: a.roster.InSwarm}

@@ -9,12 +9,10 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/services"
 	"coin.internal/coin-agent/agent/soak"
 	"coin.internal/coin-agent/deploy"
-	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -79,7 +77,7 @@ func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting,
 	case decision.LeaveRelease:
 		return s.soak.Leave(ctx, progress)
 	case decision.RefusePinned:
-		return rollout.Outcome{Err: refusePinned(base.Last)}
+		return rollout.Outcome{Err: refusal{rollout.RefusePinned(base.Last)}}
 	case decision.RefuseRewrite:
 		return rollout.Outcome{Err: s.rollouts.RefuseRewritten(seen.revision)}
 	case decision.RefuseSigner:
@@ -140,10 +138,3 @@ func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting)
 type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
-
-// refusePinned refuses to roll out a commit that a user rolled back from.
-func refusePinned(last *record.Sync) error {
-	at := report.PinnedAt(last)
-	return refusal{fault.New(fault.Place{}, "`agent resume` follows "+last.Ref+" again", "%s is not rolled out: pinned at %s since %s by %s",
-		record.Short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)}
-}

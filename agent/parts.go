@@ -124,7 +124,11 @@ func (p *Parts) complete() {
 	p.gate = signing.New(func() *policy.Signers { return p.Policy.Policy().Demands() }, p.Source)
 	p.Source = signing.NewSource(p.Source, p.gate)
 	p.signed = p.Source
-	p.images = signing.NewImages(cosign.Options{CAFile: p.Settings.CAFile, Bytes: p.Settings.Limits.OrDefault().AnswerBytes}, p.login())
+	var login signing.Login // in registries; nil without an engine
+	if p.Release != nil {
+		login = p.Release.Login
+	}
+	p.images = signing.NewImages(cosign.Options{CAFile: p.Settings.CAFile, Bytes: p.Settings.Limits.OrDefault().AnswerBytes}, login)
 	p.Notices.Bind(func(address string) error {
 		return desired.Bounds{Policy: p.Policy.Policy()}.Webhook(address, fault.Place{})
 	})
@@ -135,14 +139,6 @@ func (p *Parts) auditMoved() {
 	if p.Anchors != nil {
 		p.Anchors.Moved()
 	}
-}
-
-// login gives the node's logins for registries; nil without an engine.
-func (p *Parts) login() signing.Login {
-	if p.Release == nil {
-		return nil
-	}
-	return p.Release.Login
 }
 
 // notes writes the entries to the audit log that belong to no running attempt at a stack; its
@@ -166,13 +162,10 @@ func (p *Parts) measure() {
 	p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(states()) }, func() map[string]bool { return tokens.Usable(states()) })
 	if p.Audit != nil {
 		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
-			left := map[string]int{}
-			if p.Anchors != nil {
-				for _, place := range p.Anchors.Health() {
-					left[place.Place] = place.Left
-				}
+			if p.Anchors == nil {
+				return nil
 			}
-			return left
+			return anchor.Left(p.Anchors.Health())
 		})
 	}
 }

@@ -18,16 +18,10 @@ func newDaemon(a *Agent) *desk.Daemon {
 	daemon := &desk.Daemon{
 		Node:  report.Node{Environment: parts.Settings.Environment, Name: parts.Settings.Node},
 		Owner: parts.Settings.Owner(), Version: parts.Version, Started: a.started, Groups: parts.Statuses != nil,
-		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens,
+		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens, Reports: parts.Reports, Anchors: parts.Anchors,
 	}
 	if parts.Settings.Observes() {
 		daemon.Mode = parts.Settings.Mode
-	}
-	if parts.Reports != nil {
-		daemon.Reports = parts.Reports
-	}
-	if parts.Anchors != nil {
-		daemon.Anchors = parts.Anchors
 	}
 	return daemon
 }
@@ -73,28 +67,21 @@ func (a *Agent) Stacks() []record.StackKey { return a.roster.Keys() }
 
 // Status gives what is known of a stack. Of a node with several it gives the worst if none is
 // named, with a line for each.
-func (a *Agent) Status(key record.StackKey) (report.Status, error) {
+func (a *Agent) Status(key record.StackKey) (status report.Status, err error) {
 	stacks := a.roster.All()
-	if len(stacks) == 1 {
-		one, err := a.Desk(key)
-		if err != nil {
-			return report.Status{}, err
-		}
-		return one.Status(), nil
-	}
-	var all []report.Status
-	var lines []report.StackLine
-	for _, s := range stacks {
-		status := s.desk.Status()
-		all, lines = append(all, status), append(lines, report.NewStackLine(string(s.key), &status))
-	}
-	status := all[report.Worst(all)]
-	if key != "" {
+	if key != "" || len(stacks) == 1 {
 		asked, err := a.Desk(key)
 		if err != nil {
-			return report.Status{}, err
+			return status, err
 		}
 		status = asked.Status()
+	}
+	if len(stacks) == 1 {
+		return status, nil
+	}
+	lines, worst := desk.Overview(stacks, func(s *stack) (record.StackKey, *desk.Desk) { return s.key, s.desk })
+	if key == "" {
+		status = worst
 	}
 	status.Stacks = lines
 	return status, nil

@@ -32,7 +32,6 @@ import (
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -87,16 +86,10 @@ func newStack(a *Agent, key record.StackKey) *stack {
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 		Ages:      func() []inventory.Age { return s.board.Snapshot().Ages },
 		Totals:    s.records.Totals,
-		Started: func() (last time.Time, working bool) {
-			v := s.board.Snapshot()
-			if v.Last != nil {
-				last = v.Last.Started
-			}
-			return last, v.Working()
-		},
-		Services: func() metrics.Services { return s.sight.Services() },
-		Soaking:  func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
-		Observes: settings.Observes(),
+		Started:   func() (time.Time, bool) { return s.board.Snapshot().Started() },
+		Services:  func() metrics.Services { return s.sight.Services() },
+		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },
+		Observes:  settings.Observes(),
 	})
 	s.board = &board.Board{Name: s.name, Records: s.records, Metrics: s.metrics, Log: s.log, Pulse: a.pulse, Events: parts.Events}
 	s.sight = &board.Sight{Board: s.board, Interval: settings.Interval, Started: a.started, Working: a.roster.Working}
@@ -151,7 +144,7 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 			Environment: s.node.Environment, Node: s.node.Node, Observe: parts.Settings.Observes(), Records: s.records, Approvals: parts.Approvals, Statuses: parts.Statuses,
 			Paused: func() *record.Pause { return s.board.Snapshot().Paused() },
 		},
-		Reading: s.readings, Records: s.records, Files: recorded{parts.Store, parts.Settings.Limits}, Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
+		Reading: s.readings, Records: s.records, Files: s.recorded(), Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
 		Policy: parts.Policy.Policy, Images: parts.images,
 	}
@@ -281,7 +274,7 @@ func (s *stack) looked(err error) {
 func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 	good, options := s.board.Snapshot().Deployed, s.node
 	options.Bounds.Policy = s.parts.Policy.Policy()
-	read := func() (fs.FS, error) { return recorded{s.parts.Store, s.parts.Settings.Limits}.Files(good) }
+	read := func() (fs.FS, error) { return s.recorded().Files(good) }
 	if good != nil {
 		options.Vault.Settled = good.Vault
 	} else {
@@ -317,16 +310,13 @@ func (s *stack) Collect(ctx context.Context, actor audit.Actor) (*inventory.Surv
 	return survey, err
 }
 
-// recorded gives the files of good states, with the node's limits: they were read with those.
-type recorded struct {
-	store  *store.Store
-	limits limits.Limits
+// recorded gives the files of the stack's good states.
+func (s *stack) recorded() rollout.Recorded {
+	return rollout.Recorded{Store: s.parts.Store, Limits: s.parts.Settings.Limits}
 }
 
-func (r recorded) Files(good *record.GoodState) (fs.FS, error) {
-	files, err := r.store.Files(good)
-	if err != nil || files == nil {
-		return nil, err
-	}
-	return limits.On(files, r.limits.OrDefault()), nil
+// spares reports whether a commit that changes nothing which this node reads gets no status of it:
+// the settings say so, and no other node waits for this one, as the deployed config.yml has it.
+func (s *stack) spares() bool {
+	return !s.parts.Settings.UnchangedStatuses && s.recorded().Unawaited(s.board.Snapshot().Deployed, s.node.Environment, s.node.Node)
 }

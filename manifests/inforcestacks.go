@@ -2,14 +2,14 @@ package manifests
 
 import "slices"
 
-// waits lists all stacks of a node that one waits for, also through others.
-func (c *Config) waits(node, stack string) (all []string) {
+// waitsOf lists all stacks of a node that one waits for, also through others.
+func waitsOf(c *Config, node, stack string) (all []string) {
 	for _, one := range c.StacksOf(node) {
 		if one.Name != stack {
 			continue
 		}
 		for _, earlier := range one.WaitsFor {
-			all = append(append(all, earlier), c.waits(node, earlier)...)
+			all = append(append(all, earlier), waitsOf(c, node, earlier)...)
 		}
 	}
 	return all
@@ -26,10 +26,10 @@ func (f *fold) stacks() {
 		if !slices.Contains(names, judge.Name) {
 			continue
 		}
-		for _, earlier := range minus(judge.WaitsFor, f.own.waits(f.node, judge.Name)) {
+		for _, earlier := range minus(judge.WaitsFor, waitsOf(f.own, f.node, judge.Name)) {
 			switch {
 			case !slices.Contains(names, earlier):
-			case slices.Contains(f.own.waits(f.node, earlier), judge.Name):
+			case slices.Contains(waitsOf(f.own, f.node, earlier), judge.Name):
 				f.say("has the stack %s go before %s", judge.Name, earlier)
 			default:
 				f.say("no longer has the stack %s wait for %s", judge.Name, earlier)

@@ -69,6 +69,15 @@ type Health struct {
 	Since time.Time `json:"since,omitzero"`  // the start of the failure
 }
 
+// Left gives how many entries have no anchor yet, by the places.
+func Left(all []Health) map[string]int {
+	left := map[string]int{}
+	for _, one := range all {
+		left[one.Place] = one.Left
+	}
+	return left
+}
+
 // flushTries is how often Flush tries each place.
 const flushTries = 3
 

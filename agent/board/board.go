@@ -87,6 +87,14 @@ func (v View) InSync() bool {
 // itself.
 func (v View) Working() bool { return v.Progress != "" || v.Rollout != nil }
 
+// Started gives when the last sync began, and whether an attempt works now.
+func (v View) Started() (last time.Time, working bool) {
+	if v.Last != nil {
+		last = v.Last.Started
+	}
+	return last, v.Working()
+}
+
 // Uncertain says why the live services may differ from what the state file records; "" if
 // they do not.
 func (v View) Uncertain() string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -56,4 +57,11 @@ func (r *Rollouts) RefuseRewritten(revision gitsync.Revision) error {
 	refused.Stage, refused.Error, refused.Code = record.StageSelect, errRewritten.Error(), fault.CodeBranch
 	refused.Hint = "restore the branch, or set allow_rewrite and restart the agent"
 	return errors.Join(fault.WithHint(errRewritten, refused.Hint), r.use.Publish.Sync(refused))
+}
+
+// RefusePinned refuses to roll out a commit that a user rolled back from.
+func RefusePinned(last *record.Sync) error {
+	at := report.PinnedAt(last)
+	return fault.New(fault.Place{}, "`agent resume` follows "+last.Ref+" again", "%s is not rolled out: pinned at %s since %s by %s",
+		record.Short(last.Commit), report.Target(last.Rollback), at.Since.Local().Format(time.DateTime), at.By)
 }

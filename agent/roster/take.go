@@ -32,7 +32,7 @@ func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (chang
 	var listed []record.ListedStack
 	var only string
 	if err == nil {
-		r.learn(config)
+		learn(r, config)
 		listed, only, err = listedIn(config, r.use.Settings)
 	}
 	if err != nil {
@@ -47,7 +47,7 @@ func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (chang
 		r.become(now)
 		return false, nil
 	}
-	moved := r.moved(now, listed, only)
+	moved := movedOf(r.use.Store.Stacks(), now, listed, only)
 	next := now.list.Next(commit, listed, func(key record.StackKey) string {
 		if _, moves := moved[key]; moves {
 			return ""
@@ -73,7 +73,7 @@ func (r *Roster[S]) Config() *manifests.Config {
 	return r.config
 }
 
-func (r *Roster[S]) learn(config *manifests.Config) {
+func learn[S Stack](r *Roster[S], config *manifests.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.config = config
@@ -117,10 +117,9 @@ func listedIn(config *manifests.Config, settings *settings.Settings) (list []rec
 	return list, "", nil
 }
 
-// moved says which records move to another key, so that nothing is adopted or restarted when a
+// movedOf says which records move to another key, so that nothing is adopted or restarted when a
 // node with one stack lists it, or when the list goes away again.
-func (r *Roster[S]) moved(now lineup[S], listed []record.ListedStack, only string) map[record.StackKey]record.StackKey {
-	recorded := r.use.Store.Stacks()
+func movedOf[S Stack](recorded []record.StackKey, now lineup[S], listed []record.ListedStack, only string) map[record.StackKey]record.StackKey {
 	move := func(from, to record.StackKey) map[record.StackKey]record.StackKey {
 		if from == "" || !slices.Contains(recorded, from) || slices.Contains(recorded, to) {
 			return nil

@@ -13,10 +13,19 @@ import (
 // listKey holds the list of the node's stacks.
 var listKey = []byte("stacks")
 
+// Lists keeps the list of the node's stacks.
+type Lists struct{ store *Store }
+
+// Lists gives what keeps the list of the node's stacks.
+func (s *Store) Lists() Lists { return Lists{s} }
+
+// Stacks gives the keys of the stacks that have records.
+func (l Lists) Stacks() []record.StackKey { return l.store.Stacks() }
+
 // StackList gives the last known list of the node's stacks: one stack before the first one is
 // known.
-func (s *Store) StackList() (record.StackList, error) {
-	list, err := get[record.StackList](s, metaBucket, "list of stacks", listKey)
+func (l Lists) StackList() (record.StackList, error) {
+	list, err := get[record.StackList](l.store, metaBucket, "list of stacks", listKey)
 	if err == nil && len(list.Stacks) == 0 {
 		list = record.OneStack()
 	}
@@ -25,8 +34,8 @@ func (s *Store) StackList() (record.StackList, error) {
 
 // SaveStackList records the list. In the same transaction the records of a stack move to a new
 // key, for each of moved, which gives the new keys. A key that has records keeps them.
-func (s *Store) SaveStackList(list record.StackList, moved map[record.StackKey]record.StackKey) error {
-	return inTransaction(s, func(tx *bbolt.Tx) error {
+func (l Lists) SaveStackList(list record.StackList, moved map[record.StackKey]record.StackKey) error {
+	return inTransaction(l.store, func(tx *bbolt.Tx) error {
 		for from, to := range moved {
 			for _, parent := range []*bbolt.Bucket{tx.Bucket(stacksBucket), tx.Bucket(previewsBucket)} {
 				if err := rename(parent, []byte(from), []byte(to)); err != nil {

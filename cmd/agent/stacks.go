@@ -69,7 +69,7 @@ func of(stack string) string {
 
 // storedKey gives the key in the state file of the stack that the user names, or of the only one.
 func storedKey(a *app, opened *store.Store) (record.StackKey, error) {
-	list, err := opened.StackList()
+	list, err := opened.Lists().StackList()
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +87,7 @@ func storedKey(a *app, opened *store.Store) (record.StackKey, error) {
 
 // storedStatus gives what the state file has of the stacks of a node whose daemon does not run.
 func storedStatus(a *app, opened *store.Store) (report.Status, error) {
-	list, err := opened.StackList()
+	list, err := opened.Lists().StackList()
 	if err != nil {
 		return report.Status{}, err
 	}

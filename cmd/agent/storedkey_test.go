@@ -19,7 +19,7 @@ func TestStoredKey(t *testing.T) {
 		t.Errorf("the only stack: %s, %v", key, err)
 	}
 	list := record.StackList{Commit: "1", Stacks: []record.ListedStack{{Key: "platform"}, {Key: "business"}}}
-	if err := opened.SaveStackList(list, nil); err != nil {
+	if err := opened.Lists().SaveStackList(list, nil); err != nil {
 		t.Fatal(err)
 	}
 	good := record.GoodState{Owner: "sandbox/node3"}
