@@ -19,8 +19,9 @@ import (
 )
 
 // version is the version of git's protocol that is asked for. Version 2 lists only the refs that
-// begin with what the client names, so that a list does not grow with the refs that no rule follows. A server that does not speak it, or a
-// proxy that drops the request for it, answers in the older one, with all refs.
+// begin with what the client names, so that a list does not grow with the refs that no rule
+// follows. A server that does not speak it, or a proxy that drops the request for it, answers in the
+// older one, with all refs.
 type version string
 
 const (

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
@@ -185,5 +186,59 @@ func TestVersionTakenBack(t *testing.T) {
 		if (err != nil) != step.fails || err == nil && rev.Commit != made.Head() {
 			t.Errorf("list %d: %+v, %v", i+1, rev, err)
 		}
+	}
+}
+
+// A server that no longer offers filters is asked anew what it offers, at the latest after a fetch
+// that relied on the earlier offer.
+func TestOfferTakenBack(t *testing.T) {
+	made := example(t)
+	var whole atomic.Bool
+	filters, err := gittest.Handler(made.Root(), gittest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := gittest.Handler(made.Root(), gittest.Options{Whole: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if whole.Load() {
+			none.ServeHTTP(w, r)
+			return
+		}
+		filters.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	repo := open(t, gitsync.Remote{URL: server.URL + "/repo"})
+	fetch(t, repo, nodeDir)
+	whole.Store(true)
+	made.Commit("Change", map[string]string{nodeDir + "/node.env": "TAG=2\n"})
+	rev := selectBranch(t, repo)
+	_, first := repo.Fetch(t.Context(), rev, []string{nodeDir})
+	if _, err := repo.Fetch(t.Context(), rev, []string{nodeDir}); err != nil {
+		t.Errorf("the first fetch: %v, the second: %v", first, err)
+	}
+}
+
+// A list of branches for a hint that fails does not say that there are none.
+func TestNoListForAHint(t *testing.T) {
+	lists := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kind, answer := "advertisement", greetsVersion2
+		if r.Method == http.MethodPost {
+			kind, answer = "result", "0000"
+			if lists++; lists > 1 {
+				answer = line("ERR later\n")
+			}
+		}
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-"+kind)
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(server.Close)
+	_, err := open(t, gitsync.Remote{URL: server.URL + "/repo"}).Select(t.Context(), gitsync.Rule{Branch: "master"})
+	expect(t, err, gitsync.ErrNotFound, "has no branch", "push the branch")
+	if hint := fault.Hint(err); strings.Contains(hint, "has no branches") {
+		t.Errorf("hint %q", hint)
 	}
 }

@@ -53,10 +53,9 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 	}
 	tip, ok := refs[branchPrefix+rule.Branch]
 	if !ok {
-		refs, _ = r.src.list(ctx, []string{branchPrefix}) // for the hint
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
-			Hint:    "push the branch, or set another one; " + offers(below(refs, branchPrefix), "branches"),
+			Hint:    "push the branch, or set another one" + r.offers(ctx, branchPrefix, "branches"),
 			Err:     ErrNotFound,
 		}
 	}
@@ -87,10 +86,9 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 		}
 	}
 	if len(tags) == 0 {
-		refs, _ = r.src.list(ctx, []string{tagPrefix}) // for the hint
 		return nil, &fault.Error{
 			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, match),
-			Hint:    "push a tag, or change the pattern; " + offers(below(refs, tagPrefix), "tags"),
+			Hint:    "push a tag, or change the pattern" + r.offers(ctx, tagPrefix, "tags"),
 			Err:     ErrNotFound,
 		}
 	}
@@ -143,17 +141,21 @@ func below(refs map[string]plumbing.Hash, prefix string) map[string]plumbing.Has
 	return short
 }
 
-// offers lists some refs of the remote.
-func offers(refs map[string]plumbing.Hash, what string) string {
+// offers lists some refs of the remote for a hint; "" if the remote does not list them.
+func (r *Repository) offers(ctx context.Context, prefix, what string) string {
 	const few = 5
-	names := slices.Sorted(maps.Keys(refs))
+	refs, err := r.src.list(ctx, []string{prefix})
+	if err != nil {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(below(refs, prefix)))
 	switch {
 	case len(names) == 0:
-		return "the remote has no " + what
+		return "; the remote has no " + what
 	case len(names) > few:
-		return fmt.Sprintf("the remote has the %s %s and %d more", what, strings.Join(names[:few], ", "), len(names)-few)
+		return fmt.Sprintf("; the remote has the %s %s and %d more", what, strings.Join(names[:few], ", "), len(names)-few)
 	default:
-		return fmt.Sprintf("the remote has the %s %s", what, strings.Join(names, ", "))
+		return fmt.Sprintf("; the remote has the %s %s", what, strings.Join(names, ", "))
 	}
 }
 

@@ -147,6 +147,11 @@ func (w *wire) blobs(ctx context.Context, store storer.EncodedObjectStorer, of n
 // fetch adds the needed objects to a store.
 func (w *wire) fetch(ctx context.Context, into *memory.Storage, need need) error {
 	return w.talk(ctx, "fetch from", version0, func(ctx context.Context, with session) (err error) {
+		defer func() {
+			if err != nil {
+				w.caps.Store(nil) // the remote may no longer offer what it did: the next fetch asks
+			}
+		}()
 		refs, caps := packp.NewAdvRefs(), w.caps.Load()
 		if caps == nil || !w.stateless {
 			if refs, err = w.advertised(ctx, with); err != nil {
