@@ -4,12 +4,15 @@ import "slices"
 
 // waitsOf lists all stacks of a node that one waits for, also through others.
 func waitsOf(c *Config, node, stack string) (all []string) {
-	for _, one := range c.StacksOf(node) {
-		if one.Name != stack {
+	waiting := map[string]bool{stack: true}
+	for _, one := range slices.Backward(c.StacksOf(node)) { // each waits for earlier ones only
+		if !waiting[one.Name] {
 			continue
 		}
 		for _, earlier := range one.WaitsFor {
-			all = append(append(all, earlier), waitsOf(c, node, earlier)...)
+			if !waiting[earlier] {
+				waiting[earlier], all = true, append(all, earlier)
+			}
 		}
 	}
 	return all

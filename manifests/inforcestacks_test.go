@@ -35,6 +35,14 @@ func TestFreedStacks(t *testing.T) {
 			t.Errorf("%s: frees %s, want %s; loosens %q", commit, text, want, got.Loosens)
 		}
 	}
+	many, waits := "{name: s0}", "s0" // each waits for all before it
+	for n := range 60 {
+		many += fmt.Sprintf(", {name: s%d, waits_for: [%s]}", n+1, waits)
+		waits += fmt.Sprintf(", s%d", n+1)
+	}
+	if got := (manifests.Judges{Good: []*manifests.Config{config(many)}, Node: "node4", At: judgedAt}).InForce(config(many)); len(got.Freed) > 0 {
+		t.Errorf("the same list frees %v", got.Freed)
+	}
 	turned := manifests.Judges{Good: []*manifests.Config{config(all)}, Node: "node4", At: judgedAt}.InForce(config("{name: business}, {name: system}, {name: platform}"))
 	if want := "[has the stack business go before system has the stack business go before platform]"; fmt.Sprint(turned.Loosens) != want {
 		t.Errorf("a list in another order loosens %q", turned.Loosens)
