@@ -17,9 +17,10 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-// statuses takes the commit statuses for GitLab.
+// statuses takes the commit statuses for GitLab, and knows the last one.
 type statuses interface {
 	Enqueue(report gitlab.Report) error
+	Last(of gitlab.Report) (gitlab.State, error) // "" for none
 }
 
 // Publisher publishes the syncs of one stack.
@@ -41,20 +42,30 @@ type Publisher struct {
 
 // Sync publishes a sync's state.
 func (p *Publisher) Sync(sync *record.Sync) error {
-	if p.spares(sync) {
-		err := p.Notice(sync)
-		if p.Sum != nil {
-			err = errors.Join(err, p.Sum.share(p.Stack, p.report(sync, gitlab.Success)))
-		}
+	spared, err := p.spares(sync)
+	switch {
+	case err != nil:
 		return err
+	case !spared:
+		return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
+	case p.Sum == nil:
+		return p.Notice(sync)
 	}
-	return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
+	return errors.Join(p.Notice(sync), p.Sum.share(p.Stack, p.report(sync, gitlab.Success)))
 }
 
 // spares reports whether GitLab gets no status of a sync. It gets that of a commit that changes
-// nothing here if the node has not succeeded.
-func (p *Publisher) spares(sync *record.Sync) bool {
-	return sync.Unchanged && p.Statuses != nil && p.Spares != nil && stateOf(sync) == gitlab.Success && p.Spares()
+// nothing here if the node has not succeeded, and if the commit has an earlier status of the node,
+// which would stay: it was refused, or could not begin.
+func (p *Publisher) spares(sync *record.Sync) (bool, error) {
+	if !sync.Unchanged || p.Statuses == nil || p.Spares == nil || stateOf(sync) != gitlab.Success || !p.Spares() {
+		return false, nil
+	}
+	last, err := p.Statuses.Last(p.report(sync, gitlab.Success))
+	if err != nil {
+		return false, fmt.Errorf("read the last report: %w", err)
+	}
+	return last == "", nil
 }
 
 // Pending publishes a sync that cannot begin yet and is tried again: the commit's status

@@ -60,6 +60,21 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// A commit that the node refused first, such as one of a branch whose history was rewritten, does not
+// keep that status: not even where statuses are spared.
+func TestSharedAfterRefusal(t *testing.T) {
+	told := &book{}
+	p := &publish.Publisher{Node: report.Node{Environment: "sandbox", Name: "node3"}, Link: func(string) string { return "" }, Statuses: told, Spares: func() bool { return true }}
+	for _, sync := range []*record.Sync{syncOf(record.Failed, false), syncOf(record.Succeeded, true)} {
+		if err := p.Sync(sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"coin-agent/sandbox/node3 failed", "coin-agent/sandbox/node3 success"}, lines(told)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Of a node with several stacks GitLab hears of the commit if it concerns one of them, whichever is
 // first.
 func TestSharedByStacks(t *testing.T) {

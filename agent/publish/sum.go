@@ -11,17 +11,11 @@ import (
 	"coin.internal/coin-agent/agent/report"
 )
 
-// sums takes the commit statuses for GitLab, and knows the last one.
-type sums interface {
-	statuses
-	Last(of gitlab.Report) (gitlab.State, error) // "" for none
-}
-
 // Sum tells GitLab in one status how all stacks of a node do with a commit. It is that of the
 // worst stack, in their order.
 type Sum struct {
 	Name     string // of the status
-	Statuses sums
+	Statuses statuses
 	Stacks   func() []string // in their order
 
 	mu    sync.Mutex
