@@ -194,7 +194,7 @@ func (r *run) image(ctx context.Context, name string) (string, error) {
 		return found.ID, nil
 	}
 	if err != nil {
-		return "", fault.WithHint(err, "log in to its registry: docker login "+visible.Line(registryOf(name))+"; if this engine is to build it, build it first")
+		return "", fault.WithHint(err, "log in to its registry: "+strings.TrimSpace("docker login "+visible.Line(registryOf(name)))+"; if this engine is to build it, build it first")
 	}
 	return found.ID, nil
 }
