@@ -35,6 +35,9 @@ func prune(ctx context.Context, a *Agent) {
 			continue
 		}
 		held := removal.Held(a.parts.Settings.Node, append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed), a.roster.Config(), a.parts.Policy.Policy().Gates())
+		if held == "" && unread(a) {
+			held = "the removal waits until the commit that waits is read again: a freeze may be in it"
+		}
 		if s.board.Snapshot().Held != held {
 			s.board.Update(func(v *board.View) { v.Held = held })
 		}
@@ -46,6 +49,15 @@ func prune(ctx context.Context, a *Agent) {
 			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err.Error(), "hint", fault.Hint(err))
 		}
 	}
+}
+
+// unread reports whether a commit waits whose config.yml was not read since the start of the agent,
+// as while the remote is away.
+func unread(a *Agent) bool {
+	return a.roster.Config() == nil && slices.ContainsFunc(a.roster.Stacks(), func(s *stack) bool {
+		last := s.board.Snapshot().Last
+		return last != nil && last.State == record.Waiting
+	})
 }
 
 // leftOf says of a stack that it was taken off the list, and what holds its removal.

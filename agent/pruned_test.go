@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // approveOf approves what a commit has a stack do.
@@ -19,8 +20,8 @@ func (w *world) approveOf(stack record.StackKey, commit string) {
 	w.pass(time.Second)
 }
 
-// A freeze holds the removal of a stack like a rollout, also over a restart: one that the commit
-// brings, which is not rolled out yet.
+// A freeze holds the removal of a stack like a rollout, also over a restart during which the remote
+// is away: one that the commit brings, which is not rolled out yet.
 func TestRemovalInAFreeze(t *testing.T) {
 	inWorld(t, func(w *world) {
 		threeStacks(w)
@@ -28,8 +29,9 @@ func TestRemovalInAFreeze(t *testing.T) {
 		w.poll()
 		until := time.Now().Add(2 * time.Hour).UTC()
 		path, proxy := w.edit("system", "proxy", "proxy:2") // waits, too
+		other, db := w.edit("platform", "db", "db:2")
 		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+
-			"freeze: [{name: holidays, from: 2000-01-01T00:00:00Z, to: "+until.Format(time.RFC3339)+"}]\n", path, proxy)
+			"freeze: [{name: holidays, from: 2000-01-01T00:00:00Z, to: "+until.Format(time.RFC3339)+"}]\n", path, proxy, other, db)
 		w.poll()
 		w.lastOf("system", off, record.Waiting)
 		w.approveOf("business", off)
@@ -41,7 +43,13 @@ func TestRemovalInAFreeze(t *testing.T) {
 		}
 		wants()
 		w.halt()
+		w.set(func() { w.selectErr, w.fetchErr = gitsync.ErrUnreachable, gitsync.ErrUnreachable })
 		w.start()
+		w.poll()
+		if next := w.of("business").Status().Next; w.image("business_web") != "app:1" || !strings.Contains(next, "until the commit that waits is read") {
+			t.Errorf("before the commit is read business runs %q, next: %s", w.image("business_web"), next)
+		}
+		w.set(func() { w.selectErr, w.fetchErr = nil, nil })
 		w.poll()
 		wants()
 		w.pass(time.Until(until) + time.Second)
