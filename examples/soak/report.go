@@ -113,7 +113,9 @@ func (m measures) table(services int) string {
 	row(fmt.Sprintf("look %d, %d syncs", settled[0].look, settled[0].syncs), settled[0].memory)
 	row(fmt.Sprintf("look %d, %d syncs", last.look, last.syncs), last.memory)
 	row("the most between", memory{highest(settled, resident), highest(settled, anonymous), last.peak})
-	fmt.Fprintf(&b, "%-35s %9s %10s\n", "growth in 10,000 looks, second half", slope(m.grown(), resident), slope(m.grown(), anonymous))
+	if grown := m.grown(); len(grown) >= shortest {
+		fmt.Fprintf(&b, "%-35s %9s %10s\n", "growth in 10,000 looks, second half", slope(grown, resident), slope(grown, anonymous))
+	}
 	return b.String()
 }
 
