@@ -68,8 +68,8 @@ walk: ## random commits, bad releases, kills and restarts on a real engine for R
 simulate: ## the agent in a simulated world for ROUNDS rounds (1000000), from SEED on where one is given
 	SEED=$(or $(SEED),$(shell date +%s)000) ROUNDS=$(or $(ROUNDS),1000000) go test -count 1 -timeout 0 -v -run 'TestSimulation$$' ./agent/simulation
 
-fleet: ## AGENTS (10000) agents on one simulated GitLab; their costs go into docs/fleet-costs.md
-	AGENTS=$(or $(AGENTS),10000) go test -count 1 -v -timeout 1h -run 'TestFleet$$' ./agent/fleetsim -update
+fleet: ## AGENTS (10000; at least 1000) agents on one simulated GitLab; their costs go into docs/fleet-costs.md, unless AGENTS is given
+	AGENTS=$(or $(AGENTS),10000) go test -count 1 -v -timeout 1h -run 'TestFleet$$' ./agent/fleetsim $(if $(AGENTS),,-update)
 
 lint: $(LINT)
 	$(LINT) run ./...
@@ -101,9 +101,10 @@ fuzz: ## every fuzz target for FUZZ: a time (30s) or executions (5000000x); FUZZ
 bench: ## time and memory; docs/benchmarks.md says what they mean
 	go test -run '^$$' -bench . -benchmem ./compose/... ./agent/page ./agent/preview ./deploy/... ./manifests/... ./secrets/... ./sync/...
 
-COMPARISON ?= docs/comparison.md
+# A run of another size does not replace the document.
+COMPARISON ?= $(if $(ENGINES)$(LOADS)$(ROUNDS)$(PEERS),,docs/comparison.md)
 
-compare: build ## the agent and docker stack deploy, side by side, on ENGINES (20.10 28.5), with LOADS (1x20 1x200 10x20), ROUNDS (5) and PEERS; writes COMPARISON, docs/comparison.md
+compare: build ## the agent and docker stack deploy, side by side, on ENGINES (20.10 28.5), with LOADS (1x20 1x200 10x20), ROUNDS (5) and PEERS; writes docs/comparison.md, or COMPARISON; prints the document if a size is given
 	scripts/need dockerd docker docker-registry git
 	@for engine in $(filter-out 20.10,$(or $(ENGINES),20.10 28.5)); do scripts/engine $${engine%-containerd} || exit 1; done
 	go run ./examples/compare -agent bin/agent -engines "$(or $(ENGINES),20.10 28.5)" -loads "$(or $(LOADS),1x20 1x200 10x20)" \

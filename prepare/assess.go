@@ -3,6 +3,7 @@ package prepare
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -37,7 +38,9 @@ func assess(of assessed) (*Plan, error) {
 		plan.Nodes = append(plan.Nodes, node)
 		plan.Problems = append(plan.Problems, problems...)
 		plan.note(of, name)
+		plan.beside(of, name)
 	}
+	plan.Notes = unique(plan.Notes)
 	scanned := desired.Scan(of.after, of.request.Release.Environment, "")
 	plan.Problems = unique(append(plan.Problems, scanned.Problems...))
 	plan.Text = plan.describe()
@@ -113,6 +116,29 @@ func imagesOf(stack *compose.Stack) (images []string) {
 	return images
 }
 
+// beside adds where the release changes lines next to those that the node has changed: git would call
+// that a conflict.
+func (p *Plan) beside(of assessed, node string) {
+	for _, one := range folders(of.config, node, of.request.Stack) {
+		names := map[string]string{} // in the bundle, by the file
+		for _, name := range one.composeFiles() {
+			names[join(one.dir, name)] = join(one.within, name)
+		}
+		for _, name := range of.config.Base.ReleaseFiles {
+			names[join(one.dir, name)] = path.Clean(name)
+		}
+		for _, file := range of.files {
+			theirs, err := fs.ReadFile(of.after, join(keptFolder(p.Tag), names[file.Path]))
+			if names[file.Path] == "" || err != nil || file.Before == nil {
+				continue
+			}
+			for _, line := range proposal.Beside(string(file.After), string(file.Before), string(theirs)) {
+				p.Notes = append(p.Notes, fmt.Sprintf("%s:%d: the release changes a line next to one that the node has changed: check that they fit", file.Path, line))
+			}
+		}
+	}
+}
+
 // note adds what the release leaves as it was.
 func (p *Plan) note(of assessed, name string) {
 	node, _ := manifests.Inspect(of.after, of.request.Release.Environment, name)
@@ -125,9 +151,9 @@ func (p *Plan) note(of assessed, name string) {
 	}
 }
 
-func unique(problems []desired.Problem) []desired.Problem {
-	seen := map[desired.Problem]bool{}
-	return slices.DeleteFunc(problems, func(one desired.Problem) bool {
+func unique[T comparable](all []T) []T {
+	seen := map[T]bool{}
+	return slices.DeleteFunc(all, func(one T) bool {
 		before := seen[one]
 		seen[one] = true
 		return before

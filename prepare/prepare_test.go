@@ -63,6 +63,25 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestBeside joins changes of neighbouring lines, and says where, also in a run that finishes an earlier
+// one.
+func TestBeside(t *testing.T) {
+	local := replaced(original, "info", "trace")
+	l := newLab(t, map[string]string{nodes + "node4/docker-compose.yml": local})
+	bundle := release(replaced(original, "environment:", "environment: # of the release"))
+	made := l.must(bundle, request(second))
+	if got := l.read(nodes + "node4/docker-compose.yml"); got != replaced(local, "environment:", "environment: # of the release") {
+		t.Errorf("got\n%s", got)
+	}
+	want := []string{nodes + "node4/docker-compose.yml:4: the release changes a line next to one that the node has changed: check that they fit"}
+	if diff := cmp.Diff(want, made.Plan.Notes); diff != "" || !strings.Contains(made.Commit.Text, want[0]) {
+		t.Errorf("notes (-want +got):\n%s\n%s", diff, made.Commit.Text)
+	}
+	if again := l.must(nil, request(second)); again.Commit.Text != made.Commit.Text {
+		t.Errorf("the second run has\n%s", again.Commit.Text)
+	}
+}
+
 // TestUnknownRelease takes the present release from its bundle, or replaces the file if that is
 // asked for.
 func TestUnknownRelease(t *testing.T) {

@@ -22,7 +22,7 @@ type hunk struct {
 // Merge applies to ours what changed between base and theirs, line by line. Where both sides
 // changed the same lines in different ways, or one added lines next to what the other changed,
 // it keeps ours and gives a conflict. Changes of neighbouring lines are both kept, unlike by git: a
-// node's own values often stand beside what a release changes. A text with a zero byte is
+// node's own values often stand beside what a release changes. Beside finds them. A text with a zero byte is
 // not one of lines: both sides cannot change it.
 func Merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
 	if strings.Contains(base+ours+theirs, "\x00") && ours != theirs && ours != base && theirs != base {
@@ -59,6 +59,21 @@ func Merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
 		at = end
 	}
 	return strings.Join(append(out, old[at:]...), ""), conflicts
+}
+
+// Beside gives the lines of a merged text at which a change of theirs is next to one of ours: a user
+// has to look whether they fit together.
+func Beside(merged, ours, theirs string) (lines []int) {
+	mine := hunks(merged, theirs) // what differs from theirs is ours
+	for _, one := range hunks(merged, ours) {
+		for _, own := range mine {
+			if one.start <= own.end && own.start <= one.end {
+				lines = append(lines, one.start+1)
+				break
+			}
+		}
+	}
+	return lines
 }
 
 // touches reports whether a hunk changes lines of a range, or adds lines at its borders.

@@ -1,6 +1,7 @@
 package proposal_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,30 @@ func TestMergeConflicts(t *testing.T) {
 		merged, conflicts := proposal.Merge(text(test.base), text(test.ours), text(test.theirs))
 		if merged != text(test.ours) || len(conflicts) != 1 || conflicts[0].Line != test.line || !strings.Contains(text(test.base), conflicts[0].Base) {
 			t.Errorf("%s: got %q, %v", name, merged, conflicts)
+		}
+	}
+}
+
+// Changes of neighbouring lines are found in the result, others are not.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		base, ours, theirs string
+		want               []int
+	}{
+		"ours":                   {"a b c", "a x c", "a b c", nil},
+		"theirs":                 {"a b c", "a b c", "a b d", nil},
+		"apart":                  {"a b c d", "x b c d", "a b c y", nil},
+		"theirs behind":          {"a b c d", "a x c d", "a b y d", []int{3}},
+		"theirs before":          {"a b c d", "a b y d", "a x c d", []int{2}},
+		"theirs removes":         {"a b c d", "a x c d", "a b d", []int{3}},
+		"both remove":            {"a b c d", "a c d", "a b d", []int{2}},
+		"the same, and one more": {"a b c d e", "a x c d e", "a x c d y", nil},
+		"twice":                  {"a b c d e f", "a x c d y f", "a b z d e w", []int{3, 6}},
+	} {
+		merged, conflicts := proposal.Merge(text(test.base), text(test.ours), text(test.theirs))
+		if got := proposal.Beside(merged, text(test.ours), text(test.theirs)); !slices.Equal(got, test.want) || len(conflicts) > 0 {
+			t.Errorf("%s: got %v in %q, %v, want %v", name, got, merged, conflicts, test.want)
 		}
 	}
 }

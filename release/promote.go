@@ -50,6 +50,7 @@ type PromotionPlan struct {
 	Resources []Resource `json:"resources,omitempty"` // of services, where they differ
 	Dropped   []Dropped  `json:"dropped,omitempty"`   // releases of single services
 	LeftOut   []string   `json:"left_out,omitempty"`  // compose files of From that To lacks
+	Beside    []string   `json:"beside,omitempty"`    // lines of files that move, next to those that To has changed
 	Problems  []string   `json:"problems,omitempty"`  // that agent check would find in To
 
 	config *manifests.Config // of To
@@ -232,6 +233,7 @@ func (p *promoter) finish(fsys fs.ReadLinkFS) error {
 			return err
 		}
 	}
+	p.plan.Beside = compact(p.plan.Beside)
 	slices.Sort(p.plan.LeftOut)
 	p.plan.LeftOut = slices.Compact(p.plan.LeftOut)
 	p.plan.Dropped = compact(p.plan.Dropped)

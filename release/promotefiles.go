@@ -144,6 +144,9 @@ func (p *promoter) composeFile(base *side, of [2]*side, file, target string) err
 				fmt.Sprintf("--replace %s takes the file of %s; or make the change by hand, and promote again", path.Base(target), from.node.Environment),
 				"%s and %s have both changed these lines (%d such places)", from.node.Environment, to.node.Environment, len(conflicts))
 		}
+		for _, line := range proposal.Beside(merged, before, after) {
+			p.plan.Beside = append(p.plan.Beside, fault.Place{File: target, Line: line}.String())
+		}
 		after = merged
 	}
 	p.edits.change(target, func(string) (string, error) { return after, nil })

@@ -1,6 +1,8 @@
 package release_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,12 +11,13 @@ import (
 )
 
 // The stacks of a node move by their names: each compose file, and the release of the node. A stack
-// that only FROM lists does not move.
+// that only FROM lists does not move. The image of the stack that moves is next to a port of the node: the
+// merge request says so.
 func TestPromotionOfStacks(t *testing.T) {
 	const listed = "2025-12-20-1111111111" // the release with which both list their stacks
 	p := newPromotions(t, nil)
 	compose := func(image, port string) string {
-		return "services:\n  web:\n    image: " + image + ":$TAG\n\n    ports: ['" + port + ":80']\n"
+		return "services:\n  web:\n    image: " + image + ":$TAG\n    ports: ['" + port + ":80']\n"
 	}
 	config := func(environment, node, stacks string) string {
 		return "environment: {name: " + environment + ", type: non-production}\nnodes:\n  - {name: " + node + ", context: c, stacks: [" + stacks + "]}\n"
@@ -40,6 +43,10 @@ func TestPromotionOfStacks(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, after(plan)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	beside := []string{to + "platform/docker-compose.yml:3"}
+	if !slices.Equal(plan.Beside, beside) || !strings.Contains(plan.Text(nil, ""), "- Check that these lines of sandbox fit those next to them, which testing has changed:\n  - "+beside[0]) {
+		t.Errorf("got %v in\n%s", plan.Beside, plan.Text(nil, ""))
 	}
 	if plan.Release != third || len(plan.Nodes) != 1 || len(plan.Problems) > 0 {
 		t.Errorf("got %+v", plan)

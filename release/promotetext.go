@@ -106,6 +106,12 @@ func (p *PromotionPlan) reviewed(line func(format string, args ...any)) {
 		}
 		line("")
 	}
+	if len(p.Beside) > 0 {
+		line("- Check that these lines of %s fit those next to them, which %s has changed:", p.From, p.To)
+		for _, place := range p.Beside {
+			line("  - %s", report.Escape(place))
+		}
+	}
 	if len(p.Secrets) > 0 {
 		line("- Add the secrets that %s lacks, before the merge:", p.To)
 		for _, secret := range p.Secrets {

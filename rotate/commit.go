@@ -15,12 +15,13 @@ const (
 	trailerSecret = "Rotated-Secret" // environment and name, as requested
 	trailerNodes  = "Rotated-Nodes"
 	trailerOnly   = "Rotated-Only" // the nodes that the request named
+	trailerStack  = "Rotated-Stack" // that the request named
 	trailerBranch = "Rotation-Branch"
 )
 
 // commit commits the plan's files on a new branch.
 func (p *Plan) commit(w *proposal.Worktree, request Request) (*proposal.Commit, error) {
-	branch := cmp.Or(request.Branch, p.branch())
+	branch := cmp.Or(request.Branch, p.branch(request.Stack))
 	made, err := w.Commit(proposal.Draft{Files: p.Files, Branch: branch, Message: p.message(branch, request), Author: request.Author})
 	return described(made), err
 }
@@ -35,8 +36,8 @@ func described(commit *proposal.Commit) *proposal.Commit {
 
 const nextText = "\n\nThe sync of this merge creates the new version in Swarm. The old version stays there for a rollback."
 
-// branch gives the default name of the branch.
-func (p *Plan) branch() string {
+// branch gives the default name of the branch, for a request that names a stack or none.
+func (p *Plan) branch(stack string) string {
 	version := ""
 	for _, node := range p.Nodes {
 		for _, one := range node.Versions {
@@ -51,7 +52,10 @@ func (p *Plan) branch() string {
 	part := func(text string) string {
 		return strings.Trim(regexp.MustCompile(`[^A-Za-z0-9_-]+`).ReplaceAllString(text, "-"), "-")
 	}
-	return "rotate/" + part(p.Environment) + "/" + part(p.Secret) + "-" + part(version)
+	if stack != "" {
+		stack = part(stack) + "-"
+	}
+	return "rotate/" + part(p.Environment) + "/" + stack + part(p.Secret) + "-" + part(version)
 }
 
 // message gives the commit message. A later run finds the commit by the last lines.
@@ -91,6 +95,9 @@ func (p *Plan) message(branch string, request Request) string {
 	text += fmt.Sprintf("\n%s: %s/%s\n%s: %s\n", trailerSecret, p.Environment, request.Name, trailerNodes, strings.Join(all, " "))
 	if only := slices.Sorted(slices.Values(request.Nodes)); len(only) > 0 {
 		text += fmt.Sprintf("%s: %s\n", trailerOnly, strings.Join(slices.Compact(only), " "))
+	}
+	if request.Stack != "" {
+		text += fmt.Sprintf("%s: %s\n", trailerStack, request.Stack)
 	}
 	return text + fmt.Sprintf("%s: %s\n", trailerBranch, branch)
 }

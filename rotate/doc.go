@@ -22,7 +22,7 @@ type Request struct {
 	Raw      bool          // a line break at the end of Value is part of it
 	Generate Generate
 
-	Branch string // to commit on; "" for rotate/<environment>/<name>-<version>
+	Branch string // to commit on; "" for rotate/<environment>/<name>-<version>, with <stack>- before the name if one is given
 	Author string // Name <address>; "" for that of git's configuration
 
 	past past // the versions in the history; nil: it is not read

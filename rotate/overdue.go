@@ -141,7 +141,7 @@ func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, nam
 		return errWholeFile
 	}
 	// A branch of that name may be left of another rotation.
-	request.Branch = fmt.Sprintf("%s-%s-%.8s", o.Branch(), strings.TrimPrefix(plan.branch(), "rotate/"+o.Environment+"/"), w.Head().Hash)
+	request.Branch = fmt.Sprintf("%s-%s-%.8s", o.Branch(), strings.TrimPrefix(plan.branch(""), "rotate/"+o.Environment+"/"), w.Head().Hash)
 	_, err = plan.commit(w, request)
 	return err
 }

@@ -68,7 +68,16 @@ func TestRotateInOneStack(t *testing.T) {
 		t.Errorf("an unknown stack: %v", err)
 	}
 	asked.Stack = "platform"
-	if changed := l.must(asked).Plan.Nodes; len(changed) != 1 || changed[0].Stack != "platform" {
+	made := l.must(asked)
+	if changed := made.Plan.Nodes; len(changed) != 1 || changed[0].Stack != "platform" {
 		t.Errorf("got %+v", changed)
+	}
+	if again := l.must(asked).Commit; !again.Taken || again.Hash != made.Commit.Hash {
+		t.Errorf("a second run: %+v", again)
+	}
+	asked.Stack = "system" // another secret of the same name, beside the branch of the first one
+	other := l.must(asked)
+	if changed := other.Plan.Nodes; other.Commit.Taken || other.Commit.Branch == made.Commit.Branch || len(changed) != 1 || changed[0].Stack != "system" {
+		t.Errorf("of the other stack: %+v, %+v", other.Commit, changed)
 	}
 }

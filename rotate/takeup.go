@@ -26,7 +26,7 @@ func matches(message string, request Request, branch string) bool {
 	trailers := proposal.Trailers(message)
 	nodes := slices.Sorted(slices.Values(request.Nodes))
 	return trailers[trailerSecret] == request.Environment+"/"+request.Name &&
-		trailers[trailerOnly] == strings.Join(slices.Compact(nodes), " ") &&
+		trailers[trailerStack] == request.Stack && trailers[trailerOnly] == strings.Join(slices.Compact(nodes), " ") &&
 		trailers[trailerBranch] == branch && (request.Branch == "" || request.Branch == branch)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,10 +52,31 @@ func answer(w http.ResponseWriter, value any, err error) {
 		status = http.StatusInternalServerError
 		data, _ = json.Marshal(refusal{Error: err.Error()}) // a text has no error
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // a request may have waited for the loop
 	w.Header().Set("Content-Type", "application/json")
+	send(w, status, append(visible.JSON(data), '\n'))
+}
+
+const (
+	pieceSize = 64 << 10
+	// pieceTime bounds how long a reader may take for a piece of an answer.
+	pieceTime = 10 * time.Second
+)
+
+// send writes an answer, to a reader who reads: it ends when a piece, or all, takes too long. The
+// time begins now, because a request may have waited for the loop.
+func send(w http.ResponseWriter, status int, data []byte) {
+	end, flow := time.Now().Add(answerTime), http.NewResponseController(w)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(visible.JSON(data), '\n'))
+	for piece := range slices.Chunk(data, pieceSize) {
+		next := time.Now().Add(pieceTime)
+		if next.After(end) {
+			next = end
+		}
+		_ = flow.SetWriteDeadline(next) // a test's writer has none
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
+	}
 }
 
 // StatusOf gives the HTTP status of an error.

@@ -36,6 +36,7 @@ type Client struct {
 	token  string          // "" for the socket
 	socket string          // "" for another node's API
 	stack  record.StackKey // that the requests are about; "" for the only one
+	most   int64           // bytes of an answer
 }
 
 // NewClient makes a client; nothing is sent yet.
@@ -46,7 +47,7 @@ func NewClient(socket string) *Client {
 		},
 		DisableKeepAlives: true, // a client has few questions, and an idle connection is open on both sides
 	}
-	return &Client{http: &http.Client{Transport: transport}, base: "http://" + agentHost, socket: socket}
+	return &Client{http: &http.Client{Transport: transport}, base: "http://" + agentHost, socket: socket, most: maxAnswer}
 }
 
 // Of gives a client whose requests are about one of the node's stacks.
@@ -191,7 +192,12 @@ func ask[T any](ctx context.Context, c *Client, endpoint string, asked any) (val
 		return value, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&value); err != nil {
+	body := &io.LimitedReader{R: response.Body, N: c.most}
+	err = json.NewDecoder(body).Decode(&value)
+	switch {
+	case err != nil && body.N <= 0:
+		return value, fmt.Errorf("read the agent's answer: it is larger than %d MiB", c.most>>20)
+	case err != nil:
 		return value, fmt.Errorf("read the agent's answer: %w", err)
 	}
 	return value, nil
@@ -233,7 +239,7 @@ func (c *Client) send(ctx context.Context, endpoint string, asked any) (*http.Re
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	case response.StatusCode != http.StatusOK:
 		defer func() { _ = response.Body.Close() }()
-		return nil, readRefusal(response)
+		return nil, readRefusal(response, c.most)
 	}
 	return response, nil
 }
@@ -247,9 +253,9 @@ type refusedError struct {
 func (e refusedError) Unwrap() error { return e.error }
 
 // readRefusal reads why a request failed.
-func readRefusal(response *http.Response) error {
+func readRefusal(response *http.Response, most int64) error {
 	var said refusal
-	if json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&said) != nil || said.Error == "" {
+	if json.NewDecoder(io.LimitReader(response.Body, most)).Decode(&said) != nil || said.Error == "" {
 		return fmt.Errorf("ask the agent: it answered %s", response.Status)
 	}
 	return refusedError{said.err(), said.Survey}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -20,6 +21,7 @@ type Remote struct {
 	URL       string
 	TokenFile string
 	CAFile    string // extra certificates to trust; "" for none
+	Most      int64  // bytes of an answer that are read; 0 for as many as an agent sends
 }
 
 // NewRemote makes a client of it; nothing is sent yet. The token is sent over TLS only, but
@@ -51,7 +53,7 @@ func NewRemote(to Remote) (*Client, error) {
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no other server gets the token
 		},
-		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)),
+		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)), most: cmp.Or(to.Most, maxAnswer),
 	}, nil
 }
 

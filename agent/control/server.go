@@ -68,7 +68,7 @@ type handlers struct {
 	server     *Server
 	background *background
 	streams    chan struct{} // has one for each stream that is open
-	turns      chan struct{} // has one for each answer that may be large and is made or sent
+	turns      *ration       // of the answers that may be large
 }
 
 // Parameters of requests.
@@ -83,7 +83,7 @@ type nothing struct{}
 // Handler gives the endpoints, to be mounted on a server of any listener, which says by
 // WithPeer or WithCaller who asks. What they start ends when ctx ends; wait returns then.
 func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()) {
-	h := &handlers{server: s, background: newBackground(ctx), streams: make(chan struct{}, maxStreams), turns: make(chan struct{}, mostLarge)}
+	h := &handlers{server: s, background: newBackground(ctx), streams: make(chan struct{}, maxStreams), turns: newRation()}
 	mux := http.NewServeMux()
 	for _, route := range append(h.reads(), h.acts()...) {
 		mux.HandleFunc(route.pattern, within(route.scope, route.handler))

@@ -72,9 +72,9 @@ type List struct {
 }
 
 const (
-	depth    = 20               // commits that are searched, unless Depth says otherwise
-	mostTags = 300              // that are read, those of the newest commits
-	answerIn = 10 * time.Second // how long an agent is asked
+	depth    = 20              // commits that are searched, unless Depth says otherwise
+	mostTags = 300             // that are read, those of the newest commits
+	answerIn = 6 * time.Second // how long an agent is asked; the page of the nodes waits longer
 )
 
 // Read gives the nodes of config.yml at the newest commit of the branch, or at the newest tag,

@@ -42,7 +42,8 @@ type nodes struct {
 const (
 	readEvery  = 30 * time.Second // at most
 	readTime   = time.Minute
-	readWait   = 8 * time.Second // how long a page waits for a reading
+	readWait   = 8 * time.Second // how long a page waits for the first reading
+	againWait  = 2 * time.Second // how long for one after it: then the page shows what was read before
 	mostNodes  = 300
 	nodeMarkup = 900
 )
@@ -55,9 +56,12 @@ func (n *nodes) look(ctx context.Context, from Nodes) ([]fleet.Member, time.Time
 		n.begun, n.reading = time.Now(), make(chan struct{})
 		go n.read(context.WithoutCancel(ctx), from, n.reading)
 	}
-	reading := n.reading
+	reading, wait := n.reading, readWait
+	if !n.at.IsZero() {
+		wait = againWait
+	}
 	n.mu.Unlock()
-	late := time.NewTimer(readWait)
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	select {
 	case <-reading:

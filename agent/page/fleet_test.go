@@ -86,6 +86,21 @@ func TestFleetIsReadWhenLookedAt(t *testing.T) {
 	})
 }
 
+// A node that does not answer makes a reading slow: the page shows what was read before.
+func TestFleetWithASlowNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := &listed{takes: 6 * time.Second, members: []fleet.Member{{Name: "node4", State: fleet.Done, Verdict: "in sync"}}}
+		handler := fleetHandler(t, nodes)
+		for look, limit := range []time.Duration{7 * time.Second, 2 * time.Second, 2 * time.Second} {
+			began := time.Now()
+			if body := get(t, handler, "/fleet").Body.String(); !strings.Contains(body, "node4") || time.Since(began) > limit {
+				t.Errorf("look %d: after %s: %s", look, time.Since(began), body)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // A GitLab that does not answer keeps no page waiting for long, and is asked once.
 func TestFleetWithoutGitLab(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

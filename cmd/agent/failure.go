@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -36,10 +37,21 @@ func failureOf(err error, class fault.Code) failure {
 	return described
 }
 
-// inJSON reports whether the user asked a command for JSON.
-func inJSON(cmd *cobra.Command) bool {
+// inJSON reports whether the user asked a command for JSON. After a wrong flag, the others are not
+// parsed: args has them.
+func inJSON(cmd *cobra.Command, args []string) bool {
 	flag := cmd.Flags().Lookup("output")
-	return flag != nil && flag.Value.String() == "json" && slices.Contains(flag.Annotations[outputForms], "json")
+	if flag == nil || !slices.Contains(flag.Annotations[outputForms], "json") {
+		return false
+	}
+	output := flag.Value.String()
+	if !flag.Changed {
+		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
+		rest.ParseErrorsAllowlist.UnknownFlags = true
+		rest.StringVarP(&output, flag.Name, flag.Shorthand, output, "")
+		_ = rest.Parse(args) // what is wrong is known
+	}
+	return output == "json"
 }
 
 // printFailure prints the errors of a command as one JSON object. The advice is added to the
@@ -58,7 +70,7 @@ func printFailure(w io.Writer, all []error, class fault.Code, advice string) {
 }
 
 // exit prints the error of a command and gives the exit code.
-func (a *app) exit(cmd *cobra.Command, err error) int {
+func (a *app) exit(cmd *cobra.Command, args []string, err error) int {
 	failed := exitError
 	if own := (codeError{}); errors.As(err, &own) {
 		failed, err = own.code, own.err
@@ -84,7 +96,7 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	if wrong, ok := err.(usageError); ok { //nolint:errorlint // one inside of another error has words around it
 		all = fault.All(wrong.err)
 	}
-	if inJSON(cmd) {
+	if inJSON(cmd, args) {
 		printFailure(a.stderr, all, class, strings.Join(advice, "; "))
 		return failed
 	}

@@ -36,13 +36,16 @@ func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 	return list.Read(ctx)
 }
 
+// mostStatus bounds the status of another node, so that many at the same time fit into the memory.
+const mostStatus = 4 << 20
+
 // neighbourAgents gives the agents at the addresses of the settings. The addresses of config.yml,
 // which a commit names, are not asked: they would get the token.
 func neighbourAgents(settings *settings.Settings) map[string]fleet.Agent {
 	agents := map[string]fleet.Agent{}
 	addresses, _ := settings.FleetAddresses() // they were validated
 	for node, address := range addresses {
-		agent, err := control.NewRemote(control.Remote{URL: address, TokenFile: settings.FleetTokenFile, CAFile: settings.CAFile})
+		agent, err := control.NewRemote(control.Remote{URL: address, TokenFile: settings.FleetTokenFile, CAFile: settings.CAFile, Most: mostStatus})
 		if agents[node] = agent; err != nil {
 			agents[node] = unasked{err}
 		}

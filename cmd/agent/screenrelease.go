@@ -60,6 +60,9 @@ func (s *page) reviewed(plan *release.PromotionPlan) {
 	for _, file := range plan.LeftOut {
 		s.line("not moved: ", file, "; --file moves it")
 	}
+	for _, place := range plan.Beside {
+		s.line(s.yellow("check"), " ", place, ": it is next to a line that ", plan.To, " has changed")
+	}
 	if len(plan.Flags) > 0 {
 		s.table(markup("NODE\tFLAG\t"+strings.ToUpper(plan.From)+"\t"+strings.ToUpper(plan.To)), func(row func(...any)) {
 			for _, flag := range plan.Flags {

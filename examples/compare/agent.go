@@ -114,9 +114,16 @@ func (a *agent) follow(ctx context.Context, client *control.Client) error {
 }
 
 func (a *agent) stop(context.Context) (*memory, error) {
+	if a.process == nil {
+		return nil, nil
+	}
 	used, err := memoryOf(a.process.pid)
-	a.end()
-	return &used, errors.Join(err, a.process.stop())
+	if a.end != nil {
+		a.end()
+	}
+	err = errors.Join(err, a.process.stop())
+	a.process, a.end = nil, nil
+	return &used, err
 }
 
 // deploy sends a hook, and waits until each stack was looked at and is in sync with the commit, and
@@ -125,6 +132,9 @@ func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) 
 	before, err := clock(a.process.pid)
 	if err != nil {
 		return 0, err
+	}
+	for len(a.looks) > 0 { // of the step before
+		<-a.looks
 	}
 	if err := errors.Join(a.hook(ctx, what.commit), a.await(ctx, what)); err != nil {
 		return 0, a.explain(err)

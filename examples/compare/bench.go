@@ -43,15 +43,17 @@ func (b *bench) round(ctx context.Context, one tool, r *result) (err error) {
 	if err := errors.Join(b.world.clear(ctx), b.world.repo.withdraw(ctx)); err != nil {
 		return err
 	}
-	if err := one.start(ctx); err != nil {
-		return err
-	}
-	defer func() {
-		used, stopped := one.stop(context.WithoutCancel(ctx))
+	defer func() { // also of what has started in part
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		used, stopped := one.stop(limited)
 		if err = errors.Join(err, stopped); err == nil && used != nil {
 			r.memory[one.name()] = append(r.memory[one.name()], *used)
 		}
 	}()
+	if err := one.start(ctx); err != nil {
+		return err
+	}
 	b.release++
 	e := newEstate(b.load, b.world.registry.address, b.release)
 	all := e.names()
@@ -109,5 +111,8 @@ func (b *bench) measure(ctx context.Context, one tool, e *estate, changed []stri
 		return sample{}, err
 	}
 	seen := b.world.proxy.tally()
+	if seen.end().Before(began) {
+		return sample{}, errors.New("the engine was not asked")
+	}
 	return sample{elapsed: seen.end().Sub(began), cpu: cpu, tally: seen}, nil
 }

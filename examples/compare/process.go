@@ -115,9 +115,11 @@ const (
 // settled waits until a daemon rests, and gives the processor time that it has used until then. A
 // daemon that waits for the engine does not rest.
 func settled(ctx context.Context, pid int, busy func() bool) (used time.Duration, err error) {
-	used, err = clock(pid)
+	if used, err = clock(pid); err != nil {
+		return 0, err
+	}
 	since := time.Now()
-	return used, errors.Join(err, until(ctx, patience, func() error {
+	err = until(ctx, patience, func() error {
 		now, err := clock(pid)
 		if err != nil || busy() || now-used > little {
 			used, since = now, time.Now()
@@ -126,7 +128,8 @@ func settled(ctx context.Context, pid int, busy func() bool) (used time.Duration
 			err = fmt.Errorf("process %d still works", pid)
 		}
 		return err
-	}))
+	})
+	return used, err
 }
 
 // memory is what a process has in memory, in bytes.

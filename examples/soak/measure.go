@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
@@ -105,7 +106,8 @@ func (w *world) planRequest(ctx context.Context) error {
 	if _, err := w.repo.git(ctx, "checkout", "--quiet", "-b", "feature"); err != nil {
 		return err
 	}
-	head, err := w.repo.commit(ctx, "Propose a change", map[string]string{folder + "node.env": w.load.changeAll()})
+	proposed := &load{services: w.load.services, tags: slices.Clone(w.load.tags)}
+	head, err := w.repo.commit(ctx, "Propose a change", map[string]string{folder + "node.env": proposed.changeAll()})
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,16 @@ const (
 	// steepest is how much more is resident after 10,000 looks in an agent that counts as flat.
 	steepest = 1 * mb
 
-	// shortest is after how many looks the slope is more than noise.
+	// shortest is in how many looks the slope is more than noise.
 	shortest = 3000
 )
 
 // settled gives the samples without the first tenth, in which the heap finds its size.
 func (m measures) settled() []sample { return m.samples[len(m.samples)/10:] }
+
+// grown gives the samples whose growth counts: those of the second half. In the first one the history
+// in the state file fills, whose pages are resident.
+func (m measures) grown() []sample { return m.samples[len(m.samples)/2:] }
 
 // slope gives by how many bytes a figure grows in 10,000 looks: the line through the samples
 // with the least squares.
@@ -86,8 +90,8 @@ func (m measures) judge(limit goals) error {
 	idle := settled[len(settled)-1]
 	exceeds("resident after the soak", idle.resident, limit.resident)
 	exceeds("anonymous after the soak", idle.anonymous, limit.anonymous)
-	if grows := slope(settled, resident); grows > steepest && idle.look >= shortest {
-		errs = append(errs, fmt.Errorf("resident memory grows by %s in 10,000 looks, it may grow by %s", grows, steepest))
+	if grows := slope(m.grown(), resident); grows > steepest && len(m.grown()) >= shortest {
+		errs = append(errs, fmt.Errorf("resident memory grows by %s in 10,000 looks of the second half, it may grow by %s", grows, steepest))
 	}
 	return errors.Join(errs...)
 }
@@ -109,7 +113,9 @@ func (m measures) table(services int) string {
 	row(fmt.Sprintf("look %d, %d syncs", settled[0].look, settled[0].syncs), settled[0].memory)
 	row(fmt.Sprintf("look %d, %d syncs", last.look, last.syncs), last.memory)
 	row("the most between", memory{highest(settled, resident), highest(settled, anonymous), last.peak})
-	fmt.Fprintf(&b, "%-34s %10s %10s\n", "growth in 10,000 looks", slope(settled, resident), slope(settled, anonymous))
+	if grown := m.grown(); len(grown) >= shortest {
+		fmt.Fprintf(&b, "%-35s %9s %10s\n", "growth in 10,000 looks, second half", slope(grown, resident), slope(grown, anonymous))
+	}
 	return b.String()
 }
 

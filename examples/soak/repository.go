@@ -45,7 +45,8 @@ func (r repository) commit(ctx context.Context, subject string, files map[string
 
 // git runs git without the configuration of the machine and the user.
 func (r repository) git(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", args...)
+	// A collection of garbage in the background would outlive the command, and write into a folder that is removed.
+	command := exec.CommandContext(ctx, "git", append([]string{"-c", "gc.auto=0", "-c", "maintenance.auto=false"}, args...)...)
 	command.Dir = r.dir
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",

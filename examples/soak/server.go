@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const (
 type server struct {
 	*gitlabtest.Server
 	url   string
-	looks atomic.Int64  // that have begun: each asks git for the refs once
+	looks atomic.Int64  // that have begun: each lists git's refs once
 	asked chan struct{} // has a signal after a request was answered, or a look has begun
 	http  *http.Server
 }
@@ -56,7 +57,7 @@ func serve(root string, branches func(string) ([]string, bool), tips func(string
 				s.ServeHTTP(w, r)
 				return
 			}
-			if strings.HasSuffix(r.URL.Path, "/info/refs") {
+			if listsRefs(r) {
 				s.looks.Add(1)
 				s.signal()
 			}
@@ -65,6 +66,22 @@ func serve(root string, branches func(string) ([]string, bool), tips func(string
 	}
 	go func() { _ = s.http.Serve(listener) }()
 	return s, nil
+}
+
+// listsRefs reports whether a request asks git for refs, by version 2 of its protocol. A look does so
+// once; what greets the server does not.
+func listsRefs(r *http.Request) bool {
+	if r.Method != http.MethodPost {
+		return false
+	}
+	var start bytes.Buffer
+	_, _ = io.CopyN(&start, r.Body, 1<<10) // a shorter body has all in it; the server meets its error
+	whole := io.MultiReader(bytes.NewReader(start.Bytes()), r.Body)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{whole, r.Body}
+	return bytes.Contains(start.Bytes(), []byte("command=ls-refs"))
 }
 
 func (s *server) signal() {

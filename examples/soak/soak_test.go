@@ -55,20 +55,20 @@ func TestJudge(t *testing.T) {
 		return func(look int) bytesOf { return from + inTenThousand*bytesOf(look)/10000 }
 	}
 	noise := func(look int) bytesOf { return 40*mb + bytesOf(look%7-3)*mb/2 }
-	warm := func(look int) bytesOf { return min(40*mb, 30*mb+bytesOf(look)*mb/20) } // for 200 looks
+	warm := func(look int) bytesOf { return min(40*mb, 30*mb+bytesOf(look)*mb/500) } // for 5,000 looks
 	for name, test := range map[string]struct {
 		measured measures
 		refused  string
 	}{
-		"flat":               {made(10000, growing(40*mb, 0)), ""},
-		"half of the slope":  {made(10000, growing(40*mb, mb/2)), ""},
-		"noise":              {made(3000, noise), ""},
-		"a warm-up":          {made(3000, warm), ""},
-		"a leak":             {made(10000, growing(30*mb, 2*mb)), "resident memory grows by 2.0 MB"},
-		"a leak, seen early": {made(shortest, growing(30*mb, 20*mb)), "resident memory grows by 20.0 MB"},
-		"too short to say":   {made(100, growing(30*mb, 20*mb)), ""},
-		"too large":          {made(100, growing(45*mb, 0)), "resident after the soak: 45.0 MB"},
-		"a peak":             {measures{phases: []phase{{"first apply", memory{peak: 56 * mb}}}, samples: made(100, noise).samples}, "peak of first apply: 56.0 MB"},
+		"flat":                 {made(10000, growing(40*mb, 0)), ""},
+		"half of the slope":    {made(10000, growing(40*mb, mb/2)), ""},
+		"noise":                {made(2*shortest, noise), ""},
+		"a history that fills": {made(10000, warm), ""},
+		"a leak":               {made(10000, growing(30*mb, 2*mb)), "resident memory grows by 2.0 MB"},
+		"a leak, seen early":   {made(2*shortest, growing(30*mb, 20*mb)), "resident memory grows by 20.0 MB"},
+		"too short to say":     {made(2*shortest-2, growing(30*mb, 20*mb)), ""},
+		"too large":            {made(100, growing(45*mb, 0)), "resident after the soak: 45.0 MB"},
+		"a peak":               {measures{phases: []phase{{"first apply", memory{peak: 56 * mb}}}, samples: made(100, noise).samples}, "peak of first apply: 56.0 MB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.measured.judge(limit)
