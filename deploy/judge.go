@@ -240,7 +240,7 @@ func (c *oneCase) about(task swarm.Task) {
 
 func (c *oneCase) decide() {
 	switch {
-	case c.updateFailed():
+	case c.result.job && c.updateFailed():
 	case c.result.job:
 		c.decideEnding()
 	default:

@@ -329,6 +329,9 @@ func TestUpdateStates(t *testing.T) {
 			if got.Error != nonZero {
 				t.Errorf("error %q", got.Error)
 			}
+			if got.Want != 1 {
+				t.Errorf("%d of %d tasks run, want of 1", got.Ready, got.Want)
+			}
 		})
 	}
 }

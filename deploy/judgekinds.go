@@ -217,6 +217,7 @@ func (c *oneCase) decideRunning() {
 		c.result.Want = replicas(c.service.Spec)
 	}
 	switch {
+	case c.updateFailed():
 	case c.updating():
 		c.wait("%d of %d tasks run; the update continues", running, c.result.Want)
 	case c.stale, c.endpointPending():

@@ -54,7 +54,7 @@ func (r *registries) unresolved(ctx context.Context, answers map[string]Pushed, 
 func (r *registries) explain(answer *Pushed, why failure, err error) {
 	answer.failure, answer.Missing = why, why == unknown
 	what := "does not answer"
-	answer.Remedy = "make sure that this node can reach it: `agent doctor` checks it"
+	answer.Remedy = "make sure that this node can reach it"
 	switch {
 	case why == unknown:
 		what, answer.Remedy = "does not have the image", "check the tag, or push the image"

@@ -14,7 +14,7 @@ var words = strings.NewReplacer(
 	"; with images.missing: warn in config.yml the agent rolls out without it", "",
 	"name a file with a login in registry_config_file", "log in with `docker login`, and add -u, which sends the login",
 	"its last lines are in `agent status`; the rest:", "all of its output:",
-	"make sure that this node can reach it: `agent doctor` checks it", "make sure that the engine can reach it",
+	"make sure that this node can reach it", "make sure that the engine can reach it",
 	"; `agent doctor` checks that this node can reach it and log in", "",
 	"and the next sync creates them", "and the next deployment creates them",
 	"run the agent as root or as a member", "run the command as root or as a member",

@@ -358,3 +358,20 @@ func (a *attempt) warn(text string) {
 		a.note.Warnings = append(a.note.Warnings, text)
 	}
 }
+
+// warnOf notes the warnings of a plan. A continued sync keeps those of the plan that it began with,
+// also of what is written already.
+func warnOf(a *attempt, plan deploy.Plan) error {
+	warnings := plan.Warnings
+	if a.note.Wrote {
+		begun, err := begunPlan(a)
+		if err != nil {
+			return err
+		}
+		warnings = slices.Concat(begun.Warnings, warnings)
+	}
+	for _, text := range warnings {
+		a.warn(text)
+	}
+	return nil
+}

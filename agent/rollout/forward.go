@@ -282,7 +282,9 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	}
 	a.unresolved = len(resolved.Warnings) > 0
 	plan.Warnings = append(plan.Warnings, resolved.Warnings...)
-	a.note.Warnings = append(a.note.Warnings, plan.Warnings...)
+	if err := warnOf(a, plan); err != nil {
+		return plan, err
+	}
 	if !a.note.Wrote {
 		a.sync.Deployment = deployment(a, live)
 		if a.note.Announced, err = (running{a.base.Deployed}).announced(a.desired.Node, live, a.stack); err != nil {

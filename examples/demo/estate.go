@@ -149,8 +149,10 @@ func (e *estate) start() error {
 // program is the agent that the demo has built.
 func (e *estate) program() string { return filepath.Join(filepath.Dir(e.world.dir), "bin/agent") }
 
-// succeeded waits until GitLab has the success of a commit from each of the nodes.
+// succeeded waits until GitLab has the success of a commit from each of the nodes. It prints the
+// nodes whose status changes.
 func (e *estate) succeeded(ctx context.Context, environment, commit string, names []string) error {
+	last := map[string]string{}
 	return e.until(ctx, "the rollout of "+short(commit)+" in "+environment, func() (string, bool, error) {
 		states, why := map[string]string{}, map[string]string{}
 		for _, post := range e.world.gitlab.Statuses(commit).Posts {
@@ -164,15 +166,19 @@ func (e *estate) succeeded(ctx context.Context, environment, commit string, name
 			}
 			text := name + " " + states[name]
 			if states[name] == "pending" {
-				text += " (" + why[name] + ")"
+				reason, _, _ := strings.Cut(why[name], "; ")
+				text += " (" + reason + ")"
 			}
-			said, done = append(said, text), done && states[name] == "success"
+			if states[name] != "" && text != last[name] {
+				said, last[name] = append(said, text), text
+			}
+			done = done && states[name] == "success"
 		}
 		return strings.Join(said, ", "), done, nil
 	})
 }
 
-// until waits for a condition, and prints what it says each time that changes.
+// until waits for a condition, and prints what it says, each time that is something new.
 func (e *estate) until(ctx context.Context, what string, condition func() (said string, done bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
@@ -180,7 +186,7 @@ func (e *estate) until(ctx context.Context, what string, condition func() (said 
 	defer tick.Stop()
 	for {
 		said, done, err := condition()
-		if said != last {
+		if said != "" && said != last {
 			e.world.say.progress(started, said)
 			last = said
 		}

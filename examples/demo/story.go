@@ -33,13 +33,21 @@ type options struct {
 	keep bool // leave everything running
 }
 
+// duration is how long the demo takes.
+func (o options) duration() string {
+	if o.full {
+		return "about three minutes"
+	}
+	return "one to two minutes"
+}
+
 // tell runs all chapters.
 func (w *world) tell(ctx context.Context, asked options) error {
 	w.say.line("%s", w.say.paint(bold, "coin-agent rolls out a merged change automatically and reports the result."))
 	w.say.line(`
 This demo runs everything on this machine: a private Docker engine with a Swarm, a
 git repository served over HTTP, a simulated GitLab, and the agent of the node %s/%s,
-which runs the COIN stack. It takes one to two minutes and cleans up at the end.`, environment, node)
+which runs the COIN stack. It takes %s and cleans up at the end.`, environment, node, asked.duration())
 	chapters := []chapter{
 		{"Required programs", w.prepare},
 		{"A private Docker engine and Swarm", w.engineChapter},
@@ -238,7 +246,7 @@ config.yml disables the automatic rollback. All other services keep running
 
 func (w *world) backChapter(ctx context.Context) error {
 	w.say.line(`The operator does not wait for a fix. The agent has recorded the last good state. A
-	rollback to it needs neither git nor GitLab.`)
+rollback to it needs neither git nor GitLab.`)
 	if err := w.run(ctx, "rollback", "--yes", "--reason", "pdf-renderer is down"); err != nil {
 		return err
 	}
