@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -46,5 +47,60 @@ func TestRendered(t *testing.T) {
 		w.poll()
 		w.wantLast(w.revision.Commit, record.Succeeded)
 		since("a commit of this node", 1)
+	})
+}
+
+// TestStateWrites counts the transactions of the state file, each of which waits for the disk: a
+// sync has one for each stage, those around its first write, and its end.
+func TestStateWrites(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var writes atomic.Int64
+		w.change = func(*agent.Parts) {
+			w.store.Around = func(write func() error) error {
+				writes.Add(1)
+				return write()
+			}
+		}
+		since := func(what string, want int64) {
+			t.Helper()
+			if got := writes.Swap(0); got != want {
+				t.Errorf("%s: %d transactions, not %d", what, got, want)
+			}
+		}
+		w.start()
+		w.poll()
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		writes.Store(0)
+		w.pass(10 * interval)
+		since("looks without a change", 0)
+		w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.poll()
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		since("a commit of this node", 17)
+	})
+}
+
+// TestHistoryOfSeveralStacks counts the questions about the history, each of which is a request to
+// git: stacks that were at the same commit share one.
+func TestHistoryOfSeveralStacks(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var asked atomic.Int64
+		w.older = func(string, string) bool {
+			asked.Add(1)
+			return true
+		}
+		first := threeStacks(w)
+		w.pass(10 * interval)
+		w.lastOf("business", first, record.Succeeded)
+		asked.Store(0)
+		path, content := w.edit("business", "web", "app:2")
+		second := w.commit("second", path, content)
+		w.pass(4 * interval)
+		for _, key := range []record.StackKey{"system", "platform", "business"} {
+			w.lastOf(key, second, record.Succeeded)
+		}
+		if got := asked.Load(); got != 1 {
+			t.Errorf("the remote was asked %d times how the commits relate, not once", got)
+		}
 	})
 }

@@ -94,10 +94,10 @@ func (seen *sighting) askGroup(ctx context.Context) error {
 func (seen *sighting) askLineage(ctx context.Context) error {
 	s := seen.stack
 	last, lineage := s.board.Snapshot().Last, decision.Follows
-	descends, err := s.parts.Source.Descends(ctx, last.Commit, seen.revision.Commit)
+	descends, err := s.remote.Remote.Descends(ctx, last.Commit, seen.revision.Commit)
 	if err == nil && !descends {
 		lineage = decision.Diverged
-		if descends, err = s.parts.Source.Descends(ctx, seen.revision.Commit, last.Commit); descends {
+		if descends, err = s.remote.Remote.Descends(ctx, seen.revision.Commit, last.Commit); descends {
 			lineage = decision.Behind
 		}
 	}

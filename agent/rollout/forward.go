@@ -91,9 +91,9 @@ func NewSync(revision gitsync.Revision, trigger record.Trigger, event record.Eve
 	return sync, sync.Apply(event, now)
 }
 
-// begin records the sync before anything is done. A sync that was interrupted, or that
-// failed with a transient failure, continues under its number. A sync of an older
-// revision is superseded.
+// begin makes the sync, which the first stage records before anything is done. A sync that was
+// interrupted, or that failed with a transient failure, continues under its number. A sync of an
+// older revision is superseded.
 func (f *forward) begin(cause Cause) error {
 	a, revision, last := f.a, f.checkout.Revision, f.a.base.Last
 	if last.CarriesOn() && last.Commit == revision.Commit {
@@ -112,7 +112,7 @@ func (f *forward) begin(cause Cause) error {
 	a.sync.Corrects, a.sync.Leaves = cause.Correction.Fields, cause.Correction.Leaves
 	a.sync.Group, a.sync.DirtySince = last.NextGroup(revision.Commit), last.Dirty()
 	a.use.Log.Info("syncing", "revision", record.Short(revision.Commit), "ref", revision.Ref, "trigger", cause.Trigger)
-	return a.save()
+	return nil
 }
 
 // carryOn continues the last sync under its number.

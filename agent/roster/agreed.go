@@ -18,6 +18,7 @@ type Agreement struct {
 
 	mu     sync.Mutex
 	commit string             // that was looked at last
+	names  []string           // of the stacks that it lists
 	claims map[string]claimed // by the names of the stacks
 }
 
@@ -40,7 +41,10 @@ func (a *Agreement) check(ctx context.Context, checkout *gitsync.Checkout, rende
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	options := desired.Options{Environment: a.Settings.Environment, Node: a.Settings.Node, Limits: a.Settings.Limits}
-	names := desired.Listed(checkout.Anew().FS, options)
+	names := a.names
+	if a.commit != checkout.Revision.Commit {
+		names = desired.Listed(checkout.Anew().FS, options)
+	}
 	if len(names) < 2 {
 		return nil
 	}
@@ -56,7 +60,7 @@ func (a *Agreement) check(ctx context.Context, checkout *gitsync.Checkout, rende
 		}
 		all = append(all, known[name].claims)
 	}
-	a.commit, a.claims = checkout.Revision.Commit, known
+	a.commit, a.names, a.claims = checkout.Revision.Commit, names, known
 	return desired.Disputed(all)
 }
 

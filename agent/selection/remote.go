@@ -58,7 +58,7 @@ func (r *Remote) Choose(ctx context.Context, refs Refs, on Record) (revision git
 	if err != nil {
 		return revision, nil, fmt.Errorf("read tag pattern: %w", err)
 	}
-	choice, err := Choose(pattern, refs.Tags, on, func(older, newer string) (bool, error) { return r.descends(ctx, older, newer) })
+	choice, err := Choose(pattern, refs.Tags, on, func(older, newer string) (bool, error) { return r.Descends(ctx, older, newer) })
 	if err == nil && choice.Tag.Commit == "" {
 		err = fault.New(fault.Place{}, "push a tag on a commit that descends from it, or ask for one: `agent sync --to TAG`", "no tag descends from the commit that runs")
 	}
@@ -90,7 +90,8 @@ func (r *Remote) Named(refs Refs, name string) (gitsync.Revision, error) {
 // mostKnown bounds what is remembered.
 const mostKnown = 10_000
 
-func (r *Remote) descends(ctx context.Context, older, newer string) (bool, error) {
+// Descends reports whether a commit is an ancestor of a newer one. It asks the remote once.
+func (r *Remote) Descends(ctx context.Context, older, newer string) (bool, error) {
 	pair := [2]string{older, newer}
 	r.mu.Lock()
 	follows, known := r.follows[pair]

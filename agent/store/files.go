@@ -3,10 +3,12 @@ package store
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"testing/fstest" // the standard library's file system in memory
 
 	"go.etcd.io/bbolt"
@@ -58,34 +60,54 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 	return nil
 }
 
-// references is as much of a record.GoodState as says which files it has.
-type references struct {
-	Files map[string]record.File `json:"files"`
-	Rules []string               `json:"rules"`
-}
-
-// dropFiles drops the contents that no good state of any stack has any more.
-func dropFiles(s *Store, tx *bbolt.Tx) error {
+// dropFiles drops the contents that no good state of any stack has any more. It does not decode
+// the states, which are mostly specs: each run of digits that can be a sum counts as one.
+func dropFiles(tx *bbolt.Tx) error {
 	used := map[string]bool{}
-	use := func(good references) {
-		for _, file := range good.Files {
-			used[file.Sum] = true
-		}
-		for _, sum := range good.Rules {
-			used[sum] = true
+	use := func(record []byte) {
+		for sum := range sumsIn(record) {
+			used[string(sum)] = true
 		}
 	}
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
-		stack, b := s.Stack(record.StackKey(key)), stacks.Bucket(key)
-		deployed, _ := find[references](s, b, nameOf(stack, string(goodKey)), goodKey)
-		use(deployed)
-		for good := range newest[references](stack, b.Bucket(goodBucket), "good state") {
-			use(good)
-		}
-		return nil
+		b := stacks.Bucket(key)
+		use(b.Get(goodKey))
+		return b.Bucket(goodBucket).ForEach(func(_, record []byte) error {
+			use(record)
+			return nil
+		})
 	})
 	return errors.Join(err, drop(tx.Bucket(filesBucket), func(sum, _ []byte) bool { return !used[string(sum)] }))
+}
+
+// sumDigits is the length of a sum: SHA-256 in hexadecimal digits.
+const sumDigits = 2 * sha256.Size
+
+// sumsIn gives each run of hexadecimal digits of a record that has the length of a sum. It looks
+// at one byte in so many, which meets each such run once. It does not follow longer runs.
+func sumsIn(record []byte) iter.Seq[[]byte] {
+	digit := func(at int) bool {
+		c := record[at]
+		return '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
+	}
+	return func(yield func([]byte) bool) {
+		for at := sumDigits - 1; at < len(record); at += sumDigits {
+			if !digit(at) {
+				continue
+			}
+			from, to := at, at+1
+			for from > 0 && at-from < sumDigits && digit(from-1) {
+				from--
+			}
+			for to < len(record) && to-at < sumDigits && digit(to) {
+				to++
+			}
+			if to-from == sumDigits && !yield(record[from:to]) {
+				return
+			}
+		}
+	}
 }
 
 // zip compresses a content. It reuses the writer, whose tables take a megabyte.

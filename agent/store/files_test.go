@@ -131,3 +131,66 @@ func TestNoFiles(t *testing.T) {
 		t.Errorf("got %v, %v", files, err)
 	}
 }
+
+// Contents stay as long as a state of any stack has them, wherever its record names them, also
+// beside specs that are full of digits.
+func TestFilesOfOtherStacks(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	save := func(key record.StackKey, on int, files ...string) *record.GoodState {
+		t.Helper()
+		good := &record.GoodState{
+			At: began.Add(time.Duration(on) * day), StackName: strings.Repeat("s", on), Retention: record.Retention{After: day},
+			Services: fmt.Appendf(nil, "%q", strings.Repeat("0123456789abcdef", 1<<16+on)),
+		}
+		for i, content := range files {
+			good.Keep(fmt.Sprint("file", i), []byte(content))
+		}
+		if err := store.Stack(key).SaveOutcome(&record.Sync{State: record.Succeeded}, good); err != nil {
+			t.Fatal(err)
+		}
+		return good
+	}
+	var all []string
+	for i := range 100 {
+		all = append(all, fmt.Sprint("content ", i))
+	}
+	stays := save("a", 0, all...)
+	save("b", 1, append(all, "own")...)
+	save("b", 30, "next")
+	save("b", 60, "last")
+	if files, err := store.Files(stays); err != nil {
+		t.Error(err)
+	} else if content, err := fs.ReadFile(files, "file99"); err != nil || string(content) != "content 99" {
+		t.Errorf("got %q, %v", content, err)
+	}
+	shut(t, store)
+	if n := contents(t, dir); n != len(all)+2 { // next and last
+		t.Errorf("%d contents, want %d", n, len(all)+2)
+	}
+}
+
+// BenchmarkSaveOutcome records a good state on a node with five stacks, each of which has all good
+// states that are kept.
+func BenchmarkSaveOutcome(b *testing.B) {
+	store, err := store.Open(b.TempDir(), "sandbox/node3", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	on := 0
+	save := func(key string) {
+		on++
+		good := &record.GoodState{At: began, Retention: record.Retention{After: day}, Services: fmt.Appendf(nil, `[{"Name": "%d"}%s]`, on, strings.Repeat(`, {"Image": "registry/app:1", "Env": ["A=1"]}`, 1000))}
+		good.Keep("docker-compose.yml", fmt.Append(nil, on))
+		if err := store.Stack(record.StackKey(key)).SaveOutcome(&record.Sync{State: record.Succeeded}, good); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := range 5 * record.KeepGood {
+		save(fmt.Sprint("stack", i%5))
+	}
+	for b.Loop() {
+		save("stack0")
+	}
+}

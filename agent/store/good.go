@@ -73,7 +73,7 @@ func (s *Stack) PruneGood(now time.Time) error {
 		return err
 	}
 	return s.update(func(tx *bbolt.Tx, stack *bbolt.Bucket) error {
-		return errors.Join(pruneGood(s, stack.Bucket(goodBucket), now), dropFiles(s.store, tx))
+		return errors.Join(pruneGood(s, stack.Bucket(goodBucket), now), dropFiles(tx))
 	})
 }
 

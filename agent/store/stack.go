@@ -196,6 +196,6 @@ func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 		}
 		good.SyncID = sync.ID
 		return errors.Join(putJSON(b, goodKey, good), saveGood(s, b.Bucket(goodBucket), good), pruneGood(s, b.Bucket(goodBucket), good.At),
-			saveFiles(tx, good.Contents), dropFiles(s.store, tx))
+			saveFiles(tx, good.Contents), dropFiles(tx))
 	})
 }
