@@ -27,6 +27,11 @@ func (e slowEngine) ObserveServices(ctx context.Context, name string) (deploy.Li
 	return e.engine.ObserveServices(ctx, name)
 }
 
+func (e slowEngine) ObserveChanged(ctx context.Context, name string, _ deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
+	live, err := e.ObserveServices(ctx, name)
+	return live, deploy.Answer{}, err
+}
+
 // wantUnknown wants status, readiness and metrics to say why the state of the services is not
 // known, and since when; "" wants it known.
 func (w *world) wantUnknown(why deploy.Unusable) {

@@ -42,16 +42,22 @@ func (e engine) ObserveServices(_ context.Context, name string) (deploy.LiveServ
 	return live, e.w.engineErr
 }
 
-func (e engine) ObserveStacks(ctx context.Context, names []string) (map[string]deploy.LiveServices, error) {
+// ObserveChanged knows no bytes of an answer.
+func (e engine) ObserveChanged(ctx context.Context, name string, _ deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
+	live, err := e.ObserveServices(ctx, name)
+	return live, deploy.Answer{}, err
+}
+
+func (e engine) ObserveStacks(ctx context.Context, names []string, _ deploy.Answer) (map[string]deploy.LiveServices, deploy.Answer, error) {
 	stacks := map[string]deploy.LiveServices{}
 	for _, name := range names {
 		live, err := e.ObserveServices(ctx, name)
 		if err != nil {
-			return nil, err
+			return nil, deploy.Answer{}, err
 		}
 		stacks[name] = live
 	}
-	return stacks, nil
+	return stacks, deploy.Answer{}, nil
 }
 
 // Resolve leaves images as they are, unless the world says otherwise.

@@ -57,6 +57,9 @@ func Dial(host string) (*client.Client, error) {
 		return nil, fault.New(fault.Place{}, hint, "no engine address given")
 	}
 	api, err := client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
+	if err == nil {
+		err = hearAnswers(api)
+	}
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), hint)
 	}

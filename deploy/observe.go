@@ -72,12 +72,29 @@ func (e *Engine) ObserveServices(ctx context.Context, stackName string) (LiveSer
 	return e.reader.live(ctx, stackName)
 }
 
-// ObserveStacks reads the services of several stacks with one call: the engine has no filter for
-// one label of several, so the answer has the services of all stacks.
-func (e *Engine) ObserveStacks(ctx context.Context, stackNames []string) (map[string]LiveServices, error) {
+// ObserveChanged reads services as ObserveServices does, unless the engine's answer is the last
+// one, byte for byte: then it gives no services, and that Answer.
+func (e *Engine) ObserveChanged(ctx context.Context, stackName string, last Answer) (LiveServices, Answer, error) {
+	ctx, heard := hear(ctx, last)
+	services, err := e.reader.services(ctx, stackLabel(stackName))
+	if err != nil || heard.same() {
+		return nil, heard.now, err
+	}
+	known, err := e.reader.nameKnowable(ctx, services)
+	if err != nil || !known {
+		heard.now = Answer{}
+	}
+	return services, heard.now, err
+}
+
+// ObserveStacks reads the services of several stacks with one call, unless the answer is the last
+// one, as ObserveChanged: the engine has no filter for one label of several, so the answer has
+// the services of all stacks.
+func (e *Engine) ObserveStacks(ctx context.Context, stackNames []string, last Answer) (map[string]LiveServices, Answer, error) {
+	ctx, heard := hear(ctx, last)
 	services, err := e.reader.services(ctx, filters.NewArgs(filters.Arg("label", compose.LabelStack)))
-	if err != nil {
-		return nil, err
+	if err != nil || heard.same() {
+		return nil, heard.now, err
 	}
 	stacks := make(map[string]LiveServices, len(stackNames))
 	for _, name := range stackNames {
@@ -89,11 +106,15 @@ func (e *Engine) ObserveStacks(ctx context.Context, stackNames []string) (map[st
 		}
 	}
 	for _, live := range stacks {
-		if err := e.reader.nameNetworks(ctx, live); err != nil {
-			return nil, err
+		known, err := e.reader.nameKnowable(ctx, live)
+		if err != nil {
+			return nil, Answer{}, err
+		}
+		if !known {
+			heard.now = Answer{}
 		}
 	}
-	return stacks, nil
+	return stacks, heard.now, nil
 }
 
 // reader reads the objects of the Swarm.
@@ -202,16 +223,24 @@ func (r *reader) allNetworks(ctx context.Context) (map[string]network.Summary, e
 // names that are not known yet, each with a call of its own, because some networks, like
 // host, are in no list.
 func (r *reader) nameNetworks(ctx context.Context, services LiveServices) error {
+	_, err := r.nameKnowable(ctx, services)
+	return err
+}
+
+// nameKnowable does the same, and reports whether each network has a name.
+func (r *reader) nameKnowable(ctx context.Context, services LiveServices) (all bool, err error) {
+	all = true
 	for _, service := range services {
 		old := service.Spec.Networks //nolint:staticcheck // old services have the deprecated field
 		for _, attachments := range [][]swarm.NetworkAttachmentConfig{service.Spec.TaskTemplate.Networks, old} {
 			for i, attachment := range attachments {
 				name, err := r.networkName(ctx, attachment.Target)
 				if errdefs.IsNotFound(err) {
+					all = false
 					continue // it keeps its ID, which differs from every name
 				}
 				if err != nil {
-					return r.engine.explain("read network "+attachment.Target, err)
+					return false, r.engine.explain("read network "+attachment.Target, err)
 				}
 				attachments[i].Target = name
 			}
@@ -222,7 +251,7 @@ func (r *reader) nameNetworks(ctx context.Context, services LiveServices) error 
 			r.nameKnown(service.PreviousSpec.TaskTemplate.Networks)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // nameKnown replaces the IDs of networks by names, as far as these are known.

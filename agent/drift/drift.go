@@ -19,9 +19,9 @@ import (
 // tag moved, where config.yml says images.resolve: always.
 const movedEvery = 10 * time.Minute
 
-// reader reads the services of a stack.
+// reader reads the services of a stack, unless the engine's answer is the last one.
 type reader interface {
-	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+	ObserveChanged(ctx context.Context, stackName string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error)
 }
 
 // registries give the digests of images.
@@ -41,6 +41,7 @@ type Watch struct {
 	good  *record.GoodState // that was looked at last
 	stack *compose.Stack    // what it says was applied; read only
 	equal *equal            // what the last comparison found equal; nil for a difference
+	last  *last             // the last look; nil if it failed
 }
 
 // New makes a Watch.
@@ -76,12 +77,27 @@ func (s Seen) Changed() (names []string) {
 }
 
 // Look reads the services of a stack and gives those that differ from a good state; no
-// difference is looked for if the good state is nil.
-func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) (seen Seen, err error) {
-	live, err := w.reader.ObserveServices(ctx, stack)
+// difference is looked for if the good state is nil. If the engine's answer is that of the last
+// look, and all else is as it was, the look sees what that one saw.
+func (w *Watch) Look(ctx context.Context, stack string, good *record.GoodState) (Seen, error) {
+	before := w.last.answerTo(w.asking(stack, good))
+	live, answer, err := w.reader.ObserveChanged(ctx, stack, before)
 	if err != nil {
-		return seen, fmt.Errorf("look at the services: %w", err)
+		return Seen{}, fmt.Errorf("look at the services: %w", err)
 	}
+	if live == nil && before != (deploy.Answer{}) {
+		return w.last.seen, nil
+	}
+	w.last = nil
+	seen, err := w.compare(ctx, stack, live, good)
+	if err == nil {
+		w.last = &last{asking: w.asking(stack, good), answer: answer, seen: seen}
+	}
+	return seen, err
+}
+
+// compare gives what a look sees in the live services.
+func (w *Watch) compare(ctx context.Context, stack string, live deploy.LiveServices, good *record.GoodState) (seen Seen, err error) {
 	seen.Services = deploy.Summarise(stack, live)
 	if good == nil {
 		return seen, nil
@@ -113,7 +129,7 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 	if stack.Resolve != compose.ResolveAlways {
 		return stack, nil
 	}
-	if time.Since(w.asked) >= movedEvery {
+	if w.asks(stack) {
 		moved, err := w.registries.Resolve(ctx, live, deploy.Unresolved(stack))
 		if err != nil {
 			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
@@ -128,6 +144,11 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 		return w.moved, nil
 	}
 	return stack, nil
+}
+
+// asks reports whether it is time to ask the registries about the tags of a stack.
+func (w *Watch) asks(stack *compose.Stack) bool {
+	return stack.Resolve == compose.ResolveAlways && time.Since(w.asked) >= movedEvery
 }
 
 // Applied gives the part of an applied stack that drift is compared with.

@@ -18,10 +18,10 @@ import (
 // one gives the same service to each read.
 type one struct{ service swarm.Service }
 
-func (o *one) ObserveServices(context.Context, string) (deploy.LiveServices, error) {
+func (o *one) ObserveChanged(context.Context, string, deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
 	service := o.service
 	service.Spec.Labels = map[string]string{compose.LabelStack: "s"}
-	return deploy.LiveServices{service.Spec.Name: service}, nil
+	return deploy.LiveServices{service.Spec.Name: service}, deploy.Answer{}, nil
 }
 
 // TestEqualIsComparedOnce says after which changes a service that was equal is compared again.

@@ -10,10 +10,11 @@ import (
 // together is how old the services may be that one call read for several stacks.
 const together = 5 * time.Second
 
-// lister reads the services of one stack, or of several with one call.
+// lister reads the services of one stack, or of several with one call, unless the engine's answer
+// is the last one.
 type lister interface {
-	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
-	ObserveStacks(ctx context.Context, stackNames []string) (map[string]deploy.LiveServices, error)
+	ObserveChanged(ctx context.Context, stackName string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error)
+	ObserveStacks(ctx context.Context, stackNames []string, last deploy.Answer) (map[string]deploy.LiveServices, deploy.Answer, error)
 }
 
 // Shared reads the services of a node's stacks with one call a turn. It gives what was read
@@ -23,10 +24,12 @@ type Shared struct {
 	Engine lister
 	Stacks func() []string // their names in Swarm
 
-	due  bool            // the next read is of all stacks
-	own  map[string]bool // the stacks that are read on their own
-	read map[string]deploy.LiveServices
-	at   time.Time // of that read
+	due    bool                           // the next read is of all stacks
+	own    map[string]bool                // the stacks that are read on their own
+	read   map[string]deploy.LiveServices // nil of a stack: as in the answer before
+	answer deploy.Answer                  // that has read
+	anew   bool                           // a stack needs its services from the next read of all
+	at     time.Time                      // of that read
 }
 
 // Begin begins a turn: its first read is of all stacks.
@@ -43,22 +46,43 @@ func (s *Shared) Write(stack string) {
 // End ends what Begin began: what was read counts no longer, and each stack is read on its own.
 func (s *Shared) End() { s.due, s.read = false, nil }
 
-// ObserveServices gives the services of a stack.
-func (s *Shared) ObserveServices(ctx context.Context, stack string) (deploy.LiveServices, error) {
+// ObserveChanged gives the services of a stack, unless the engine's answer is the last one.
+func (s *Shared) ObserveChanged(ctx context.Context, stack string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
 	if s.due && !s.own[stack] {
 		s.due = false
 		if names := s.Stacks(); len(names) > 1 {
-			read, err := s.Engine.ObserveStacks(ctx, names)
-			if err != nil {
-				return nil, err
+			if err := s.readAll(ctx, names); err != nil {
+				return nil, deploy.Answer{}, err
 			}
-			s.read, s.at = read, time.Now()
 		}
 	}
 	live, there := s.read[stack]
 	if !there || s.own[stack] || time.Since(s.at) > together {
-		return s.Engine.ObserveServices(ctx, stack)
+		return s.Engine.ObserveChanged(ctx, stack, last)
 	}
 	delete(s.read, stack)
-	return live, nil
+	if live == nil && last != s.answer {
+		s.anew = true
+		return s.Engine.ObserveChanged(ctx, stack, last)
+	}
+	return live, s.answer, nil
+}
+
+// readAll reads the services of all stacks.
+func (s *Shared) readAll(ctx context.Context, names []string) error {
+	if s.anew {
+		s.answer = deploy.Answer{}
+	}
+	read, answer, err := s.Engine.ObserveStacks(ctx, names, s.answer)
+	if err != nil {
+		return err
+	}
+	if read == nil {
+		read = map[string]deploy.LiveServices{}
+		for _, name := range names {
+			read[name] = nil
+		}
+	}
+	s.read, s.answer, s.anew, s.at = read, answer, false, time.Now()
+	return nil
 }

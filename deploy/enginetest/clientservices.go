@@ -2,11 +2,14 @@ package enginetest
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/deploy"
 )
 
 // ServiceList lists services that begin with a name or ID, or carry labels.
@@ -22,6 +25,11 @@ func (c *Client) ServiceList(ctx context.Context, options swarm.ServiceListOptio
 				one.ServiceStatus = s.counts()
 			}
 			all = append(all, one)
+		}
+		var err error
+		same := deploy.SameAnswer(ctx, func() (answer []byte) { answer, err = json.Marshal(all); return answer })
+		if same || err != nil {
+			return nil, err
 		}
 		return all, nil
 	})

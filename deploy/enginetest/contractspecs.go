@@ -17,6 +17,7 @@ func specTests() []contractTest {
 		{"the engine fills a small spec in", smallSpec},
 		{"the engine fills a large spec in", largeSpec},
 		{"services are found by label and by the beginning of a name", findServices},
+		{"services are not read again while the answer is the same", sameAnswer},
 		{"a spec is refused that names what is not there", missingReferences},
 		{"a spec is refused that Swarm cannot run", refusedSpecs},
 		{"a port is published once", portConflicts},

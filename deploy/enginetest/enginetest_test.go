@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/enginetest"
 	"coin.internal/coin-agent/deploy/swarmtest"
 )
@@ -37,8 +38,14 @@ func simulated() (*enginetest.Engine, enginetest.World) {
 	}
 }
 
-func realWorld(on *swarmtest.Swarm, stack string) enginetest.World {
-	return enginetest.World{Swarm: on.API, Stack: stack, Images: [2]string{image1, image2}, Absent: absent}
+func realWorld(t *testing.T, on *swarmtest.Swarm, stack string) enginetest.World {
+	t.Helper()
+	api, err := deploy.Dial(on.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = api.Close() })
+	return enginetest.World{Swarm: api, Stack: stack, Images: [2]string{image1, image2}, Absent: absent}
 }
 
 // TestContractOfTheSimulatedEngine runs each test in a bubble of its own.
@@ -58,7 +65,7 @@ func TestContractOfTheRealEngine(t *testing.T) {
 		t.Parallel()
 		on := swarmtest.Engine(t)
 		on.Image(t, image1, image2)
-		test(t, realWorld(on, on.Stack(t)))
+		test(t, realWorld(t, on, on.Stack(t)))
 	})
 }
 
@@ -76,7 +83,7 @@ func TestRestartOfTheRealEngine(t *testing.T) {
 	t.Parallel()
 	on := swarmtest.Own(t)
 	on.Image(t, image1, image2)
-	enginetest.ContractOfRestart(t, realWorld(on, "t1-1"), func() {
+	enginetest.ContractOfRestart(t, realWorld(t, on, "t1-1"), func() {
 		if err := on.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,104 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/docker/docker/client"
+)
+
+// Answer identifies the bytes of an answer of the engine about services. The zero Answer
+// stands for bytes that are not known.
+type Answer [sha256.Size]byte
+
+// hearing is what a reading of services knows of the engine's last answer, and learns of this one.
+type hearing struct{ last, now Answer }
+
+// same reports whether the answer is the last one. Its services are not decoded then.
+func (h *hearing) same() bool { return h.now == h.last && h.now != Answer{} }
+
+type hearingKey struct{}
+
+// hear gives a context for one call that lists services.
+func hear(ctx context.Context, last Answer) (context.Context, *hearing) {
+	heard := &hearing{last: last}
+	return context.WithValue(ctx, hearingKey{}, heard), heard
+}
+
+// hearingOf gives what the caller of hear waits for; nil if the call is another one.
+func hearingOf(ctx context.Context) *hearing {
+	heard, _ := ctx.Value(hearingKey{}).(*hearing)
+	return heard
+}
+
+// SameAnswer takes the whole answer of a client without HTTP to a call that lists services. It
+// reports whether the caller has these services from the last answer, and needs none.
+func SameAnswer(ctx context.Context, answer func() []byte) bool {
+	heard := hearingOf(ctx)
+	if heard == nil {
+		return false
+	}
+	heard.now = sha256.Sum256(answer())
+	return heard.same()
+}
+
+// hearAnswers has a client compare answers that are heard. Of one that is the last one it decodes
+// nothing, and keeps nothing in memory.
+func hearAnswers(api *client.Client) error {
+	with := api.HTTPClient()
+	with.Transport = listener{with.Transport}
+	return client.WithHTTPClient(with)(api)
+}
+
+type listener struct{ to http.RoundTripper }
+
+// RoundTrip sends a request. If its answer is the last one, the client gets none in place of it.
+// Otherwise the request is sent again, because the bytes of the first answer are gone; the
+// Answer is always that of the bytes that the client decodes.
+func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := l.to.RoundTrip(request)
+	heard := hearingOf(request.Context())
+	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !strings.HasSuffix(request.URL.Path, "/services") {
+		return response, err
+	}
+	if heard.last != (Answer{}) {
+		body := &heardBody{from: response.Body, sum: sha256.New(), heard: heard}
+		_, err := io.Copy(io.Discard, body)
+		if err := errors.Join(err, body.Close()); err != nil {
+			return nil, err
+		}
+		if heard.same() {
+			response.Body, response.ContentLength = io.NopCloser(strings.NewReader("null")), -1
+			return response, nil
+		}
+		heard.now = Answer{}
+		if response, err = l.to.RoundTrip(request); err != nil || response.StatusCode != http.StatusOK {
+			return response, err
+		}
+	}
+	response.Body = &heardBody{from: response.Body, sum: sha256.New(), heard: heard}
+	return response, nil
+}
+
+// heardBody notes the Answer when all of it was read.
+type heardBody struct {
+	from  io.ReadCloser
+	sum   hash.Hash
+	heard *hearing
+}
+
+func (b *heardBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	b.sum.Write(p[:n])
+	if err == io.EOF {
+		b.heard.now = Answer(b.sum.Sum(nil))
+	}
+	return n, err
+}
+
+func (b *heardBody) Close() error { return b.from.Close() }
