@@ -11,7 +11,6 @@ import (
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/rollout"
-	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -160,7 +159,7 @@ func (seen *sighting) askDrift(ctx context.Context) error {
 func (seen *sighting) chosen(ctx context.Context) (gitsync.Revision, error) {
 	s := seen.stack
 	v := s.board.Snapshot()
-	revision, told, err := s.remote.Choose(ctx, selection.NewRecord(v.Last, v.Deployed))
+	revision, told, err := s.remote.Choose(ctx, s.onRecord())
 	if seen.to != "" {
 		refs, listErr := s.remote.List(ctx)
 		if listErr != nil {

@@ -63,6 +63,7 @@ type stack struct {
 	leave    context.CancelFunc                             // ends what runs beside the loop
 	fetched  func(context.Context, *gitsync.Checkout) error // takes each fetched commit; an error ends the look
 	several  func() bool                                    // whether the node has other stacks
+	listed   func() []*stack                                // all stacks of the list
 	failures int                                            // looks in a row that failed
 	again    backoff.Wait                                   // until the removal is tried again
 }
@@ -74,7 +75,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(key), readings: a.readings, live: a.live, leave: func() {}, fetched: a.takeList,
-		several: a.roster.Several, node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
+		several: a.roster.Several, listed: a.roster.Stacks, node: desired.Options{Environment: settings.Environment, Node: settings.Node, Keys: parts.Keys, Opened: &a.opened, CheckDir: settings.CheckDir, Vault: parts.Vault, Limits: settings.Limits, Render: parts.Render},
 	}
 	if key != record.OnlyStack {
 		s.name, s.log, s.node.Stack = string(key), parts.Log.With("of", key), string(key)
@@ -228,9 +229,21 @@ func (s *stack) uncertain() string {
 // selects gives the revision that the stack would follow now. It may be called while the loop
 // is busy.
 func (s *stack) selects(ctx context.Context) (gitsync.Revision, error) {
-	v := s.board.Snapshot()
-	revision, _, err := s.remote.Remote.Now(ctx, selection.NewRecord(v.Last, v.Deployed))
+	revision, _, err := s.remote.Remote.Now(ctx, s.onRecord())
 	return revision, err
+}
+
+// onRecord gives what is on record of the stack, and of the others of the list.
+func (s *stack) onRecord() selection.Record {
+	v := s.board.Snapshot()
+	on := selection.NewRecord(v.Last, v.Deployed)
+	for _, other := range s.listed() {
+		if other != s {
+			v := other.board.Snapshot()
+			on.Others = append(on.Others, selection.NewRecord(v.Last, v.Deployed))
+		}
+	}
+	return on
 }
 
 // lookOn looks, and looks again at once while a newer commit supersedes the sync that it

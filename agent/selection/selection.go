@@ -20,6 +20,11 @@ type Record struct {
 	Kept bool        // the last sync has written, or its commit runs
 	Runs string      // the commit that runs; "" before the first rollout
 	Over string      // the newest tag when a user asked for the last sync's tag; "" if none did
+
+	Shares bool        // the last sync was of a commit that changes nothing which the stack reads
+	Led    bool        // a user asked for the last sync's tag
+	Under  gitsync.Tag // what the stack stays at if Last was withdrawn; without a commit it is the tag of Runs
+	Others []Record    // of the node's other stacks
 }
 
 // NewRecord gives what the last sync and the deployed good state say; either may be nil.
@@ -32,11 +37,12 @@ func NewRecord(last *record.Sync, deployed *record.GoodState) Record {
 		return on
 	}
 	on.Last, on.Kept = gitsync.Tag{Name: last.Ref, Commit: last.Commit}, last.Wrote || last.Verified()
+	on.Shares = last.Unchanged && !last.Wrote
 	if on.Runs == "" && last.Wrote {
 		on.Runs = last.Commit
 	}
 	if last.Chosen != nil {
-		on.Over = last.Chosen.Over
+		on.Led, on.Over = true, last.Chosen.Over
 	}
 	return on
 }
@@ -53,8 +59,23 @@ type Descends func(older, newer string) (bool, error)
 // Choose gives the tag that a stack follows: the newest one by its name, then by the history,
 // whose commit descends from the one that runs. A tag that does not is told and left out; the
 // next one counts. Without a newer one the stack stays at its last tag, also if that was
-// deleted or moved; one that has not been rolled out yet is left then.
+// deleted or moved; one that has not been rolled out yet is left then. All stacks of a node follow
+// one tag, as far as it takes none of them back; those that a user led to another tag do not.
 func Choose(pattern *regexp.Regexp, tags []gitsync.Tag, on Record, descends Descends) (Choice, error) {
+	if joint, joins := on.joined(pattern, descends); joins {
+		choice, err := choose(pattern, tags, joint, descends)
+		if err != nil {
+			return choice, err
+		}
+		if takes, err := on.takes(choice.Tag.Commit, descends); takes || err != nil {
+			return choice, err
+		}
+	}
+	return choose(pattern, tags, on, descends)
+}
+
+// choose gives the tag that one record follows.
+func choose(pattern *regexp.Regexp, tags []gitsync.Tag, on Record, descends Descends) (Choice, error) {
 	c := chooser{ages: agesOf(pattern), on: on, descends: descends}
 	c.stay(pattern, tags)
 	byAge := slices.Clone(tags)
@@ -107,6 +128,10 @@ func (c *chooser) stay(pattern *regexp.Regexp, tags []gitsync.Tag) {
 		return
 	}
 	if !c.on.Kept { // withdrawn before its rollout
+		if c.on.Under.Commit != "" {
+			c.best, c.floor = c.on.Under, c.on.Under
+			return
+		}
 		runs := slices.IndexFunc(tags, func(t gitsync.Tag) bool { return t.Commit == c.on.Runs })
 		if c.best, c.floor = (gitsync.Tag{}), (gitsync.Tag{}); runs >= 0 {
 			c.best, c.floor = tags[runs], tags[runs]

@@ -2,6 +2,7 @@ package selection_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,47 @@ func TestChoose(t *testing.T) {
 			}
 			if test.on.Last.Name == test.want && test.on.Last.Commit != got.Tag.Commit {
 				t.Errorf("at %s, want %s", got.Tag.Commit, test.on.Last.Commit)
+			}
+		})
+	}
+}
+
+// TestChooseTogether wants each stack of a node to follow the same tag, unless that would take it
+// back, or a user led it elsewhere.
+func TestChooseTogether(t *testing.T) {
+	const january, february, march = "2026-01-10-aaaaaaaaaa", "2026-02-10-bbbbbbbbbb", "2026-03-10-cccccccccc"
+	first, second := tag(january, "a"), tag(february, "ab")
+	rolled := selection.Record{Last: second, Kept: true, Runs: "ab"}
+	waits := selection.Record{Last: second, Runs: "a"}
+	shares := selection.Record{Last: second, Kept: true, Shares: true, Runs: "a"}
+	before := selection.Record{Last: first, Kept: true, Runs: "a"}
+	for name, test := range map[string]struct {
+		tags   []gitsync.Tag
+		stacks []selection.Record
+		want   []string // of each stack
+	}{
+		"one has rolled the deleted tag out": {[]gitsync.Tag{first}, []selection.Record{rolled, waits}, []string{february, february}},
+		"one has not looked at it":           {[]gitsync.Tag{first}, []selection.Record{rolled, before}, []string{february, february}},
+		"one is new":                         {[]gitsync.Tag{first}, []selection.Record{rolled, {}}, []string{february, february}},
+		"one waits, one is not changed":      {[]gitsync.Tag{first}, []selection.Record{waits, shares}, []string{january, january}},
+		"one waits, one is before it":        {[]gitsync.Tag{first}, []selection.Record{waits, before}, []string{january, january}},
+		"both deleted":                       {nil, []selection.Record{waits, before}, []string{january, january}},
+		"it changes none":                    {[]gitsync.Tag{first}, []selection.Record{shares, shares}, []string{february, february}},
+		"a newer one":                        {[]gitsync.Tag{first, tag(march, "abc")}, []selection.Record{rolled, waits}, []string{march, march}},
+		"a newer one of another branch":      {[]gitsync.Tag{first, tag(march, "ax")}, []selection.Record{rolled, waits}, []string{february, february}},
+		"a user led one elsewhere":           {[]gitsync.Tag{first}, []selection.Record{rolled, {Last: first, Kept: true, Runs: "a", Led: true, Over: february}}, []string{february, january}},
+		"a tag that takes one back":          {[]gitsync.Tag{first}, []selection.Record{{Last: tag(march, "x"), Kept: true, Runs: "x"}, before}, []string{march, january}},
+		"one day, the newer one deleted": {[]gitsync.Tag{second}, []selection.Record{rolled, {Last: tag("2026-02-10-dddddddddd", "abd"), Kept: true, Runs: "abd"}},
+			[]string{"2026-02-10-dddddddddd", "2026-02-10-dddddddddd"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i, want := range test.want {
+				on := test.stacks[i]
+				on.Others = append(slices.Clone(test.stacks[:i]), test.stacks[i+1:]...)
+				got, err := selection.Choose(regexp.MustCompile(dated), test.tags, on, descends)
+				if err != nil || got.Tag.Name != want {
+					t.Errorf("stack %d follows %+v (%v), want %s", i, got.Tag, err, want)
+				}
 			}
 		})
 	}

@@ -42,7 +42,11 @@ of TO. Secrets, their versions and the settings of an environment stay. The rele
 have succeeded on every node of FROM, by the commit statuses in GitLab.
 
 A setting that FROM has and TO lacks needs an answer: --set, --leave, or on a terminal
-the answer to a question. If an earlier run was interrupted, the command finishes it.`,
+the answer to a question. If an earlier run was interrupted, the command finishes it.
+
+The exit code is 3 if ` + "`agent check`" + ` refuses the result, or, with --dry-run, if
+the release would change something. The merge request is opened all the same, and
+lists what to correct.`,
 		Example: `  agent release promote sandbox testing --dry-run
   agent release promote sandbox testing --set DB_TIMEOUT=60 --set test1:PUBLIC_URL=https://test1.example.com
   agent release promote testing production --unproven --reason "node3 is in repair"`,
@@ -99,10 +103,11 @@ func (f *promoteFlags) check() (err error) {
 
 // promoted is the output of the command.
 type promoted struct {
-	Plan   *release.PromotionPlan `json:"plan,omitempty"`
-	Proofs []release.Proof        `json:"proofs,omitempty"`
-	Reason string                 `json:"unproven_reason,omitempty"`
-	Result proposed               `json:"result"`
+	Plan     *release.PromotionPlan `json:"plan,omitempty"`
+	Problems []string               `json:"problems,omitempty"` // of a commit of an earlier run, whose plan is not shown
+	Proofs   []release.Proof        `json:"proofs,omitempty"`
+	Reason   string                 `json:"unproven_reason,omitempty"`
+	Result   proposed               `json:"result"`
 }
 
 func (f *promoteFlags) run(ctx context.Context, a *app) error {
@@ -149,7 +154,7 @@ func (f *promoteFlags) run(ctx context.Context, a *app) error {
 	tree.Close()
 	shown.Result.Commit.Title, shown.Result.Commit.Text = shown.Plan.Title(), shown.Plan.Text(shown.Proofs, f.reason)
 	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return errors.Join(f.show(a, shown, nil), err)
+	return differentIf(len(shown.Plan.Problems) > 0, errors.Join(f.show(a, shown, nil), err))
 }
 
 // finish opens the merge request of the commit that an earlier run has made.
@@ -172,9 +177,9 @@ func (f *promoteFlags) finish(ctx context.Context, a *app, git *worktree.Worktre
 		}
 	}
 	commit.Title, commit.Text = plan.Title(), plan.Text(shown.Proofs, reason)
-	shown.Plan, shown.Result.Commit = nil, commit
+	shown.Plan, shown.Problems, shown.Result.Commit = nil, plan.Problems, commit
 	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return errors.Join(f.show(a, shown, nil), err)
+	return differentIf(len(plan.Problems) > 0, errors.Join(f.show(a, shown, nil), err))
 }
 
 // earlier stops at an open merge request of an earlier promotion.

@@ -94,3 +94,22 @@ func TestUnprovenIsFinished(t *testing.T) {
 		t.Errorf("the merge request does not say why:\n%s", text)
 	}
 }
+
+// A promotion whose result `agent check` refuses ends with exit code 3, also when it is finished
+// later. Its merge request says what to correct.
+func TestPromoteWithProblems(t *testing.T) {
+	r := newReleases(t)
+	r.repo.Commit("Shard", map[string]string{
+		fromNode + "docker-compose.yml": "services:\n  web:\n    image: web:$TAG\n    ports: ['80:80']\n\n    command: serve --shard $SHARD\n",
+		fromNode + "node.env":           "TAG=2025-12-15-11eeef9e99\nSHARD=1\n",
+	})
+	r.pushed()
+	r.post(gitlab.Success, "done")
+	const promote = "release promote sandbox testing --no-input --leave DB_TIMEOUT --leave SHARD"
+	r.agent(exitDifferent, promote, "problem", "SHARD", "/-/merge_requests/1")
+	if text := *r.MergeRequests()[0].Description; !strings.Contains(text, "Correct what `agent check` finds") || !strings.Contains(text, "SHARD") {
+		t.Errorf("the merge request does not say what to correct:\n%s", text)
+	}
+	r.repo.Git("switch", "--quiet", "master")
+	r.agent(exitDifferent, promote, "problem", "SHARD", "finished the commit of an earlier run")
+}

@@ -28,6 +28,7 @@ func promotedScreen(s *page, of promoted) {
 			}
 		}
 	}
+	s.found(of.Problems)
 	proposedScreen(s, of.Result)
 }
 
@@ -77,7 +78,12 @@ func (s *page) reviewed(plan *release.PromotionPlan) {
 			}
 		})
 	}
-	for _, problem := range plan.Problems {
+	s.found(plan.Problems)
+}
+
+// found shows what `agent check` finds.
+func (s *page) found(all []string) {
+	for _, problem := range all {
 		s.line(s.red("problem"), " ", tidy(problem))
 	}
 }
