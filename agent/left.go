@@ -54,19 +54,13 @@ func prune(ctx context.Context, a *Agent) {
 // unread reports whether a commit waits whose config.yml was not read since the start of the agent,
 // as while the remote is away.
 func unread(a *Agent) bool {
-	return a.roster.Config() == nil && slices.ContainsFunc(a.roster.Stacks(), func(s *stack) bool {
-		last := s.board.Snapshot().Last
-		return last != nil && last.State == record.Waiting
-	})
+	waits := func(s *stack) bool { return s.board.Snapshot().Waits() }
+	return a.roster.Config() == nil && slices.ContainsFunc(a.roster.Stacks(), waits)
 }
 
 // leftOf says of a stack that it was taken off the list, and what holds its removal.
 func leftOf(a *Agent, s *stack) *report.Left {
-	left := a.roster.LeftOf(s.key)
-	if held := s.board.Snapshot().Held; left != nil && left.Removes && held != "" {
-		left.Kept, left.Rest = []string{held}, false
-	}
-	return left
+	return a.roster.LeftOf(s.key).HeldBy(s.board.Snapshot().Held)
 }
 
 // busyAfter is after how many tries an object that stays in use is looked at once an hour: each

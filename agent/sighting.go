@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/rollout"
+	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -63,23 +64,11 @@ func (seen *sighting) askRemote(ctx context.Context) error {
 	s := seen.stack
 	revision, err := seen.chosen(ctx)
 	if err == nil {
-		s.board.Update(func(v *board.View) { v.Desired = selected(v.Desired, v.Last, revision) })
+		s.board.Update(func(v *board.View) { v.Desired = selection.Known(v.Desired, v.Last, revision) })
 	}
 	seen.revision = revision
 	seen.observed.Remote = &decision.Remote{Err: err, Commit: revision.Commit, Ref: revision.Ref, Tag: revision.Tag}
 	return nil
-}
-
-// selected gives the selected revision, with its author and subject if it was fetched
-// before: only a fetch reads those.
-func selected(desired *gitsync.Revision, last *record.Sync, revision gitsync.Revision) *gitsync.Revision {
-	if desired != nil && desired.Commit == revision.Commit && desired.Ref == revision.Ref {
-		return desired
-	}
-	if last != nil && last.Commit == revision.Commit {
-		revision.Author, revision.Subject = last.Author, last.Subject
-	}
-	return &revision
 }
 
 // askGroup asks for the statuses of the other nodes of the last sync's group.
@@ -92,16 +81,10 @@ func (seen *sighting) askGroup(ctx context.Context) error {
 // askLineage asks how the selected commit relates to the last one.
 func (seen *sighting) askLineage(ctx context.Context) error {
 	s := seen.stack
-	last, lineage := s.board.Snapshot().Last, decision.Follows
-	descends, err := s.remote.Remote.Descends(ctx, last.Commit, seen.revision.Commit)
-	if err == nil && !descends {
-		lineage = decision.Diverged
-		if descends, err = s.remote.Remote.Descends(ctx, seen.revision.Commit, last.Commit); descends {
-			lineage = decision.Behind
-		}
-	}
+	last := s.board.Snapshot().Last
+	lineage, err := s.remote.Remote.Lineage(ctx, last.Commit, seen.revision)
 	if err != nil {
-		return fmt.Errorf("look at the history of %s: %w", seen.revision.Ref, err)
+		return err
 	}
 	if lineage == decision.Behind {
 		s.log.Info("the remote selects an older commit than the last one", "revision", record.Short(seen.revision.Commit), "last", record.Short(last.Commit))
@@ -114,7 +97,7 @@ func (seen *sighting) askLineage(ctx context.Context) error {
 func (seen *sighting) askFiles(ctx context.Context) error {
 	s := seen.stack
 	started, last := time.Now(), s.board.Snapshot().Last
-	checkout, signer, err := s.remote.Fetch(ctx, seen.revision, last != nil && last.State == record.Waiting)
+	checkout, signer, err := s.remote.Fetch(ctx, seen.revision, s.board.Snapshot().Waits())
 	if last.CarriesOn() && last.Commit == seen.revision.Commit && errors.Is(err, gitsync.ErrMoved) {
 		err = signing.RefuseUnproven(seen.revision)
 	}

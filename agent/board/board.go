@@ -66,6 +66,14 @@ type View struct {
 // Stack gives the name of the stack in the engine; "" before it is known.
 func (v View) Stack() string { return report.StackOf(v.Last, v.Deployed) }
 
+// Judged gives the health of the services; nil if no look has judged those that are deployed now.
+func (v View) Judged() *health.Verdict {
+	if v.Health.State == "" || v.Deployed != nil && v.Observed.Before(v.Deployed.At) {
+		return nil
+	}
+	return &v.Health
+}
+
 // Base gives what an attempt begins from.
 func (v View) Base() rollout.Base { return rollout.Base{Last: v.Last, Deployed: v.Deployed} }
 
@@ -76,6 +84,9 @@ func (v View) Paused() *record.Pause {
 	}
 	return v.Pause
 }
+
+// Waits reports whether the last commit waits at a gate.
+func (v View) Waits() bool { return v.Last != nil && v.Last.State == record.Waiting }
 
 // InSync reports whether the stack runs what the repository selects.
 func (v View) InSync() bool {

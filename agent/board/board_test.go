@@ -3,11 +3,13 @@ package board_test
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/agent/board"
 	"coin.internal/coin-agent/agent/events"
+	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/metrics"
 	"coin.internal/coin-agent/agent/record"
 )
@@ -52,6 +54,25 @@ func TestRecall(t *testing.T) {
 		}
 		if diff := cmp.Diff(heard{events.Outcome}, told); diff != "" {
 			t.Errorf("%s: a new sync (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// The health that a look saw before another good state was deployed is not that of its services.
+func TestJudged(t *testing.T) {
+	now := time.Now()
+	degraded := health.Verdict{State: health.Degraded}
+	for name, test := range map[string]struct {
+		view board.View
+		want *health.Verdict
+	}{
+		"before the first look":              {board.View{Deployed: &record.GoodState{At: now}}, nil},
+		"a look before another was deployed": {board.View{Deployed: &record.GoodState{At: now}, Health: degraded, Observed: now.Add(-time.Second)}, nil},
+		"a look after it":                    {board.View{Deployed: &record.GoodState{At: now}, Health: degraded, Observed: now}, &degraded},
+		"nothing was deployed yet":           {board.View{Health: degraded, Observed: now}, &degraded},
+	} {
+		if diff := cmp.Diff(test.want, test.view.Judged()); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
 }

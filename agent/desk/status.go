@@ -52,9 +52,7 @@ func (d *Desk) Status() report.Status {
 	for _, one := range fault.All(v.Forbidden) {
 		status.Forbidden = append(status.Forbidden, record.Fault{Error: one.Error(), Hint: fault.Hint(one), Code: fault.CodePolicy})
 	}
-	if v.Health.State != "" {
-		status.Health = &v.Health
-	}
+	status.Health = v.Judged()
 	status.Observed, status.Unknown = v.Observed, d.parts.Sight.Unknown(v, time.Now())
 	status.LastLook, status.NextPoll = daemon.Pulse.Looks()
 	status.Pause, status.Tags = v.Paused(), v.Tags

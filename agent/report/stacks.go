@@ -25,6 +25,14 @@ type Left struct {
 	Rest    bool     `json:"rest,omitempty"`    // all else of it is removed
 }
 
+// HeldBy says what holds the removal; "" if nothing does.
+func (l *Left) HeldBy(held string) *Left {
+	if l != nil && l.Removes && held != "" {
+		l.Kept, l.Rest = []string{held}, false
+	}
+	return l
+}
+
 // next says what a user does about a stack that was taken off the list.
 func (l *Left) next(stack string) string {
 	switch {

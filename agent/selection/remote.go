@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"sync"
 
+	"coin.internal/coin-agent/agent/decision"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -110,4 +111,20 @@ func (r *Remote) Descends(ctx context.Context, older, newer string) (bool, error
 	}
 	r.follows[pair] = follows
 	return follows, nil
+}
+
+// Lineage gives how the selected revision relates to the last commit.
+func (r *Remote) Lineage(ctx context.Context, last string, selected gitsync.Revision) (decision.Lineage, error) {
+	lineage := decision.Follows
+	descends, err := r.Descends(ctx, last, selected.Commit)
+	if err == nil && !descends {
+		lineage = decision.Diverged
+		if descends, err = r.Descends(ctx, selected.Commit, last); descends {
+			lineage = decision.Behind
+		}
+	}
+	if err != nil {
+		return lineage, fmt.Errorf("look at the history of %s: %w", selected.Ref, err)
+	}
+	return lineage, nil
 }
