@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/docker/docker/api/types/swarm"
 
@@ -53,11 +52,14 @@ func sameAnswer(s *scene) {
 	s.untilTasks("web", 1, swarm.TaskStateRunning)
 	s.until(func() error {
 		live, now, err := engine.ObserveChanged(s.t.Context(), s.world.Stack, answer)
+		if err != nil {
+			return err
+		}
 		answer = now
-		if web, given := live[s.name("web")]; err == nil && given && web.ServiceStatus.RunningTasks == 1 {
+		if web, given := live[s.name("web")]; given && web.ServiceStatus.RunningTasks == 1 {
 			return nil
 		}
-		return fmt.Errorf("%d services, error %v", len(live), err)
+		return errors.New("the new task is in no answer")
 	})
 	settles()
 	s.must(s.world.Swarm.ServiceRemove(s.t.Context(), s.name("web")))
