@@ -107,8 +107,11 @@ func TestChooseTogether(t *testing.T) {
 		"a newer one of another branch":      {[]gitsync.Tag{first, tag(march, "ax")}, []selection.Record{rolled, waits}, []string{february, february}},
 		"a user led one elsewhere":           {[]gitsync.Tag{first}, []selection.Record{rolled, {Last: first, Kept: true, Runs: "a", Led: true, Over: february}}, []string{february, january}},
 		"a tag that takes one back":          {[]gitsync.Tag{first}, []selection.Record{{Last: tag(march, "x"), Kept: true, Runs: "x"}, before}, []string{march, january}},
-		"one day, the newer one deleted": {[]gitsync.Tag{second}, []selection.Record{rolled, {Last: tag("2026-02-10-dddddddddd", "abd"), Kept: true, Runs: "abd"}},
-			[]string{"2026-02-10-dddddddddd", "2026-02-10-dddddddddd"}},
+		"one day, the newer one deleted": {
+			[]gitsync.Tag{second},
+			[]selection.Record{rolled, {Last: tag("2026-02-10-dddddddddd", "abd"), Kept: true, Runs: "abd"}},
+			[]string{"2026-02-10-dddddddddd", "2026-02-10-dddddddddd"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i, want := range test.want {
