@@ -95,7 +95,9 @@ func statusResult(s *page, of statusView) {
 		if sync.Code != "" {
 			s.indented(s.dim("code: " + string(sync.Code) + "; `agent explain " + string(sync.Code) + "` describes it"))
 		}
-		if sync.Transient {
+		if sync.Transient && !status.Running {
+			s.indented("it is tried again when the agent runs")
+		} else if sync.Transient {
 			s.indented("it is tried again automatically")
 		} else if sync.State == record.Failed {
 			s.indented("held: not tried again until a new commit or `agent retry`")

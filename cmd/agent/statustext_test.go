@@ -27,6 +27,11 @@ func TestStatusText(t *testing.T) {
 	number := func(n int64) *int64 { return &n }
 	tests := map[string]func(s *report.Status, now time.Time){
 		"insync": func(*report.Status, time.Time) {},
+		"stopped": func(s *report.Status, _ time.Time) { // after a failure that a running agent tries again
+			s.Running, s.InSync = false, false
+			s.Sync.State, s.Sync.Stage, s.Sync.Summary, s.Sync.Transient = record.Failed, record.StagePlan, "", true
+			s.Sync.Error, s.Sync.Hint = "list services: the engine did not answer in time", "journalctl -u docker"
+		},
 		"paused": func(s *report.Status, now time.Time) {
 			s.Pause = &record.Pause{Actor: ada, Reason: "the database is\nmoved", Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}
 		},
