@@ -14,7 +14,7 @@ import (
 const (
 	trailerSecret = "Rotated-Secret" // environment and name, as requested
 	trailerNodes  = "Rotated-Nodes"
-	trailerOnly   = "Rotated-Only" // the nodes that the request named
+	trailerOnly   = "Rotated-Only"  // the nodes that the request named
 	trailerStack  = "Rotated-Stack" // that the request named
 	trailerBranch = "Rotation-Branch"
 )
