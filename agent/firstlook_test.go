@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,14 +14,16 @@ func TestFirstLook(t *testing.T) {
 		w.change = func(parts *agent.Parts) { parts.FirstLook = 20 * time.Second }
 		began := time.Now()
 		w.start()
+		var looks []time.Time
+		seen := func() { looks = slices.Clone(w.looks) }
 		w.pass(19 * time.Second)
-		if len(w.looks) != 0 {
-			t.Errorf("a look after %s", w.looks[0].Sub(began))
+		if w.set(seen); len(looks) != 0 {
+			t.Errorf("a look after %s", looks[0].Sub(began))
 		}
 		w.pass(time.Second)
 		w.poll()
-		if len(w.looks) < 2 || w.looks[0].Sub(began) != 20*time.Second {
-			t.Errorf("looks %v after %v", w.looks, began)
+		if w.set(seen); len(looks) < 2 || looks[0].Sub(began) != 20*time.Second {
+			t.Errorf("looks %v after %v", looks, began)
 		}
 	})
 }
