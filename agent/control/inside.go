@@ -12,7 +12,7 @@ import (
 // Inside gives a client that asks a handler of this process, such as that of Handler. The context
 // of a request says by WithCaller who asks. If it ends before the answer, what was asked goes on.
 func Inside(handler http.Handler) *Client {
-	return &Client{http: &http.Client{Transport: inside{handler}}, base: "http://" + agentHost}
+	return &Client{http: &http.Client{Transport: inside{handler}}, base: "http://" + agentHost, most: maxAnswer}
 }
 
 // inside carries requests to a handler.
