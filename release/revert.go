@@ -133,7 +133,7 @@ func (r *reverter) brought(ctx context.Context) (*object.Commit, error) {
 	if r.asked.Commit != "" {
 		commit, err := r.tree.Repo.CommitObject(plumbing.NewHash(r.asked.Commit))
 		if err != nil {
-			return nil, fault.New(fault.Place{}, "name one of this clone by its full hash", "there is no commit %s", r.asked.Commit)
+			return nil, fault.New(fault.Place{}, "give the full hash of a commit that this clone has", "there is no commit %s", r.asked.Commit)
 		}
 		return commit, nil
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // Hold is a wait that a server asked for with Retry-After. It is of all requests to the server,
-// whoever sends them. The zero Hold asks for none. It is safe for concurrent use.
+// from all parts of the program. The zero Hold asks for none. It is safe for concurrent use.
 type Hold struct {
 	mu    sync.Mutex
 	until time.Time

@@ -7,7 +7,7 @@ import (
 	"coin.internal/coin-agent/internal/footprint"
 )
 
-// TestClean says which mappings are given back: only the program's own ones that nobody can have
+// TestClean says which mappings are given back: only the program's own ones that cannot have been
 // changed. The heap and files that may be unmapped are never among them.
 func TestClean(t *testing.T) {
 	for mapping, want := range map[string]bool{
