@@ -204,7 +204,7 @@ func (s *stack) Recall() error {
 	if s.publish.Sum == nil {
 		return nil
 	}
-	syncs, err := s.records.Syncs(publish.Remembered)
+	syncs, err := s.records.SyncsUntil(publish.Enough())
 	if err != nil {
 		return fmt.Errorf("stack %s: recall its statuses: %w", s.key, err)
 	}

@@ -106,6 +106,41 @@ func TestSharedByStacks(t *testing.T) {
 	}
 }
 
+// After a restart the node's status of a commit is that of before, whatever corrections of drift ran
+// or were cut off since: these told GitLab nothing.
+func TestSumAfterRestart(t *testing.T) {
+	failed, cutOff, corrected := syncOf(record.Failed, false), syncOf(record.Running, false), syncOf(record.RolledBack, false)
+	for _, one := range []*record.Sync{cutOff, corrected} {
+		one.Trigger, one.Rollback = record.OnDrift, &record.Rollback{}
+	}
+	history := []record.Sync{*cutOff} // the newest first, as the state file gives it
+	for range 2 * publish.Remembered {
+		history = append(history, *corrected)
+	}
+	history = append(history, *failed)
+	enough := publish.Enough()
+	for i := range history {
+		if enough(&history[i]) {
+			t.Fatalf("sync %d of %d ends the history", i, len(history))
+		}
+	}
+	told := &book{}
+	sum := &publish.Sum{Name: "coin-agent/sandbox/node3", Statuses: told, Stacks: func() []string { return []string{"a", "b"} }}
+	of := func(stack string) *publish.Publisher {
+		return &publish.Publisher{
+			Node: report.Node{Environment: "sandbox", Name: "node3"}, Stack: stack, Link: func(string) string { return "" },
+			Statuses: told, Sum: sum,
+		}
+	}
+	sum.Recall(of("a"), history)
+	if err := of("b").Sync(syncOf(record.Succeeded, false)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"coin-agent/sandbox/node3/b success", "coin-agent/sandbox/node3 failed"}, lines(told)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func lines(told *book) (all []string) {
 	for _, one := range told.told {
 		all = append(all, one.Name+" "+string(one.State))

@@ -25,11 +25,22 @@ type Sum struct {
 // Remembered is of how many commits a stack's status is remembered.
 const Remembered = 8
 
+// Enough gives when the syncs of a stack suffice for Recall, the newest first.
+func Enough() func(*record.Sync) bool {
+	told := 0
+	return func(one *record.Sync) bool {
+		if !one.Quiet() {
+			told++
+		}
+		return told > Remembered
+	}
+}
+
 // Recall remembers what a stack told before a restart.
 func (s *Sum) Recall(of *Publisher, syncs []record.Sync) {
 	seen := map[string]bool{}
 	for i := range syncs {
-		if one := &syncs[i]; !seen[one.Commit] {
+		if one := &syncs[i]; !seen[one.Commit] && !one.Quiet() {
 			seen[one.Commit] = true
 			defer s.note(of.Stack, of.report(one, stateOf(one))) // the newest one last
 		}

@@ -6,6 +6,12 @@ package record
 // IsRollback reports whether the sync was started as a rollback: no rollout failed in it.
 func (s *Sync) IsRollback() bool { return s.Trigger == OnRollback }
 
+// Quiet reports whether GitLab keeps what it was told of the commit before the sync: the sync
+// puts drifted services of a good state back, and no rollout of the commit ran in it.
+func (s *Sync) Quiet() bool {
+	return s.Trigger == OnDrift && s.Rollback != nil && !s.Rollback.FollowsFailure()
+}
+
 // Verified reports whether the deployed specs are those of a good state: the sync was
 // rolled out and verified, or it returned to a good state.
 func (s *Sync) Verified() bool {

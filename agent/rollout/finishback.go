@@ -43,8 +43,8 @@ func (b *back) finish(ctx context.Context, err error) Outcome {
 		}
 	}
 	publish := a.use.Publish.Sync
-	if whole.Trigger == record.OnDrift && !taken.FollowsFailure() {
-		publish = a.use.Publish.Notice // GitLab has the outcome of the commit, and no rollout of it ran since
+	if whole.Quiet() {
+		publish = a.use.Publish.Notice
 	}
 	if publishErr := publish(whole); publishErr != nil {
 		return Outcome{Sync: whole, Err: publishErr}
@@ -74,7 +74,7 @@ func (b *back) succeed() (*record.GoodState, error) {
 	applied.At, applied.Of, applied.Services, applied.Contents = taken.Finished, to.Root(), services, nil
 	// What ran before is not judged by a soak time again; what is deployed and drifted still is.
 	applied.Unfit, applied.Soak = b.a.changed, nil
-	if to.Soak != nil && whole.Trigger == record.OnDrift && !taken.FollowsFailure() {
+	if to.Soak != nil && whole.Quiet() {
 		applied.Unfit, applied.Soak = cmp.Or(b.a.changed, to.Soak.Failed), to.Soak
 	}
 	applied.Resolve = string(compose.ResolveNever) // the images are those that ran, whatever their tags mean now
