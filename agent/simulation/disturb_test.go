@@ -69,11 +69,30 @@ func (w *world) round() {
 		w.disturb()
 	}
 	w.pass(time.Duration(w.random.IntN(60000)) * time.Millisecond)
+	w.rest()
+	w.check()
+}
+
+// rest lets the agent become idle, and again if a pause ends while merge requests are shown.
+func (w *world) rest() {
 	w.settle()
 	w.letPass()
 	w.soak()
+	if len(w.wrong) > 0 {
+		return
+	}
+	idle := w.process.parts.look()
 	w.showRequests()
-	w.check()
+	for len(w.wrong) == 0 {
+		now := w.process.parts.look()
+		if now.commit == idle.commit && now.state == idle.state {
+			return
+		}
+		w.settle()
+		w.soak()
+		idle = w.process.parts.look()
+		w.waitForNotes()
+	}
 }
 
 // soak lets the soak time of a release pass that does not stay healthy.
