@@ -82,7 +82,7 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 	}
 	w := &world{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys, renders: shared.renders,
-		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
+		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed, Shared: true}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
 		decoded: map[string]attempt{}, layered: seed%layeredEvery == 0, approved: map[string]bool{},
 	}
 	w.log = slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

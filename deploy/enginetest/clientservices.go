@@ -2,7 +2,7 @@ package enginetest
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,24 +15,39 @@ import (
 // ServiceList lists services that begin with a name or ID, or carry labels.
 func (c *Client) ServiceList(ctx context.Context, options swarm.ServiceListOptions) ([]swarm.Service, error) {
 	return ask(ctx, c, Call{Method: "ServiceList", Kind: "service"}, func() ([]swarm.Service, error) {
-		all := []swarm.Service{}
+		var found []*service
 		for _, s := range sorted(c.engine.services) {
 			if !named(options.Filters, s.id, s.spec.Name) || !labelled(options.Filters, s.spec.Labels) {
 				continue
 			}
-			one := s.swarm()
+			found = append(found, s)
+		}
+		if deploy.SameAnswer(ctx, func() []byte { return identify(found, options.Status) }) {
+			return nil, nil
+		}
+		all := make([]swarm.Service, 0, len(found))
+		for _, s := range found {
+			one := s.swarm(c.engine)
 			if options.Status {
 				one.ServiceStatus = s.counts()
 			}
 			all = append(all, one)
 		}
-		var err error
-		same := deploy.SameAnswer(ctx, func() (answer []byte) { answer, err = json.Marshal(all); return answer })
-		if same || err != nil {
-			return nil, err
-		}
 		return all, nil
 	})
+}
+
+// identify gives text that is the same as long as services are listed alike: each change of one
+// gives it another version, but for that of its endpoint and of its tasks.
+func identify(services []*service, status bool) (text []byte) {
+	for _, s := range services {
+		text = fmt.Appendf(text, "%s %d %t", s.id, s.version, s.allocated == s.spec.EndpointSpec)
+		if status {
+			text = fmt.Appendf(text, " %+v", *s.counts())
+		}
+		text = append(text, '\n')
+	}
+	return text
 }
 
 // ServiceInspectWithRaw gives a service by its ID or name. The raw form is empty, and
@@ -43,7 +58,9 @@ func (c *Client) ServiceInspectWithRaw(ctx context.Context, reference string, _ 
 		if err != nil {
 			return swarm.Service{}, err
 		}
-		return s.swarm(), nil
+		given := s.swarm(c.engine)
+		given.Spec = cloneSpec(s.spec) // what is inspected is often changed, and given back
+		return given, nil
 	})
 	return found, nil, err
 }
@@ -176,15 +193,15 @@ func (e *Engine) findService(reference string) (*service, error) {
 }
 
 // swarm gives a service as the API does.
-func (s *service) swarm() swarm.Service {
+func (s *service) swarm(e *Engine) swarm.Service {
 	given := swarm.Service{
 		ID:           s.id,
 		Meta:         swarm.Meta{Version: swarm.Version{Index: s.version}, CreatedAt: s.created, UpdatedAt: s.updated},
-		Spec:         cloneSpec(s.spec),
+		Spec:         e.sharing.service(s.spec),
 		UpdateStatus: clone(s.status),
 	}
 	if s.previous != nil {
-		previous := cloneSpec(s.previous)
+		previous := e.sharing.service(s.previous)
 		given.PreviousSpec = &previous
 	}
 	if s.allocated != nil {
@@ -246,7 +263,7 @@ func (c *Client) TaskList(ctx context.Context, options swarm.TaskListOptions) ([
 		fitting := slices.DeleteFunc(sorted(e.tasks), func(t *task) bool { return !fits(t) })
 		all := make([]swarm.Task, 0, len(fitting))
 		for _, t := range fitting {
-			all = append(all, t.swarm())
+			all = append(all, t.swarm(e))
 		}
 		return all, nil
 	})
@@ -280,12 +297,12 @@ func (e *Engine) taskFilter(filter filters.Args) (func(*task) bool, error) {
 }
 
 // swarm gives a task as the API does: its spec names no runtime.
-func (t *task) swarm() swarm.Task {
+func (t *task) swarm(e *Engine) swarm.Task {
 	given := swarm.Task{
 		ID:           t.id,
 		Meta:         swarm.Meta{Version: swarm.Version{Index: t.version}, CreatedAt: t.created, UpdatedAt: t.updated},
 		Annotations:  swarm.Annotations{Labels: map[string]string{}},
-		Spec:         clone(*t.spec),
+		Spec:         e.sharing.task(t.spec),
 		ServiceID:    t.service.id,
 		Slot:         t.number,
 		DesiredState: stages[t.desired],

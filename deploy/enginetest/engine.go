@@ -29,6 +29,7 @@ type Options struct {
 	APIVersion    string   // "1.41" by default; fields that came later are dropped, as the engine drops them
 	Nodes         []string // hostnames; the first is the manager that answers; "node1" alone by default
 	Seed          uint64   // of the IDs
+	Shared        bool     // lists give the same copies of specs each time, which costs less; the engine panics if a caller has changed one
 }
 
 // Engine is a simulated Docker Engine, the manager of a Swarm. It may be used
@@ -54,6 +55,7 @@ type Engine struct {
 	images   images
 	commands commands
 	streams  map[*stream]bool
+	sharing  sharing
 }
 
 // New gives an engine that is the only manager of a new Swarm.
@@ -68,7 +70,7 @@ func New(options Options) *Engine {
 		options: options, clock: time.Now(), made: map[string]uint64{}, index: 10,
 		services: map[string]*service{}, tasks: map[string]*task{},
 		networks: map[string]*networkObject{}, secrets: map[string]*secretObject{}, configs: map[string]*configObject{},
-		images: newImages(), streams: map[*stream]bool{},
+		images: newImages(), streams: map[*stream]bool{}, sharing: newSharing(options.Shared),
 	}
 	for _, hostname := range options.Nodes {
 		e.nodes = append(e.nodes, &node{id: e.newID("node", hostname), hostname: hostname, created: e.clock, version: e.nextVersion()})

@@ -57,10 +57,10 @@ func (e *Engine) State() State {
 	}
 	e.do(func() {
 		for _, s := range sorted(e.services) {
-			state.Services[s.spec.Name] = s.swarm()
+			state.Services[s.spec.Name] = s.swarm(e)
 		}
 		for _, t := range sorted(e.tasks) {
-			state.Tasks[t.serviceName] = append(state.Tasks[t.serviceName], t.swarm())
+			state.Tasks[t.serviceName] = append(state.Tasks[t.serviceName], t.swarm(e))
 		}
 		for _, tasks := range state.Tasks {
 			slices.SortStableFunc(tasks, func(a, b swarm.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
