@@ -24,7 +24,7 @@ type engine interface {
 // records are the good states of the stack.
 type records interface {
 	Deployed() (*record.GoodState, error)
-	AllGood(now time.Time) ([]record.GoodState, error)
+	BriefGood(now time.Time) ([]record.GoodState, error)
 	PruneGood(now time.Time) error
 }
 
@@ -69,7 +69,7 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 	if applied == nil {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows the progress of the first sync", "no revision is applied and verified yet")
 	}
-	good, err := from.Records.AllGood(now)
+	good, err := from.Records.BriefGood(now)
 	if err != nil {
 		return nil, fmt.Errorf("read good states: %w", err)
 	}

@@ -40,8 +40,8 @@ type records string
 func (r records) Deployed() (*record.GoodState, error) {
 	return &record.GoodState{Owner: owner, StackName: string(r), Retention: record.Retention{Versions: 3}}, nil
 }
-func (r records) AllGood(time.Time) ([]record.GoodState, error) { return nil, nil }
-func (r records) PruneGood(time.Time) error                     { return nil }
+func (r records) BriefGood(time.Time) ([]record.GoodState, error) { return nil, nil }
+func (r records) PruneGood(time.Time) error                       { return nil }
 
 // The survey of one stack leaves the times of the others' unused versions, so that old ones are
 // removed in the end.

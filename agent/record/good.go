@@ -15,18 +15,16 @@ const KeepGood = 50
 // GoodState is the specs of a revision that was applied and verified, with what a rollback
 // needs to deploy them again.
 type GoodState struct {
-	SyncID    uint64          `json:"sync_id"`
-	Commit    string          `json:"commit"`
-	Release   string          `json:"release,omitempty"`
-	At        time.Time       `json:"at"`
-	StackName string          `json:"stack"`
-	Owner     string          `json:"owner"`
-	Services  json.RawMessage `json:"services"` // the service specs by name
-	Drift     string          `json:"drift"`    // config.yml's drift: report or correct
-	Resolve   string          `json:"resolve"`  // config.yml's images.resolve
+	SyncID    uint64    `json:"sync_id"`
+	Commit    string    `json:"commit"`
+	Release   string    `json:"release,omitempty"`
+	At        time.Time `json:"at"`
+	StackName string    `json:"stack"`
+	Owner     string    `json:"owner"`
+	Drift     string    `json:"drift"`   // config.yml's drift: report or correct
+	Resolve   string    `json:"resolve"` // config.yml's images.resolve
 
-	Networks  json.RawMessage `json:"networks,omitempty"` // their create options by name
-	Secrets   []Object        `json:"secrets,omitempty"`  // sorted by name
+	Secrets   []Object        `json:"secrets,omitempty"` // sorted by name
 	Configs   []Object        `json:"configs,omitempty"`
 	Vault     []VaultRead     `json:"vault,omitempty"` // the versions of secrets that are in Vault, by path
 	Retention Retention       `json:"retention,omitzero"`
@@ -36,9 +34,6 @@ type GoodState struct {
 	// Migration is the highest ID of the database's migrations when the state was last
 	// verified; nil when config.yml has no migration_check.
 	Migration *int64 `json:"migration,omitempty"`
-	// Files are the files in git that the state was made of, by path, without plaintext
-	// secrets: a rollback needs no git. The store's Files reads them.
-	Files map[string]File `json:"files,omitempty"`
 	// Contents are the contents of Files that are still to be saved, by their sum.
 	Contents map[string][]byte `json:"-"`
 
@@ -60,6 +55,15 @@ type GoodState struct {
 
 	// Of is the first state with these services, when a rollback returned to it; 0 otherwise.
 	Of uint64 `json:"of,omitempty"`
+
+	// The following is most of the state, and comes last in its record: the store reads what comes
+	// before without it.
+
+	Services json.RawMessage `json:"services"`           // the service specs by name
+	Networks json.RawMessage `json:"networks,omitempty"` // their create options by name
+	// Files are the files in git that the state was made of, by path, without plaintext
+	// secrets: a rollback needs no git. The store's Files reads them.
+	Files map[string]File `json:"files,omitempty"`
 }
 
 // ApprovedCommit gives the commit since which each one needs an approval.

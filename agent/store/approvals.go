@@ -19,7 +19,7 @@ func (s *Stack) Asked(commit, plan string, unresolved bool) (record.Asked, error
 	asked = record.Asked{PlanDigest: plan, Unresolved: unresolved, At: time.Now().UTC(), Given: asked.Given}
 	return asked, s.update(func(_ *bbolt.Tx, stack *bbolt.Bucket) error {
 		b := stack.Bucket(approvalsBucket)
-		return errors.Join(dropOld(b, func(one record.Asked) time.Time { return one.At }), putJSON(b, []byte(commit), asked))
+		return errors.Join(dropOld(s.store, b, nameOf(s, "approvals"), func(one record.Asked) time.Time { return one.At }), putJSON(b, []byte(commit), asked))
 	})
 }
 

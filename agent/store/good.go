@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -23,16 +25,51 @@ func (s *Stack) AllGood(now time.Time) ([]record.GoodState, error) {
 	return good[:record.Kept(good, now)], err
 }
 
+// BriefGood lists the same, without services, networks and files.
+func (s *Stack) BriefGood(now time.Time) (good []record.GoodState, err error) {
+	err = viewStack(s, func(b *bbolt.Bucket) error {
+		good = briefGood(s, b.Bucket(goodBucket), record.KeepGood)
+		return nil
+	})
+	return good[:record.Kept(good, now)], err
+}
+
 // Newest gives the newest recorded good state that a rollback can return to, nil if there
 // is none.
-func (s *Stack) Newest() (*record.GoodState, error) {
-	good, err := s.Good(record.KeepGood)
-	for i := range good {
-		if good[i].Unfit == "" {
-			return &good[i], err
+func (s *Stack) Newest() (fit *record.GoodState, err error) {
+	err = viewStack(s, func(b *bbolt.Bucket) error {
+		for _, good := range briefGood(s, b.Bucket(goodBucket), record.KeepGood) {
+			if good.Unfit != "" {
+				continue
+			}
+			if one, found := find[record.GoodState](s.store, b.Bucket(goodBucket), numbered(s, "good state", good.SyncID), number(good.SyncID)); found {
+				fit = &one
+				break
+			}
 		}
+		return nil
+	})
+	return fit, err
+}
+
+// briefGood gives up to limit recorded good states, the newest first, without services, networks
+// and files. With those, the states of a node with many services take many megabytes.
+func briefGood(s *Stack, b *bbolt.Bucket, limit int) []record.GoodState {
+	return upTo(limit, newestBy(s, b, "good state", brief))
+}
+
+// brief reads a good state without services, networks and files. They come last in the record, and
+// what comes before is all that it reads. An older agent has written other fields after them:
+// then it reads the whole record.
+func brief(data []byte, good *record.GoodState) error {
+	head, _, found := bytes.Cut(data, []byte(`,"services":`))
+	if found && bytes.Contains(head, []byte(`"resolve":`)) && json.Unmarshal(append(bytes.Clone(head), '}'), good) == nil {
+		return nil
 	}
-	return nil, err
+	*good = record.GoodState{}
+	err := json.Unmarshal(data, good)
+	good.Services, good.Networks, good.Files = nil, nil, nil
+	return err
 }
 
 // saveGood records a good state, unless it has the objects of the one before: then that one
@@ -68,8 +105,13 @@ func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, chang
 // PruneGood drops the good states that are no longer to be kept. If there is none to
 // drop, it writes nothing.
 func (s *Stack) PruneGood(now time.Time) error {
-	good, err := s.Good(record.KeepGood + 1)
-	if err != nil || record.Kept(good, now) == len(good) {
+	needless := false
+	err := viewStack(s, func(b *bbolt.Bucket) error {
+		good := briefGood(s, b.Bucket(goodBucket), record.KeepGood+1)
+		needless = record.Kept(good, now) < len(good)
+		return nil
+	})
+	if err != nil || !needless {
 		return err
 	}
 	return s.update(func(tx *bbolt.Tx, stack *bbolt.Bucket) error {
@@ -78,7 +120,7 @@ func (s *Stack) PruneGood(now time.Time) error {
 }
 
 func pruneGood(s *Stack, b *bbolt.Bucket, now time.Time) error {
-	good := upTo(keepSyncs, newest[record.GoodState](s, b, "good state"))
+	good := briefGood(s, b, keepSyncs)
 	for _, old := range good[record.Kept(good, now):] {
 		if err := b.Delete(number(old.SyncID)); err != nil {
 			return fmt.Errorf("drop good state: %w", err)

@@ -2,11 +2,14 @@ package store_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
@@ -148,6 +151,83 @@ func TestGoodStatesAreRenewed(t *testing.T) {
 		if diff := cmp.Diff([]record.GoodState{want}, got); diff != "" || err != nil {
 			t.Errorf("after %d: %v %s", n+1, err, diff)
 		}
+	}
+}
+
+// The brief good states are the good states without what is most of them, also if an older agent
+// has recorded them, whose records have other fields after that.
+func TestBriefGood(t *testing.T) {
+	dir := t.TempDir()
+	opened := open(t, dir)
+	stack, migration := opened.Stack(record.OnlyStack), int64(7)
+	for n, nested := range []string{`[{"services":[]}]`, `[{"resolve":"","services":[]}]`, `[",\"resolve\":1,\"services\":"]`} {
+		sync := &record.Sync{State: record.Succeeded}
+		whole := &record.GoodState{
+			Commit: fmt.Sprint(n), Release: "1", At: began, StackName: "s", Owner: "o", Drift: "report", Resolve: "always",
+			Secrets: []record.Object{{Name: "a"}}, Configs: []record.Object{{Name: "b"}}, Vault: []record.VaultRead{{}}, Retention: record.Retention{After: day, Versions: 9},
+			Freezes: json.RawMessage(nested), Ignored: json.RawMessage(nested), Migration: &migration, Rules: []string{"c"}, Approved: "d", Unfit: "e", Soak: &record.Soak{}, Of: 1,
+			Services: json.RawMessage(fmt.Sprintf(`{"is":%d}`, n)), Networks: json.RawMessage(`{}`), Files: map[string]record.File{"f": {Sum: "g"}},
+		}
+		if err := stack.SaveOutcome(sync, whole); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func() {
+		t.Helper()
+		want, err := opened.Stack(record.OnlyStack).Good(100)
+		if err != nil || len(want) != 3 || len(want[0].Services) == 0 {
+			t.Fatalf("%v, %v", want, err)
+		}
+		for i := range want {
+			want[i].Services, want[i].Networks, want[i].Files = nil, nil, nil
+		}
+		got, err := opened.Stack(record.OnlyStack).BriefGood(began)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+	}
+	same()
+	shut(t, opened)
+	rewrite(t, dir, func(whole map[string]json.RawMessage) []byte { // as the agent before wrote it
+		first := []byte{'{'}
+		for _, key := range []string{"sync_id", "commit", "release", "at", "stack", "owner", "services"} {
+			first = fmt.Appendf(first, "%q:%s,", key, whole[key])
+			delete(whole, key)
+		}
+		rest, err := json.Marshal(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(first, rest[1:]...)
+	})
+	opened = open(t, dir)
+	defer shut(t, opened)
+	same()
+}
+
+// rewrite changes the records of the good states.
+func rewrite(t *testing.T, dir string, change func(map[string]json.RawMessage) []byte) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, store.FileName), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("stacks")).Bucket([]byte(record.OnlyStack)).Bucket([]byte("good"))
+		changed := map[string][]byte{}
+		err := b.ForEach(func(key, data []byte) error {
+			var fields map[string]json.RawMessage
+			err := json.Unmarshal(data, &fields)
+			changed[string(key)] = change(fields)
+			return err
+		})
+		for key, data := range changed {
+			err = errors.Join(err, b.Put([]byte(key), data))
+		}
+		return err
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

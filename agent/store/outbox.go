@@ -58,7 +58,7 @@ func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 	return inTransaction(o.store, func(tx *bbolt.Tx) error {
 		trails := tx.Bucket(trailsBucket)
 		return errors.Join(
-			dropOld(trails, func(one updated) time.Time { return one.At }),
+			dropOld(o.store, trails, "trails", func(one updated) time.Time { return one.At }),
 			putJSON(trails, trailKey(of), trail),
 			tx.Bucket(reportsBucket).Delete(number(seq)),
 		)

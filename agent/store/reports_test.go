@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,24 +60,45 @@ func TestOutboxStore(t *testing.T) {
 	}
 }
 
-// What nobody touched for long is forgotten.
+// Old trails are dropped with the first report after the start, and with one a day later.
 func TestOldTrails(t *testing.T) {
-	outbox := open(t, t.TempDir()).Outbox()
-	old := gitlab.Trail{PipelineID: 1, Updated: time.Now().Add(-91 * 24 * time.Hour)}
-	recent := gitlab.Trail{PipelineID: 2, Updated: time.Now().Add(-89 * 24 * time.Hour)}
-	for commit, trail := range map[string]gitlab.Trail{"old": old, "recent": recent} {
-		if err := outbox.Settle(1, gitlab.Report{Commit: commit, Ref: "master"}, trail); err != nil {
-			t.Fatal(err)
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		opened := open(t, dir)
+		settle := func(commit string, updated time.Time) {
+			t.Helper()
+			if err := opened.Outbox().Settle(1, gitlab.Report{Commit: commit, Ref: "master"}, gitlab.Trail{PipelineID: 1, Updated: updated}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if err := outbox.Settle(1, gitlab.Report{Commit: "new", Ref: "master"}, gitlab.Trail{PipelineID: 3, Updated: time.Now()}); err != nil {
-		t.Fatal(err)
-	}
-	for commit, want := range map[string]int64{"old": 0, "recent": 2, "new": 3} {
-		if got, err := outbox.Trail(gitlab.Report{Commit: commit, Ref: "master"}); err != nil || got.PipelineID != want {
-			t.Errorf("%s: pipeline %d, %v, want %d", commit, got.PipelineID, err, want)
+		want := func(commits ...string) {
+			t.Helper()
+			var got []string
+			for _, commit := range []string{"old", "recent", "new", "last"} {
+				if trail, err := opened.Outbox().Trail(gitlab.Report{Commit: commit, Ref: "master"}); err != nil {
+					t.Fatal(err)
+				} else if trail.PipelineID != 0 {
+					got = append(got, commit)
+				}
+			}
+			if diff := cmp.Diff(commits, got); diff != "" {
+				t.Error(diff)
+			}
 		}
-	}
+		settle("old", time.Now().Add(-91*day))
+		settle("recent", time.Now().Add(-89*day))
+		want("old", "recent")
+		shut(t, opened)
+		opened = open(t, dir)
+		defer shut(t, opened)
+		settle("new", time.Now())
+		want("recent", "new")
+		time.Sleep(day + time.Second)
+		want("recent", "new")
+		time.Sleep(day)
+		settle("last", time.Now())
+		want("new", "last")
+	})
 }
 
 func wantEntries(t *testing.T, outbox store.Outbox, want ...gitlab.Entry) {

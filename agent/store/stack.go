@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -89,11 +90,16 @@ func numbered(s *Stack, kind string, id uint64) string {
 
 // newest gives the readable records of a bucket of the stack, the newest first.
 func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
+	return newestBy(s, b, kind, func(data []byte, one *T) error { return json.Unmarshal(data, one) })
+}
+
+// newestBy gives the same, as decode reads them.
+func newestBy[T any](s *Stack, b *bbolt.Bucket, kind string, decode func([]byte, *T) error) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 			var one T
-			if decodeRecord(s.store, func() string { return numbered(s, kind, numberOf(key)) }, data, &one) && !yield(one) {
+			if readable(s.store, func() string { return numbered(s, kind, numberOf(key)) }, decode(data, &one)) && !yield(one) {
 				return
 			}
 		}

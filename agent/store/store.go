@@ -49,6 +49,8 @@ type Store struct {
 	log        *slog.Logger
 	mu         sync.Mutex
 	unreadable map[string]error // records that were skipped, by name
+
+	swept map[string]time.Time // when old records of a bucket were dropped last, by its name; only for writing transactions, of which there is one at a time
 }
 
 // Close closes the file.
@@ -130,7 +132,11 @@ func get[T any](s *Store, bucket []byte, name string, key []byte) (value T, err 
 // decodeRecord reads a record. An unreadable one is skipped: it is noted by the name, and must
 // not block the records after it.
 func decodeRecord(s *Store, named func() string, data []byte, value any) bool {
-	err := json.Unmarshal(data, value)
+	return readable(s, named, json.Unmarshal(data, value))
+}
+
+// readable reports whether a record was read without an error, and notes one that was not.
+func readable(s *Store, named func() string, err error) bool {
 	if err == nil {
 		return true
 	}
@@ -179,11 +185,24 @@ func drop(b *bbolt.Bucket, needless func(key, data []byte) bool) error {
 	return err
 }
 
-// commitLife is how long the store remembers facts about a commit.
-const commitLife = 90 * 24 * time.Hour
+const (
+	// commitLife is how long the store remembers facts about a commit.
+	commitLife = 90 * 24 * time.Hour
 
-// dropOld deletes the records of a bucket whose time is longer ago than commitLife.
-func dropOld[T any](b *bbolt.Bucket, at func(T) time.Time) error {
+	// sweepEvery is how long a bucket with such facts is not read for old ones.
+	sweepEvery = 24 * time.Hour
+)
+
+// dropOld deletes the records of a bucket whose time is longer ago than commitLife. Only the first
+// call with a name, and one a day, read the bucket: it may have many thousand records.
+func dropOld[T any](s *Store, b *bbolt.Bucket, name string, at func(T) time.Time) error {
+	if last, swept := s.swept[name]; swept && time.Since(last) < sweepEvery {
+		return nil
+	}
+	if s.swept == nil {
+		s.swept = map[string]time.Time{}
+	}
+	s.swept[name] = time.Now()
 	return drop(b, func(_, data []byte) bool {
 		var one T
 		return json.Unmarshal(data, &one) == nil && time.Since(at(one)) > commitLife

@@ -92,7 +92,7 @@ func (s *Store) History(limit int) ([]record.Sync, error) {
 }
 
 func markGood(s *Stack, syncs []record.Sync) error {
-	good, err := s.AllGood(time.Now())
+	good, err := s.BriefGood(time.Now())
 	for i := range syncs {
 		syncs[i].Good = slices.ContainsFunc(good, func(one record.GoodState) bool { return one.SyncID == syncs[i].ID && one.Unfit == "" })
 	}
