@@ -2,14 +2,13 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/progress"
 )
 
 // pullAPI is what a Puller calls. Docker's own client has this method.
@@ -48,27 +47,10 @@ func (p *Puller) Pull(ctx context.Context, name string) error {
 	}
 	if err == nil {
 		defer answer.Close() //nolint:errcheck // it is read to its end
-		err = drained(answer)
+		err = progress.Drain(answer)
 	}
 	if err != nil {
 		return fmt.Errorf("pull image %s: %w", name, login.withhold(err))
 	}
 	return nil
-}
-
-// drained reads the answer of a pull to its end, and gives the error in it.
-func drained(answer io.Reader) error {
-	for lines := json.NewDecoder(answer); ; {
-		var line struct {
-			Error string `json:"error"`
-		}
-		switch err := lines.Decode(&line); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case line.Error != "":
-			return errors.New(strings.TrimSpace(line.Error))
-		}
-	}
 }

@@ -28,7 +28,7 @@ func Merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
 	if strings.Contains(base+ours+theirs, "\x00") && ours != theirs && ours != base && theirs != base {
 		return ours, []Conflict{{Line: 1}}
 	}
-	old := linesOf(base)
+	old := Lines(base)
 	mine, others := hunks(base, ours), hunks(base, theirs)
 	var out []string
 	at := 0
@@ -101,7 +101,7 @@ func replaced(base []string, side []hunk, start, end int) (out []string) {
 func hunks(base, other string) (all []hunk) {
 	at, open := 0, false
 	for _, piece := range diff.Do(base, other) {
-		text := linesOf(piece.Text)
+		text := Lines(piece.Text)
 		if piece.Type == equal {
 			at, open = at+len(text), false
 			continue
@@ -126,8 +126,8 @@ const (
 	equal   = 0
 )
 
-// linesOf splits a text behind each line break.
-func linesOf(text string) []string {
+// Lines splits a text behind each line break.
+func Lines(text string) []string {
 	all := strings.SplitAfter(text, "\n")
 	if all[len(all)-1] == "" {
 		all = all[:len(all)-1]

@@ -126,7 +126,7 @@ func (f Flags) settingFiles(at snapshot, config *manifests.Config) (files []stri
 func (p *FlagPlan) settings(fsys fs.FS, file string, of [2]map[string]string, changes *edits) {
 	wanted, refused := of[0], of[1]
 	content, _ := fs.ReadFile(fsys, file) // without the file it sets none
-	for i, line := range linesOf(string(content)) {
+	for i, line := range proposal.Lines(string(content)) {
 		text := strings.TrimSpace(line)
 		name, value, assigned := strings.Cut(strings.TrimPrefix(text, "export "), "=")
 		if !assigned || strings.HasPrefix(text, "#") || !strings.HasPrefix(name, featurePrefix) {
@@ -143,7 +143,7 @@ func (p *FlagPlan) settings(fsys fs.FS, file string, of [2]map[string]string, ch
 		default:
 			p.Changed = append(p.Changed, Changed{name, file, bare, to})
 			changes.change(file, func(before string) (string, error) {
-				all := linesOf(before)
+				all := proposal.Lines(before)
 				at := strings.LastIndex(all[i], bare)
 				all[i] = all[i][:at] + to + all[i][at+len(bare):]
 				return strings.Join(all, ""), nil
@@ -174,7 +174,7 @@ func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]
 		place := config.Place("deployment.feature_flags." + flag)
 		plan.Changed = append(plan.Changed, Changed{name, file, present, to})
 		changes.change(file, func(before string) (string, error) {
-			all := linesOf(before)
+			all := proposal.Lines(before)
 			if place.Line > 0 && place.Line <= len(all) {
 				line, at := all[place.Line-1], place.Column-1
 				if at >= 0 && at+len(present) <= len(line) && strings.EqualFold(line[at:at+len(present)], present) {

@@ -190,13 +190,18 @@ func (p *promoter) stacks(pair Pair) ([]string, error) {
 	return names, nil
 }
 
+// sides opens what a stack is on both nodes of a pair.
+func (p *promoter) sides(pair Pair, stack string) (from, to *side, err error) {
+	if from, err = p.at.openSide(stackOf{p.asked.From, pair.From, stack}, true); err != nil {
+		return nil, nil, err
+	}
+	to, err = p.at.openSide(stackOf{p.asked.To, pair.To, stack}, false)
+	return from, to, err
+}
+
 // node moves what one stack of a node gets.
 func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
-	from, err := p.at.openSide(stackOf{p.asked.From, pair.From, stack}, true)
-	if err != nil {
-		return err
-	}
-	to, err := p.at.openSide(stackOf{p.asked.To, pair.To, stack}, false)
+	from, to, err := p.sides(pair, stack)
 	if err != nil {
 		return err
 	}
@@ -250,11 +255,7 @@ func (p *promoter) look(after fs.FS, pair Pair) error {
 		return err
 	}
 	for _, stack := range stacks {
-		from, err := p.at.openSide(stackOf{p.asked.From, pair.From, stack}, true)
-		if err != nil {
-			return err
-		}
-		before, err := p.at.openSide(stackOf{p.asked.To, pair.To, stack}, false)
+		from, before, err := p.sides(pair, stack)
 		if err != nil {
 			return err
 		}

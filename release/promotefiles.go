@@ -245,7 +245,7 @@ func (p *promoter) answer(lacks Lacking) error {
 
 // setLine sets a setting of an env file: in the last line that has it, or in a new one.
 func setLine(content, name, value string) string {
-	all := linesOf(content)
+	all := proposal.Lines(content)
 	for i, line := range slices.Backward(all) {
 		if before, _, assigned := strings.Cut(line, "="); assigned && strings.TrimSpace(before) == name {
 			ending := strings.TrimPrefix(line, strings.TrimRight(line, "\r\n"))

@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -175,21 +176,12 @@ func (s *side) merged() map[string]string {
 // settingsIn gives the settings of an env file, by name. The last one of a name counts.
 func settingsIn(content string) map[string]string {
 	all := map[string]string{}
-	for _, line := range linesOf(content) {
+	for _, line := range proposal.Lines(content) {
 		line = strings.TrimSpace(line)
 		name, value, assigned := strings.Cut(line, "=")
 		if assigned && name != "" && !strings.HasPrefix(line, "#") {
 			all[name] = value
 		}
-	}
-	return all
-}
-
-// linesOf splits a text behind each line break.
-func linesOf(text string) []string {
-	all := strings.SplitAfter(text, "\n")
-	if all[len(all)-1] == "" {
-		all = all[:len(all)-1]
 	}
 	return all
 }

@@ -97,10 +97,7 @@ func (g *Guard) ReloadCertificate() error {
 // Protect gives requests that pass to a handler.
 func (g *Guard) Protect(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.harden(w.Header())
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
-		if status, why := g.foreign(r); status != 0 {
-			refuse(w, status, why, "")
+		if !g.enter(w, r, "") {
 			return
 		}
 		if g.atDoor(w, r) {
@@ -128,15 +125,23 @@ func (g *Guard) Protect(handler http.Handler) http.Handler {
 	})
 }
 
+// enter limits the time of a request, and refuses one that a foreign page or name has sent.
+func (g *Guard) enter(w http.ResponseWriter, r *http.Request, hint string) bool {
+	g.harden(w.Header())
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
+	status, why := g.foreign(r)
+	if status != 0 {
+		refuse(w, status, why, hint)
+	}
+	return status == 0
+}
+
 // Hook lets a handler answer requests that have a secret of their own. It gives false, and
 // answers nothing, if the secret is not valid: then Hook refuses, and an address that has sent
 // many of those has to wait. A valid secret passes however many others failed.
 func (g *Guard) Hook(handle func(http.ResponseWriter, *http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.harden(w.Header())
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
-		if status, why := g.foreign(r); status != 0 {
-			refuse(w, status, why, "")
+		if !g.enter(w, r, "") {
 			return
 		}
 		if handle(w, r) {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/internal/fault"
@@ -103,10 +102,7 @@ func (e *Exposition) Reload() error {
 func (e *Exposition) Handler(handler http.Handler) http.Handler {
 	g := e.guard
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.harden(w.Header())
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
-		if status, why := g.foreign(r); status != 0 {
-			refuse(w, status, why, "list the name in metrics_hosts of agent.yml")
+		if !g.enter(w, r, "list the name in metrics_hosts of agent.yml") {
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"coin.internal/coin-agent/agent/access"
@@ -20,17 +19,21 @@ func (d *doctor) checkAPI(context.Context) (string, error) {
 	if set.APIListen == "" {
 		return "not set: it is served on the control socket only", nil
 	}
-	text, faults := set.APIListen+" without TLS", []error{access.RefuseOpen(set.APIListen, set.APICertFile != "")}
-	if set.APICertFile != "" {
-		cert, err := access.ReadCertificate(set.APICertFile, set.APIKeyFile)
-		if err == nil {
-			text = fmt.Sprintf("%s with TLS until %s", set.APIListen, cert.Expires().Format(time.DateOnly))
-			err = expiry("the API's certificate", set.APICertFile, cert.Expires(), time.Now())
-		}
-		faults = append(faults, err)
+	text, err := certificate("the API's certificate", set.APICertFile, set.APIKeyFile)
+	text = set.APIListen + text + ", " + plural.Count(len(set.APITokens), "token")
+	return text, errors.Join(access.RefuseOpen(set.APIListen, set.APICertFile != ""), err, access.CheckTokens(set.APITokens))
+}
+
+// certificate says whether an address has TLS, and until when its certificate is valid.
+func certificate(what, certFile, keyFile string) (string, error) {
+	if certFile == "" {
+		return " without TLS", nil
 	}
-	faults = append(faults, access.CheckTokens(set.APITokens))
-	return text + ", " + plural.Count(len(set.APITokens), "token"), errors.Join(faults...)
+	cert, err := access.ReadCertificate(certFile, keyFile)
+	if err != nil {
+		return " without TLS", err
+	}
+	return " with TLS until " + cert.Expires().Format(time.DateOnly), expiry(what, certFile, cert.Expires(), time.Now())
 }
 
 // expiry refuses a certificate that has expired, and doubts one that soon will.

@@ -3,8 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/internal/fault"
@@ -17,15 +15,8 @@ func (d *doctor) checkMetrics(context.Context) (string, error) {
 	if m.Listen == "" {
 		return "metrics_listen is not set: they are served on this machine only", nil
 	}
-	text, faults := m.Listen+" without TLS", []error{access.CheckTokens(m.Tokens())}
-	if m.CertFile != "" {
-		cert, err := access.ReadCertificate(m.CertFile, m.KeyFile)
-		if err == nil {
-			text = fmt.Sprintf("%s with TLS until %s", m.Listen, cert.Expires().Format(time.DateOnly))
-			err = expiry("the certificate of metrics_listen", m.CertFile, cert.Expires(), time.Now())
-		}
-		faults = append(faults, err)
-	}
+	text, err := certificate("the certificate of metrics_listen", m.CertFile, m.KeyFile)
+	text, faults := m.Listen+text, []error{access.CheckTokens(m.Tokens()), err}
 	switch {
 	case m.TokenFile != "":
 		text += " and a token"

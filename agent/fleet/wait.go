@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
@@ -227,13 +226,4 @@ func (w *Wait) judge(nodes []Node, settled bool) Outcome {
 		return NeedsUser
 	}
 	return ""
-}
-
-// Names gives the names of nodes in one text.
-func Names(nodes []Node) string {
-	names := make([]string, 0, len(nodes))
-	for _, node := range nodes {
-		names = append(names, node.Name)
-	}
-	return strings.Join(names, ", ")
 }

@@ -38,7 +38,7 @@ func (g approval) Ask(ctx context.Context, plan *Plan) (Ruling, error) {
 		return Ruling{}, ctx.Err() // the agent is stopping
 	}
 	if lacking != "" {
-		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: `agent approve %s`", granting(plan), lacking, short(plan.Sync.Commit))}, nil
+		return Ruling{Waiting: fmt.Sprintf("approval is required%s: %s; on the node: `agent approve %s`", granting(plan), lacking, record.Short(plan.Sync.Commit))}, nil
 	}
 	if before := plan.Sync.Approval; before != nil && before.Source == given.Source && before.PlanDigest == given.PlanDigest && slices.Equal(before.By, given.By) && slices.Equal(before.Earlier, given.Earlier) {
 		given = before // with the time when it was seen first
@@ -63,7 +63,7 @@ func granting(plan *Plan) string {
 }
 
 func (approval) Next(sync *record.Sync, _ record.Gate) string {
-	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", short(sync.Commit))
+	return fmt.Sprintf("approve its merge request, or `agent approve %s --reason …`", record.Short(sync.Commit))
 }
 
 func (approval) HoldsNewer(config *manifests.Config) bool { return len(config.Approvals()) > 0 }
@@ -153,7 +153,7 @@ func counting(request gitlab.MergeRequestOf, approvals []gitlab.Approval, wanted
 		case one.Retargeted:
 			not = append(not, one.User+" approved it before its target branch was changed to "+request.Target)
 		case one.Outdated:
-			not = append(not, one.User+" did not approve its last commit "+short(request.Head))
+			not = append(not, one.User+" did not approve its last commit "+record.Short(request.Head))
 		case one.Wrote:
 			not = append(not, one.User+" wrote or pushed commits of it")
 		default:

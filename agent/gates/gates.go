@@ -171,5 +171,3 @@ func OneLine(err error) string {
 	}
 	return strings.Join(texts, "; ")
 }
-
-func short(commit string) string { return commit[:min(10, len(commit))] }

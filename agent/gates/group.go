@@ -49,7 +49,7 @@ func (g order) afterGreens(plan *Plan, standings []Standing) (Ruling, error) {
 	}
 	if given == nil {
 		return Ruling{
-			Waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, short(plan.Sync.Commit)),
+			Waiting: fmt.Sprintf("%s succeeded; this node follows by `agent approve %s --reason …`", names, record.Short(plan.Sync.Commit)),
 			About:   AboutAgreement,
 		}, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/internal/visible"
 	gitsync "coin.internal/coin-agent/sync"
@@ -72,7 +73,7 @@ type review struct {
 func (g approval) landed(ctx context.Context, plan *Plan) (by []string, numbers []int64, lacking string) {
 	since := plan.Since
 	if since.Err != nil {
-		return nil, nil, fmt.Sprintf("it is not known which commits came since %s was deployed: %s", short(since.Deployed), OneLine(since.Err))
+		return nil, nil, fmt.Sprintf("it is not known which commits came since %s was deployed: %s", record.Short(since.Deployed), OneLine(since.Err))
 	}
 	r := review{parts: g.parts, plan: plan, line: since.Commits, approvals: map[int64][]gitlab.Approval{}}
 	if !slices.ContainsFunc(r.line, func(one gitsync.Commit) bool { return one.Changes }) {
@@ -85,11 +86,11 @@ func (g approval) landed(ctx context.Context, plan *Plan) (by []string, numbers 
 			continue
 		}
 		if asked++; asked > mostLanded {
-			return nil, nil, fmt.Sprintf("more than %d commits that change what this node reads came since %s was deployed", mostLanded, short(since.Deployed))
+			return nil, nil, fmt.Sprintf("more than %d commits that change what this node reads came since %s was deployed", mostLanded, record.Short(since.Deployed))
 		}
 		number, users, lacking := r.judge(ctx, i)
 		if lacking != "" && i > 0 {
-			lacking = fmt.Sprintf("commit %s %q came without an approved merge request: %s", short(one.Hash), visible.Line(oneline.Cut(one.Subject, 60)), lacking)
+			lacking = fmt.Sprintf("commit %s %q came without an approved merge request: %s", record.Short(one.Hash), visible.Line(oneline.Cut(one.Subject, 60)), lacking)
 		}
 		switch {
 		case lacking == "":

@@ -64,9 +64,9 @@ func (order) Next(sync *record.Sync, waiting record.Gate) string {
 	case waiting.Unattended:
 		return ""
 	case waiting.About == AboutAgreement:
-		return fmt.Sprintf("`agent approve %s --reason …`", short(sync.Commit))
+		return fmt.Sprintf("`agent approve %s --reason …`", record.Short(sync.Commit))
 	case waiting.About == AboutLifted:
-		return fmt.Sprintf("`agent approve %s --reason …` passes without it", short(sync.Commit))
+		return fmt.Sprintf("`agent approve %s --reason …` passes without it", record.Short(sync.Commit))
 	}
 	return "check the node that it waits for"
 }

@@ -114,7 +114,7 @@ func (stack) Next(sync *record.Sync, waiting record.Gate) string {
 	case waiting.Unattended:
 		return ""
 	case waiting.About == AboutLifted:
-		return fmt.Sprintf("`agent approve %s --reason …` passes without it", short(sync.Commit))
+		return fmt.Sprintf("`agent approve %s --reason …` passes without it", record.Short(sync.Commit))
 	}
 	first, _, _ := strings.Cut(waiting.About, " ")
 	return fmt.Sprintf("look after the stack that it waits for: `agent status --stack %s`", first)

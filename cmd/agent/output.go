@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/terminal"
 	"coin.internal/coin-agent/internal/visible"
@@ -131,19 +133,9 @@ func ago(t time.Time) string {
 
 func roughly(d time.Duration) string { return report.Roughly(d) }
 
-func short(commit string) string {
-	if len(commit) > 10 {
-		return commit[:10]
-	}
-	return commit
-}
+func short(commit string) string { return record.Short(commit) }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
+func orDash(text string) string { return cmp.Or(text, "-") }
 
 // joined joins the texts that are not empty.
 func joined(separator string, texts ...string) string {

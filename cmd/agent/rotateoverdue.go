@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -30,9 +28,7 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 	if err != nil {
 		return err
 	}
-	s := &a.settings
-	s.GitLabURL = cmp.Or(s.GitLabURL, os.Getenv("CI_SERVER_URL"))
-	s.GitLabProject = cmp.Or(s.GitLabProject, os.Getenv("CI_PROJECT_PATH"))
+	s := pipelineSettings(a)
 	publishes := s.GitLabURL != "" && !f.noMergeRequest
 	wanted := rotate.Overdue{
 		Environment: s.Environment, Names: names, Author: f.author, Now: time.Now(),
@@ -111,11 +107,5 @@ func batchScreen(s *page, of rotatedBatch) {
 	if of.Commit != nil {
 		s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch)
 	}
-	if of.MergeRequest != "" {
-		s.line("merge request ", of.MergeRequest)
-	}
-	s.line("next:")
-	for _, one := range of.Next {
-		s.line("  ", one)
-	}
+	s.request(of.MergeRequest, of.Next)
 }

@@ -42,11 +42,16 @@ func preparedScreen(s *page, of prepared) {
 		return
 	}
 	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch)
-	if of.MergeRequest != "" {
-		s.line("merge request ", of.MergeRequest)
+	s.request(of.MergeRequest, of.Next)
+}
+
+// request shows the merge request of a commit, if there is one, and what to do next.
+func (s *page) request(address string, next []string) {
+	if address != "" {
+		s.line("merge request ", address)
 	}
 	s.line("next:")
-	for _, one := range of.Next {
+	for _, one := range next {
 		s.line("  ", one)
 	}
 }

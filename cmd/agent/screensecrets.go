@@ -181,13 +181,7 @@ func rotatedScreen(s *page, of rotated) {
 		s.line(s.yellow("note"), ": ", note)
 	}
 	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch, ", which is checked out")
-	if of.MergeRequest != "" {
-		s.line("merge request ", of.MergeRequest)
-	}
-	s.line("next:")
-	for _, one := range of.Next {
-		s.line("  ", one)
-	}
+	s.request(of.MergeRequest, of.Next)
 }
 
 func (s *page) rotatedSecrets(of rotated) {

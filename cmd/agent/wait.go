@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/fleet"
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -74,12 +75,19 @@ commit has failed: it took that one instead.`,
 	return cmd
 }
 
-// pipelineGitLab makes the client of the GitLab that the settings name, or else the pipeline
-// in which the command runs.
-func pipelineGitLab(a *app) (*gitlab.Client, error) {
+// pipelineSettings gives the settings: a GitLab and a project that they do not name are those of the
+// pipeline in which the command runs.
+func pipelineSettings(a *app) *settings.Settings {
 	s := &a.settings
 	s.GitLabURL = cmp.Or(s.GitLabURL, os.Getenv("CI_SERVER_URL"))
 	s.GitLabProject = cmp.Or(s.GitLabProject, os.Getenv("CI_PROJECT_PATH"))
+	return s
+}
+
+// pipelineGitLab makes the client of the GitLab that the settings name, or else the pipeline
+// in which the command runs.
+func pipelineGitLab(a *app) (*gitlab.Client, error) {
+	s := pipelineSettings(a)
 	for _, missing := range []struct{ value, flag string }{
 		{s.GitLabURL, "gitlab-url"}, {s.GitLabProject, "gitlab-project"}, {s.GitLabTokenFile, "gitlab-token-file"},
 	} {

@@ -250,12 +250,7 @@ func (r *run) container(ctx context.Context, one wanted) error {
 			return fmt.Errorf("connect the container %s to %s: %w", one.name, one.networks[i].name, err)
 		}
 	}
-	if err := r.use.API.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
-		return fmt.Errorf("start the container %s: %w", one.name, err)
-	}
-	r.changed++
-	r.use.Progress("started " + one.name)
-	return nil
+	return r.launch(ctx, one.name, made.ID)
 }
 
 // start starts a container that is as wanted. One that has done its job stays.
@@ -272,11 +267,15 @@ func (r *run) start(ctx context.Context, one wanted, live container.Summary) err
 			return nil
 		}
 	}
-	if err := r.use.API.ContainerStart(ctx, live.ID, container.StartOptions{}); err != nil {
-		return fmt.Errorf("start the container %s: %w", one.name, err)
+	return r.launch(ctx, one.name, live.ID)
+}
+
+func (r *run) launch(ctx context.Context, name, id string) error {
+	if err := r.use.API.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		return fmt.Errorf("start the container %s: %w", name, err)
 	}
 	r.changed++
-	r.use.Progress("started " + one.name)
+	r.use.Progress("started " + name)
 	return nil
 }
 

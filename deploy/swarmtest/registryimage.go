@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -23,6 +22,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
+
+	"coin.internal/coin-agent/internal/progress"
 )
 
 // certificates is the directory in which any engine looks for the CAs of registries.
@@ -136,7 +137,7 @@ func (r *Registry) push(tb testing.TB, reference string) (digest string) {
 		tb.Fatalf("push %s: %v", reference, err)
 	}
 	defer func() { _ = answer.Close() }()
-	if err := pushed(answer); err != nil {
+	if err := progress.Drain(answer); err != nil {
 		tb.Fatalf("push %s: %v", reference, err)
 	}
 	// With the containerd image store the engine does not tell the digest of what it pushed.
@@ -145,24 +146,6 @@ func (r *Registry) push(tb testing.TB, reference string) (digest string) {
 		tb.Fatalf("push %s: %v", reference, err)
 	}
 	return found.Descriptor.Digest.String()
-}
-
-// pushed reads the engine's messages about a push to their end.
-func pushed(answer io.Reader) error {
-	for lines := json.NewDecoder(answer); ; {
-		var line struct {
-			Error string `json:"error"`
-		}
-		err := lines.Decode(&line)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case line.Error != "":
-			return errors.New(line.Error)
-		}
-	}
 }
 
 // Forget removes an image from the engine, so that it has to be pulled. The containerd image

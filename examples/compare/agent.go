@@ -1,20 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/events"
-	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/examples/local"
 )
 
 const (
@@ -32,7 +30,7 @@ type agent struct {
 	program    string
 	repository string // its address
 
-	process *process
+	process *local.Process
 	hooks   string // where it takes hooks
 	looks   chan events.Event
 	end     context.CancelFunc // of the stream of events
@@ -47,7 +45,7 @@ func (a *agent) start(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(a.dir), os.MkdirAll(a.dir, 0o700)); err != nil {
 		return fmt.Errorf("start the agent: %w", err)
 	}
-	listen, err := freeAddress()
+	listen, err := local.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -68,9 +66,7 @@ webhook_token_file: %s
 	if err := errors.Join(os.WriteFile(a.path("agent.yml"), []byte(text), 0o600), os.WriteFile(a.path("hook"), []byte(hookToken+"\n"), 0o600)); err != nil {
 		return fmt.Errorf("start the agent: %w", err)
 	}
-	command := exec.Command(a.program, "run")
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", settings.EnvPrefix + "CONFIG=" + a.path("agent.yml")}
-	if a.process, err = start(command, a.path("log"), onThread); err != nil {
+	if a.process, err = local.StartAgent(a.program, a.path("agent.yml"), a.path("log")); err != nil {
 		return err
 	}
 	client := control.NewClient(a.path("agent.sock"))
@@ -113,15 +109,15 @@ func (a *agent) follow(ctx context.Context, client *control.Client) error {
 	return nil
 }
 
-func (a *agent) stop(context.Context) (*memory, error) {
+func (a *agent) stop(context.Context) (*local.Memory, error) {
 	if a.process == nil {
 		return nil, nil
 	}
-	used, err := memoryOf(a.process.pid)
+	used, err := local.MemoryOf(a.process.ID)
 	if a.end != nil {
 		a.end()
 	}
-	err = errors.Join(err, a.process.stop())
+	err = errors.Join(err, a.process.Stop())
 	a.process, a.end = nil, nil
 	return &used, err
 }
@@ -129,7 +125,7 @@ func (a *agent) stop(context.Context) (*memory, error) {
 // deploy sends a hook, and waits until each stack was looked at and is in sync with the commit, and
 // the agent rests.
 func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) {
-	before, err := clock(a.process.pid)
+	before, err := clock(a.process.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -139,34 +135,18 @@ func (a *agent) deploy(ctx context.Context, what change) (time.Duration, error) 
 	if err := errors.Join(a.hook(ctx, what.commit), a.await(ctx, what)); err != nil {
 		return 0, a.explain(err)
 	}
-	after, err := settled(ctx, a.process.pid, a.proxy.busy)
+	after, err := settled(ctx, a.process.ID, a.proxy.busy)
 	return after - before, err
 }
 
 // hook tells the agent of a push, as GitLab does.
 func (a *agent) hook(ctx context.Context, commit string) error {
-	body, err := json.Marshal(map[string]any{
-		"object_kind": "push", "event_name": "push", "ref": "refs/heads/" + branch, "after": commit, "checkout_sha": commit,
-		"project": map[string]any{"id": 1, "path_with_namespace": project},
-	})
-	if err != nil {
-		return fmt.Errorf("send a hook: %w", err)
+	double := gitlabtest.NewServer(gitlabtest.Config{Project: project})
+	code, err := double.SendPush(ctx, gitlabtest.Hook{URL: a.hooks, Token: hookToken}, branch, commit, commit)
+	if code != http.StatusAccepted || err != nil {
+		return fmt.Errorf("send the hook of a push: %d, %w", code, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.hooks, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("send a hook: %w", err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Gitlab-Event", "Push Hook")
-	request.Header.Set("X-Gitlab-Token", hookToken)
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("send a hook: %w", err)
-	}
-	if answer.StatusCode != http.StatusAccepted {
-		err = fmt.Errorf("send a hook: the agent answered %s", answer.Status)
-	}
-	return errors.Join(err, answer.Body.Close())
+	return nil
 }
 
 // await waits until each stack of the node is in sync with a commit.
@@ -203,6 +183,5 @@ func (a *agent) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	content, _ := os.ReadFile(a.process.log)
-	return fmt.Errorf("%w\nthe agent's log ends:\n%s", err, content[max(0, len(content)-2000):])
+	return fmt.Errorf("%w\nthe agent's log ends:\n%s", err, a.process.LogEnd())
 }

@@ -55,7 +55,7 @@ func (b *bench) round(ctx context.Context, one tool, r *result) (err error) {
 		return err
 	}
 	b.release++
-	e := newEstate(b.load, b.world.registry.address, b.release)
+	e := newEstate(b.load, b.world.registry, b.release)
 	all := e.names()
 	changes := []func() []string{
 		func() []string { return all },

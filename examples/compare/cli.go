@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // cliName is the tool that the others are compared with.
@@ -22,7 +24,7 @@ func (c *cli) name() string { return cliName }
 
 func (c *cli) start(context.Context) error { return os.MkdirAll(c.dir, 0o700) }
 
-func (c *cli) stop(context.Context) (*memory, error) { return nil, nil }
+func (c *cli) stop(context.Context) (*local.Memory, error) { return nil, nil }
 
 func (c *cli) deploy(ctx context.Context, what change) (time.Duration, error) {
 	var cpu time.Duration
@@ -30,7 +32,7 @@ func (c *cli) deploy(ctx context.Context, what change) (time.Duration, error) {
 		command := exec.CommandContext(ctx, c.program, "stack", "deploy", "--compose-file", filepath.Join(at.dir, "docker-compose.yml"),
 			"--resolve-image", "always", "--prune", at.stack)
 		command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "DOCKER_CONFIG=" + c.dir, "DOCKER_HOST=" + c.host}
-		if _, err := output(command); err != nil {
+		if _, err := local.Output(command); err != nil {
 			return 0, err
 		}
 		cpu += command.ProcessState.UserTime() + command.ProcessState.SystemTime()

@@ -130,7 +130,7 @@ func (r *report) memory(text *strings.Builder, results []*result) {
 				continue
 			}
 			m := result.memoryOf(tool)
-			fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", tool, result.load, megabytes(m.peak), megabytes(m.resident), megabytes(m.anonymous))
+			fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", tool, result.load, m.Peak, m.Resident, m.Anonymous)
 		}
 	}
 }
@@ -160,8 +160,6 @@ func seconds(d time.Duration) string {
 		return fmt.Sprintf("%.2f s", d.Seconds())
 	}
 }
-
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
 // ratio is a part of another time; 0 if that is none.
 func ratio(part, of time.Duration) float64 {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 func TestMedian(t *testing.T) {
@@ -40,7 +42,9 @@ func resultOf(l load, elapsed, cpu float64) *result {
 			r.add(step, agentName, sample{elapsed: time.Duration(float64(base) * elapsed), cpu: time.Duration(float64(base/2) * cpu), tally: calls})
 		}
 	}
-	r.memory[agentName] = []memory{{60e6, 50e6, 20e6}, {61e6, 51e6, 21e6}, {59e6, 49e6, 19e6}}
+	for _, resident := range []local.Bytes{50e6, 51e6, 49e6} {
+		r.memory[agentName] = append(r.memory[agentName], local.Memory{Resident: resident, Anonymous: resident - 30e6, Peak: resident + 10e6})
+	}
 	return r
 }
 

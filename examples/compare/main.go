@@ -161,11 +161,11 @@ func onEngine(ctx context.Context, name string, asked options, into *report, pro
 	for _, l := range asked.loads {
 		images = max(images, l.images())
 	}
-	w, err := newWorld(ctx, images)
-	if err != nil {
+	w := &world{}
+	defer func() { err = errors.Join(err, w.cleanUp.Run()) }()
+	if err := w.open(ctx, images); err != nil {
 		return one, err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
 	version, err := w.api.ServerVersion(ctx)
 	if err != nil {
 		return one, fmt.Errorf("ask the engine for its version: %w", err)

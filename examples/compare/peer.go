@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // peer is another tool, which a script runs. README.md says what the script gets.
@@ -88,9 +90,9 @@ func (p *peer) used() (time.Duration, error) {
 	return clock(p.daemon)
 }
 
-func (p *peer) stop(ctx context.Context) (used *memory, err error) {
+func (p *peer) stop(ctx context.Context) (used *local.Memory, err error) {
 	if p.daemon != 0 {
-		m, failed := memoryOf(p.daemon)
+		m, failed := local.MemoryOf(p.daemon)
 		used, err = &m, failed
 	}
 	p.daemon = 0

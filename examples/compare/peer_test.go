@@ -33,7 +33,7 @@ esac
 		t.Errorf("the deployment took %s of CPU, %v", cpu, err)
 	}
 	used, err := p.stop(t.Context())
-	if err != nil || used == nil || used.resident <= 0 || used.peak < used.resident {
+	if err != nil || used == nil || used.Resident <= 0 || used.Peak < used.Resident {
 		t.Errorf("memory %+v, %v", used, err)
 	}
 	got, err := os.ReadFile(filepath.Join(root, "calls"))
@@ -74,15 +74,15 @@ func TestExamplePeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWorld(t.Context(), asked.loads[0].images())
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := &world{}
 	defer func() {
-		if err := w.close(); err != nil {
+		if err := w.cleanUp.Run(); err != nil {
 			t.Error(err)
 		}
 	}()
+	if err := w.open(t.Context(), asked.loads[0].images()); err != nil {
+		t.Fatal(err)
+	}
 	var progress bytes.Buffer
 	b := &bench{world: w, tools: toolsOf(w, asked)[1:], load: asked.loads[0], rounds: asked.rounds, out: &progress} // without the agent, which is not built
 	got, err := b.run(t.Context())
@@ -95,7 +95,7 @@ func TestExamplePeer(t *testing.T) {
 			t.Errorf("%s: the CLI %+v, the script %+v", step, one, other)
 		}
 	}
-	if live, err := w.proxy.tally(), w.verify(t.Context(), newEstate(b.load, w.registry.address, 1)); live.writes == 0 || err == nil {
+	if live, err := w.proxy.tally(), w.verify(t.Context(), newEstate(b.load, w.registry, 1)); live.writes == 0 || err == nil {
 		t.Errorf("the stacks of the last tool are still there: %d writes, %v", live.writes, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // sample is what one step of one tool took.
@@ -16,11 +18,11 @@ type sample struct {
 type result struct {
 	load    load
 	samples map[string]map[string][]sample
-	memory  map[string][]memory // of the daemons, by tool
+	memory  map[string][]local.Memory // of the daemons, by tool
 }
 
 func newResult(l load) *result {
-	return &result{load: l, samples: map[string]map[string][]sample{}, memory: map[string][]memory{}}
+	return &result{load: l, samples: map[string]map[string][]sample{}, memory: map[string][]local.Memory{}}
 }
 
 func (r *result) add(step, tool string, one sample) {
@@ -47,12 +49,12 @@ func (r *result) of(step, tool string) sample {
 }
 
 // memoryOf gives the medians of the memory of a daemon.
-func (r *result) memoryOf(tool string) memory {
+func (r *result) memoryOf(tool string) local.Memory {
 	all := r.memory[tool]
-	return memory{
-		peak:      median(all, func(m memory) int64 { return m.peak }),
-		resident:  median(all, func(m memory) int64 { return m.resident }),
-		anonymous: median(all, func(m memory) int64 { return m.anonymous }),
+	return local.Memory{
+		Peak:      median(all, func(m local.Memory) local.Bytes { return m.Peak }),
+		Resident:  median(all, func(m local.Memory) local.Bytes { return m.Resident }),
+		Anonymous: median(all, func(m local.Memory) local.Bytes { return m.Anonymous }),
 	}
 }
 

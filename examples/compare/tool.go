@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // change is what a tool has to bring to the engine. It is committed and published.
@@ -23,5 +25,5 @@ type tool interface {
 	// deploy returns when the tool has done all its work, and gives the processor time that it took.
 	deploy(ctx context.Context, what change) (time.Duration, error)
 	// stop ends what start has started, and gives the memory of a daemon; nil for none.
-	stop(ctx context.Context) (*memory, error)
+	stop(ctx context.Context) (*local.Memory, error)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/examples/local"
 )
 
 // world is what the tools work on: one engine behind the counting proxy, with a registry, and
@@ -24,61 +25,37 @@ type world struct {
 	engine   *swarmtest.Private
 	api      *client.Client // of the engine itself, so that what the tool asks does not count
 	proxy    *proxy
-	registry *registry
+	registry string // its address
 	repo     *repository
+	cleanUp  local.CleanUp
 }
 
-// newWorld starts a private engine, the one of SWARM_TEST_ENGINE, with images for so many services.
-func newWorld(ctx context.Context, images int) (w *world, err error) {
-	w = &world{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
+// open starts a private engine, the one of SWARM_TEST_ENGINE, with images for so many services.
+func (w *world) open(ctx context.Context, images int) (err error) {
 	if w.dir, err = os.MkdirTemp("/tmp", "coin-compare-"); err != nil { // paths of sockets must be short
-		return w, fmt.Errorf("make a folder: %w", err)
+		return fmt.Errorf("make a folder: %w", err)
 	}
+	w.cleanUp.Later("remove the folder", func() error { return os.RemoveAll(w.dir) })
 	if w.engine, err = swarmtest.Start(ctx, ""); err != nil {
-		return w, err
+		return err
 	}
+	w.cleanUp.Later("stop the engine", w.engine.Stop)
 	if w.api, err = client.NewClientWithOpts(client.WithHost(w.engine.Host), client.WithAPIVersionNegotiation()); err != nil {
-		return w, fmt.Errorf("connect to the engine: %w", err)
+		return fmt.Errorf("connect to the engine: %w", err)
 	}
+	w.cleanUp.Later("end the connection to the engine", w.api.Close)
 	if w.proxy, err = newProxy(w.dir, w.engine.Host); err != nil {
-		return w, err
+		return err
 	}
+	w.cleanUp.Later("stop the proxy", w.proxy.close)
 	if w.repo, err = newRepository(ctx, filepath.Join(w.dir, "git")); err != nil {
-		return w, err
+		return err
 	}
-	if w.registry, err = startRegistry(ctx, w.dir, w.engine); err != nil {
-		return w, err
+	w.cleanUp.Later("stop the git server", w.repo.close)
+	if err := w.startRegistry(ctx); err != nil {
+		return err
 	}
-	return w, w.registry.fill(ctx, w.api, images)
-}
-
-// close ends and removes what newWorld has started.
-func (w *world) close() error {
-	var errs []error
-	if w.registry != nil && w.registry.process != nil {
-		errs = append(errs, w.registry.process.stop())
-	}
-	if w.repo != nil {
-		errs = append(errs, w.repo.close())
-	}
-	if w.proxy != nil {
-		errs = append(errs, w.proxy.close())
-	}
-	if w.api != nil {
-		errs = append(errs, w.api.Close())
-	}
-	if w.engine != nil {
-		errs = append(errs, w.engine.Stop())
-	}
-	if w.dir != "" {
-		errs = append(errs, os.RemoveAll(w.dir))
-	}
-	return errors.Join(errs...)
+	return w.pushImages(ctx, images)
 }
 
 // verify checks that the engine has exactly the services of an estate, each with its release

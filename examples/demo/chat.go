@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // chat simulates a chat with a Slack-compatible webhook.
@@ -20,17 +20,13 @@ type chat struct {
 
 // startChat receives messages until the demo ends.
 func (w *world) startChat() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	w.chat = &chat{messages: make(chan string, 100)}
+	url, end, err := local.Serve(http.HandlerFunc(w.chat.take))
 	if err != nil {
-		return fmt.Errorf("serve the chat: %w", err)
+		return err
 	}
-	w.chat = &chat{url: "http://" + listener.Addr().String() + "/services/demo", messages: make(chan string, 100)}
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(w.chat.take),
-	}
-	go func() { _ = server.Serve(listener) }()
-	w.later("stop the chat", func(context.Context) error { return server.Close() })
+	w.chat.url = url + "/services/demo"
+	w.cleanUp.Later("stop the chat", end)
 	return w.write("webhook", w.chat.url+"\n")
 }
 

@@ -4,32 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/settings"
+	"coin.internal/coin-agent/examples/local"
 )
 
 const (
-	stopLimit   = 20 * time.Second
 	followLimit = 4 * time.Minute
 	follow      = 200 * time.Millisecond
 )
-
-// daemon is a running `agent run`.
-type daemon struct {
-	process *os.Process
-	ended   chan struct{} // closed when the process has ended
-	log     string
-}
 
 // startAgent starts the agent of the demo's node.
 func (w *world) startAgent() (err error) {
@@ -37,48 +27,13 @@ func (w *world) startAgent() (err error) {
 	return err
 }
 
-// startDaemon runs an agent by its settings file, in its own process group, so that Ctrl-C does
-// not end it before the demo does. The kernel sends SIGTERM to the agent when the thread that
-// started it ends; therefore the thread is locked.
-func (w *world) startDaemon(name, program string) (*daemon, error) {
-	log, err := os.Create(w.path(name + ".log"))
-	if err != nil {
-		return nil, fmt.Errorf("start the agent: %w", err)
+// startDaemon runs an agent by its settings file.
+func (w *world) startDaemon(name, program string) (*local.Process, error) {
+	agent, err := local.StartAgent(program, w.path(name+".yml"), w.path(name+".log"))
+	if err == nil {
+		w.cleanUp.Later("stop the agent (SIGTERM)", agent.Stop)
 	}
-	defer func() { _ = log.Close() }()
-	command := exec.Command(program, "run")
-	command.Env, command.Stdout, command.Stderr = append(bareEnv(), settings.EnvPrefix+"CONFIG="+w.path(name+".yml")), log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	d := &daemon{ended: make(chan struct{}), log: log.Name()}
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer close(d.ended)
-		err := command.Start()
-		d.process = command.Process
-		started <- err
-		if err == nil {
-			_ = command.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start the agent: %w", err)
-	}
-	w.later("stop the agent (SIGTERM)", d.stop)
-	return d, nil
-}
-
-// stop ends the agent and waits until it has ended.
-func (d *daemon) stop(context.Context) error {
-	_ = d.process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.ended:
-		return nil
-	case <-time.After(stopLimit):
-		_ = d.process.Kill()
-		<-d.ended
-		return errors.New("the agent did not end after SIGTERM, and was killed")
-	}
+	return agent, err
 }
 
 // agentEnv returns the environment of this process, with only the demo's settings of
@@ -119,7 +74,7 @@ func typed(args []string) string {
 
 func (w *world) agentCommand(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, w.path("bin/agent"), args...)
-	command.Dir, command.Env = w.repo.dir, w.agentEnv()
+	command.Dir, command.Env = w.repo.Dir, w.agentEnv()
 	return command
 }
 
@@ -148,10 +103,10 @@ func (w *world) follow(ctx context.Context, commit string) (*record.Sync, error)
 			saidAt = time.Now()
 		}
 		select {
-		case <-w.agent.ended:
+		case <-w.agent.Ended:
 			return nil, errors.New("the agent ended unexpectedly")
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for the rollout of %s: %w", short(commit), ctx.Err())
+			return nil, fmt.Errorf("wait for the rollout of %s: %w", record.Short(commit), ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/examples/local"
 	"coin.internal/coin-agent/internal/demoimage"
 )
 
@@ -28,40 +29,30 @@ var (
 // is in its repository; Ada works in a clone of it.
 type estate struct {
 	world  *world // its folder, git server and GitLab
-	clone  *repository
-	agents map[string]*daemon
+	clone  *local.Repository
+	agents map[string]*local.Process
 	merged int64           // the number of the last merge request that was merged
 	told   map[string]bool // the commits that GitLab knows
 }
 
 // newEstate makes the repository with the first release on all nodes, and serves it.
 func newEstate(ctx context.Context, of *world) (*estate, error) {
-	e := &estate{agents: map[string]*daemon{}, told: map[string]bool{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
+	e := &estate{agents: map[string]*local.Process{}, told: map[string]bool{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
 	if err := os.MkdirAll(e.world.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the estate: %w", err)
 	}
-	of.later("stop the five agents and their GitLab", func(ctx context.Context) error {
-		var errs []error
-		for _, undo := range slices.Backward(e.world.undo) {
-			errs = append(errs, undo.do(ctx))
-		}
-		return errors.Join(errs...)
-	})
-	repo, err := newRepository(ctx, e.world.path("git/"+project), func(r *repository) error { return r.write(firstFiles()) })
+	of.cleanUp.Later("stop the five agents and their GitLab", e.world.cleanUp.Run)
+	repo, err := local.NewRepository(ctx, e.world.path("git/"+local.Project), "master")
 	if err != nil {
 		return nil, err
 	}
 	e.world.repo = repo
+	if _, err := repo.Commit(ctx, "Add the COIN stacks", firstFiles()); err != nil {
+		return nil, err
+	}
 	if err := e.world.startGitLab(ctx, e.world.path("git")); err != nil {
 		return nil, err
 	}
-	e.world.gitlab.SetTips(func(branch string) string {
-		tip, err := repo.git(ctx, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch)
-		if err != nil {
-			return ""
-		}
-		return tip
-	})
 	images := []string{"coin/core:" + firstRelease, "coin/core:" + secondRelease}
 	return e, errors.Join(demoimage.Import(ctx, of.api, images), e.cloneRepository(ctx))
 }
@@ -106,22 +97,22 @@ func firstFiles() map[string]string {
 
 // cloneRepository makes Ada's working copy, and the settings of her commands.
 func (e *estate) cloneRepository(ctx context.Context) error {
-	e.clone = &repository{dir: e.world.path("clone")}
-	if _, err := e.world.repo.git(ctx, "clone", "--quiet", e.world.gitlab.cloneURL(), e.clone.dir); err != nil {
+	e.clone = &local.Repository{Dir: e.world.path("clone")}
+	if _, err := e.world.repo.Git(ctx, "clone", "--quiet", e.world.cloneURL(), e.clone.Dir); err != nil {
 		return err
 	}
 	for _, setting := range [][2]string{{"user.name", "Ada Engineer"}, {"user.email", "ada@coin.example"}} {
-		if _, err := e.clone.git(ctx, "config", setting[0], setting[1]); err != nil {
+		if _, err := e.clone.Git(ctx, "config", setting[0], setting[1]); err != nil {
 			return err
 		}
 	}
-	return errors.Join(e.world.write("token", token+"\n"), e.world.write("ada.yml", e.shared()))
+	return errors.Join(e.world.write("token", local.Token+"\n"), e.world.write("ada.yml", e.shared()))
 }
 
 // shared are the settings that all have.
 func (e *estate) shared() string {
-	return fmt.Sprintf("repository: %s/%s\nbranch: master\ngit_token_file: %s\ngitlab_url: %s\ngitlab_project: %s\ngitlab_token_file: %s\n",
-		e.world.gitlab.url, project, e.world.path("token"), e.world.gitlab.url, project, e.world.path("token"))
+	return fmt.Sprintf("repository: %s\nbranch: master\ngit_token_file: %s\ngitlab_url: %s\ngitlab_project: %s\ngitlab_token_file: %s\n",
+		e.world.gitlab.Clone(), e.world.path("token"), e.world.gitlab.URL, local.Project, e.world.path("token"))
 }
 
 // start starts the agents of the nodes.
@@ -153,7 +144,7 @@ func (e *estate) program() string { return filepath.Join(filepath.Dir(e.world.di
 // nodes whose status changes.
 func (e *estate) succeeded(ctx context.Context, environment, commit string, names []string) error {
 	last := map[string]string{}
-	return e.until(ctx, "the rollout of "+short(commit)+" in "+environment, func() (string, bool, error) {
+	return e.until(ctx, "the rollout of "+record.Short(commit)+" in "+environment, func() (string, bool, error) {
 		states, why := map[string]string{}, map[string]string{}
 		for _, post := range e.world.gitlab.Statuses(commit).Posts {
 			name := strings.TrimPrefix(post.Name, "coin-agent/"+environment+"/")
@@ -162,7 +153,7 @@ func (e *estate) succeeded(ctx context.Context, environment, commit string, name
 		said, done := []string{}, true
 		for _, name := range names {
 			if states[name] == "failed" {
-				return "", false, fmt.Errorf("%s failed with %s: %s", name, short(commit), why[name])
+				return "", false, fmt.Errorf("%s failed with %s: %s", name, record.Short(commit), why[name])
 			}
 			text := name + " " + states[name]
 			if states[name] == "pending" {
@@ -199,15 +190,4 @@ func (e *estate) until(ctx context.Context, what string, condition func() (said 
 		case <-tick.C:
 		}
 	}
-}
-
-// write writes files of the repository.
-func (r *repository) write(files map[string]string) error {
-	for name, content := range files {
-		path := filepath.Join(r.dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	return nil
 }

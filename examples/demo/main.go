@@ -18,9 +18,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
+	"coin.internal/coin-agent/examples/local"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -84,21 +84,11 @@ func (w *world) explain(err error) {
 		}
 	}
 	if w.agent != nil {
-		content, err := os.ReadFile(w.agent.log)
-		w.say.line("\nThe end of the agent's log:\n%s", tail(content, err))
+		w.say.line("\nThe end of the agent's log:\n%s", w.agent.LogEnd())
 	}
 	if w.engine != nil {
 		var content bytes.Buffer
 		err := w.engine.CopyLog(&content)
-		w.say.line("\nThe end of the engine's log:\n%s", tail(content.Bytes(), err))
+		w.say.line("\nThe end of the engine's log:\n%s", local.Tail(content.Bytes(), err))
 	}
-}
-
-// tail returns the last lines of a log, or the error of reading it.
-func tail(content []byte, err error) string {
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }

@@ -136,7 +136,7 @@ func (e *estate) merge(ctx context.Context) (commit string, err error) {
 		return "", errors.New("there is no new merge request")
 	}
 	e.world.say.line("\nIt is merged.")
-	if _, err := e.world.repo.git(ctx, "merge", "--quiet", "--no-ff", "--message", "Merge branch '"+request.SourceBranch+"' into 'master'", request.SourceBranch); err != nil {
+	if _, err := e.world.repo.Git(ctx, "merge", "--quiet", "--no-ff", "--message", "Merge branch '"+request.SourceBranch+"' into 'master'", request.SourceBranch); err != nil {
 		return "", err
 	}
 	if commit, err = e.known(ctx); err != nil {
@@ -144,16 +144,16 @@ func (e *estate) merge(ctx context.Context) (commit string, err error) {
 	}
 	e.merged = request.IID
 	e.world.gitlab.Merge(request.IID, commit)
-	if _, err := e.clone.git(ctx, "checkout", "--quiet", "master"); err != nil {
+	if _, err := e.clone.Git(ctx, "checkout", "--quiet", "master"); err != nil {
 		return "", err
 	}
-	_, err = e.clone.git(ctx, "pull", "--quiet", "--ff-only")
+	_, err = e.clone.Git(ctx, "pull", "--quiet", "--ff-only")
 	return commit, err
 }
 
 // known has GitLab know the commits of master, of which it gives the newest.
 func (e *estate) known(ctx context.Context) (tip string, err error) {
-	list, err := e.world.repo.git(ctx, "rev-list", "--reverse", "--topo-order", "master")
+	list, err := e.world.repo.Git(ctx, "rev-list", "--reverse", "--topo-order", "master")
 	if err != nil {
 		return "", err
 	}
@@ -165,7 +165,7 @@ func (e *estate) known(ctx context.Context) (tip string, err error) {
 		e.world.gitlab.AddCommit(tip, "master")
 		for _, environment := range []string{testEnv, prodEnv} {
 			file := "environments/" + environment + "/config.yml"
-			content, err := e.world.repo.git(ctx, "show", tip+":"+file)
+			content, err := e.world.repo.Git(ctx, "show", tip+":"+file)
 			if err != nil {
 				return "", err
 			}
@@ -201,7 +201,7 @@ func (e *estate) on(ctx context.Context, name string, args ...string) error {
 func (e *estate) run(ctx context.Context, config string, args []string) error {
 	e.world.say.command("agent " + typed(args))
 	command := exec.CommandContext(ctx, e.program(), args...)
-	command.Dir, command.Env = e.clone.dir, append(bareEnv(), settings.EnvPrefix+"CONFIG="+e.world.path(config+".yml"), "HOME="+e.world.dir)
+	command.Dir, command.Env = e.clone.Dir, append(bareEnv(), settings.EnvPrefix+"CONFIG="+e.world.path(config+".yml"), "HOME="+e.world.dir)
 	command.Stdout, command.Stderr = e.world.say.out, e.world.say.out
 	err := command.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {

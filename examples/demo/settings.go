@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // copyKey copies the sandbox's test key to a file that only its owner can read. After
@@ -24,16 +25,16 @@ func (w *world) settings() (string, error) {
 	if err := w.copyKey(); err != nil {
 		return "", err
 	}
-	metrics, err := freeAddress()
+	metrics, err := local.FreeAddress()
 	if err != nil {
 		return "", err
 	}
-	if err := w.write("token", token+"\n"); err != nil {
+	if err := w.write("token", local.Token+"\n"); err != nil {
 		return "", err
 	}
 	text := fmt.Sprintf(`environment: %s
 node: %s
-repository: %s/%s
+repository: %s
 branch: master
 git_token_file: %s
 age_key_files: [%s]
@@ -46,19 +47,10 @@ gitlab_url: %s
 gitlab_project: %s
 gitlab_token_file: %s
 slack_webhook_file: %s
-`, environment, node, w.gitlab.url, project, w.path("token"), w.path("age.key"), w.engine.Host, w.path("state"),
-		w.path("agent.sock"), metrics, w.gitlab.url, project, w.path("token"), w.path("webhook"))
+`, environment, node, w.gitlab.Clone(), w.path("token"), w.path("age.key"), w.engine.Host, w.path("state"),
+		w.path("agent.sock"), metrics, w.gitlab.URL, local.Project, w.path("token"), w.path("webhook"))
 	w.metrics = "http://" + metrics
 	return text, w.write("agent.yml", text)
-}
-
-// freeAddress returns an address with an unused loopback port.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // summary prints the duration of each step.
@@ -90,5 +82,5 @@ To change something, push to master (the stack is in %s);
   git clone %s
 `,
 		w.path("agent.yml"), w.path("bin"), w.path("agent.log"), w.metrics, w.engine.Host,
-		nodeDir, w.gitlab.url, w.gitlab.cloneURL())
+		nodeDir, w.gitlab.URL, w.cloneURL())
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/examples/local"
 )
 
 // The releases in the demo. The image of the last one does not exist.
@@ -92,25 +93,30 @@ func (w *world) engineChapter(ctx context.Context) error {
 }
 
 func (w *world) gitChapter(ctx context.Context) error {
-	var err error
-	w.repo, err = newRepository(ctx, w.path("git/"+project), func(r *repository) error {
-		if err := os.CopyFS(r.dir, os.DirFS(filepath.Join(w.root, "examples/coin-gitops"))); err != nil {
-			return fmt.Errorf("copy the example: %w", err)
-		}
-		// cron_service uses the private engine, and no registry has the images.
-		return errors.Join(
-			r.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
-			r.configure("images:\n  resolve: never\n"),
-			r.replace("environments/"+environment+"/config.yml", "migration_check:\n    enabled: true", "migration_check:\n    enabled: false"), // there is no database
-		)
-	})
+	dir := w.path("git/" + local.Project)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(w.root, "examples/coin-gitops"))); err != nil {
+		return fmt.Errorf("copy the example: %w", err)
+	}
+	files := workingCopy(dir)
+	// cron_service uses the private engine, and no registry has the images.
+	err := errors.Join(
+		files.set("DOCKER_SOCKET", strings.TrimPrefix(w.engine.Host, "unix://")),
+		files.configure("images:\n  resolve: never\n"),
+		files.replace("environments/"+environment+"/config.yml", "migration_check:\n    enabled: true", "migration_check:\n    enabled: false"), // there is no database
+	)
 	if err != nil {
+		return err
+	}
+	if w.repo, err = local.NewRepository(ctx, dir, "master"); err != nil {
+		return err
+	}
+	if _, err := w.repo.Commit(ctx, "Add the COIN stacks", nil); err != nil {
 		return err
 	}
 	if err := errors.Join(w.startGitLab(ctx, w.path("git")), w.startChat()); err != nil {
 		return err
 	}
-	w.say.line("URL of the git repository: %s/%s", w.gitlab.url, project)
+	w.say.line("URL of the git repository: %s", w.gitlab.Clone())
 	w.say.line("The same server simulates GitLab's API, and shows the commit statuses in a browser.")
 	settings, err := w.settings()
 	if err != nil {
@@ -148,11 +154,11 @@ func (w *world) changeChapter(ctx context.Context) error {
 	w.say.line("  node.env              TAG_ADMIN_API=%s   (a new release of one service)", secondRelease)
 	w.say.line("  secrets.enc           webhook.auth gets a new value, encrypted with SOPS")
 	w.say.line("  secrets.override.enc  SV_webhook_auth: 1 -> 2         (a new version for the new value)")
-	if err := w.repo.set("TAG_ADMIN_API", secondRelease); err != nil {
+	if err := workingCopy(w.repo.Dir).set("TAG_ADMIN_API", secondRelease); err != nil {
 		return err
 	}
 	value := fmt.Sprintf("version: 2\nnote: made up for the demo, opens nothing\nvalue: %d\n", time.Now().UnixNano())
-	if err := w.repo.raise(w.path("age.key"), "webhook.auth", "SV_webhook_auth", 2, value); err != nil {
+	if err := workingCopy(w.repo.Dir).raise(w.path("age.key"), "webhook.auth", "SV_webhook_auth", 2, value); err != nil {
 		return err
 	}
 	if _, _, err := w.images(ctx); err != nil {
@@ -186,7 +192,7 @@ func (w *world) changeChapter(ctx context.Context) error {
 
 func (w *world) stopChapter(ctx context.Context) error {
 	w.say.line("Ada merges TAG_PDF_RENDERER=%s. Its image does not exist.", wrongRelease)
-	if err := w.repo.set("TAG_PDF_RENDERER", wrongRelease); err != nil {
+	if err := workingCopy(w.repo.Dir).set("TAG_PDF_RENDERER", wrongRelease); err != nil {
 		return err
 	}
 	before, err := w.containers(ctx)
@@ -218,7 +224,7 @@ reverts her merge.`)
 func (w *world) breakChapter(ctx context.Context) error {
 	w.say.line("Ada merges a change with which pdf-renderer ends at once, with exit code 3.")
 	const ports = `LISTEN_PORTS: "5000"`
-	if err := w.repo.replace(nodeDir+"/docker-compose.yml", ports, ports+"\n      CRASH_AFTER: 1ms"); err != nil {
+	if err := workingCopy(w.repo.Dir).replace(nodeDir+"/docker-compose.yml", ports, ports+"\n      CRASH_AFTER: 1ms"); err != nil {
 		return err
 	}
 	commit, err := w.merge(ctx, "Change pdf-renderer", record.Failed)
@@ -271,7 +277,7 @@ func (w *world) fixChapter(ctx context.Context) error {
 // revert takes the newest commit back, and waits until the sync of that has ended.
 func (w *world) revert(ctx context.Context) error {
 	w.say.command("git revert HEAD")
-	if _, err := w.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
+	if _, err := w.repo.Git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
 	}
 	commit, err := w.rollout(ctx, record.Succeeded)
@@ -285,10 +291,10 @@ func (w *world) revert(ctx context.Context) error {
 // merge commits the changes and waits until their sync has ended.
 func (w *world) merge(ctx context.Context, subject string, want record.State) (string, error) {
 	w.say.command(fmt.Sprintf("git commit --all --message %q", subject))
-	if err := w.repo.commit(ctx, subject); err != nil {
+	if _, err := w.repo.Commit(ctx, subject, nil); err != nil {
 		return "", err
 	}
-	output, err := w.repo.git(ctx, "show", "--stat", "--format=%h by %an: %s")
+	output, err := w.repo.Git(ctx, "show", "--stat", "--format=%h by %an: %s")
 	if err != nil {
 		return "", err
 	}
@@ -298,7 +304,7 @@ func (w *world) merge(ctx context.Context, subject string, want record.State) (s
 
 // rollout waits until the sync of the newest commit has ended.
 func (w *world) rollout(ctx context.Context, want record.State) (string, error) {
-	commit, err := w.repo.git(ctx, "rev-parse", "HEAD")
+	commit, err := w.repo.Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return "", err
 	}
@@ -307,7 +313,7 @@ func (w *world) rollout(ctx context.Context, want record.State) (string, error) 
 		return "", err
 	}
 	if sync.State != want {
-		return "", fmt.Errorf("the sync of %s has the state %s, want %s: %s", short(commit), sync.State, want, sync.Error)
+		return "", fmt.Errorf("the sync of %s has the state %s, want %s: %s", record.Short(commit), sync.State, want, sync.Error)
 	}
 	return commit, nil
 }

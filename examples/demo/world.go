@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/examples/local"
 )
 
 const (
@@ -30,38 +28,25 @@ type world struct {
 
 	engine *swarmtest.Private
 	api    *client.Client
-	repo   *repository
-	gitlab *gitlab
+	repo   *local.Repository
+	gitlab *local.GitLab
 	chat   *chat
-	agent  *daemon
+	agent  *local.Process
 
 	metrics string // URL of the agent's metrics
 
-	undo []undo // steps of the clean-up, to run in reverse order
+	cleanUp local.CleanUp
 }
 
-type undo struct {
-	what string
-	do   func(context.Context) error
-}
-
-// later adds a step to the clean-up.
-func (w *world) later(what string, do func(context.Context) error) {
-	w.undo = append(w.undo, undo{what, do})
-}
-
-// close runs the clean-up, the last step first. Ctrl-C does not stop it.
+// close runs the clean-up. Ctrl-C does not stop it.
 func (w *world) close(ctx context.Context) error {
-	if len(w.undo) == 0 {
+	if w.cleanUp.Empty() {
 		return nil
 	}
 	w.say.line("\nCleaning up:")
-	var errs []error
-	for _, undo := range slices.Backward(w.undo) {
-		errs = append(errs, w.say.during(context.WithoutCancel(ctx), undo.what, "", undo.do))
-	}
-	w.undo = nil
-	return errors.Join(errs...)
+	return w.cleanUp.RunWith(func(what string, do func() error) error {
+		return w.say.during(context.WithoutCancel(ctx), what, "", func(context.Context) error { return do() })
+	})
 }
 
 // makeDir makes the demo's folder. Its path is short because it contains unix
@@ -72,7 +57,7 @@ func (w *world) makeDir() error {
 		return fmt.Errorf("make the demo's folder: %w", err)
 	}
 	w.dir = dir
-	w.later("remove "+dir, func(context.Context) error { return os.RemoveAll(dir) })
+	w.cleanUp.Later("remove "+dir, func() error { return os.RemoveAll(dir) })
 	return nil
 }
 
@@ -87,15 +72,7 @@ func (w *world) write(name, content string) error {
 }
 
 // build builds the agent.
-func (w *world) build(ctx context.Context) error {
-	command := exec.CommandContext(ctx, "go", "build", "-tags=grpcnotrace", "-o", w.path("bin/agent"), "./cmd/agent")
-	command.Dir = w.root
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the agent: %w\n%s", err, output)
-	}
-	return nil
-}
+func (w *world) build(ctx context.Context) error { return local.BuildAgent(ctx, w.path("bin/agent")) }
 
 // startEngine starts the private engine with its Swarm.
 func (w *world) startEngine(ctx context.Context) error {
@@ -104,7 +81,7 @@ func (w *world) startEngine(ctx context.Context) error {
 		return err
 	}
 	w.engine = engine
-	w.later("stop the private engine and all its containers", func(context.Context) error { return engine.Stop() })
+	w.cleanUp.Later("stop the private engine and all its containers", engine.Stop)
 	w.api, err = client.NewClientWithOpts(client.WithHost(engine.Host), client.WithAPIVersionNegotiation())
 	if err != nil {
 		return fmt.Errorf("connect to the engine: %w", err)

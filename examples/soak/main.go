@@ -68,14 +68,14 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 // soak runs the agent, and writes and judges what it measured.
 func (o options) soak(ctx context.Context, out io.Writer) (err error) {
 	w := &world{services: o.services}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() { err = errors.Join(err, w.cleanUp.Run()) }()
 	if err := w.open(ctx); err != nil {
 		return err
 	}
 	measured, err := w.measure(ctx, o, out)
 	interrupted := ctx.Err() != nil && len(measured.samples) > 1 // what was measured is of use
 	if err != nil && !interrupted {
-		return errors.Join(err, w.logTail())
+		return errors.Join(err, w.logEnd())
 	}
 	if err := o.write(measured); err != nil {
 		return err

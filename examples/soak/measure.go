@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/examples/local"
 )
 
 // measure has the agent work, and reads its memory.
@@ -25,12 +26,12 @@ func (w *world) measure(ctx context.Context, o options, out io.Writer) (measures
 		if err := part.do(ctx); err != nil {
 			return m, fmt.Errorf("%s: %w", part.name, err)
 		}
-		read, err := readMemory(w.agent.Pid)
+		read, err := local.MemoryOf(w.agent.ID)
 		if err != nil {
 			return m, err
 		}
 		m.phases = append(m.phases, phase{part.name, read})
-		if err := resetPeak(w.agent.Pid); err != nil {
+		if err := local.ResetPeak(w.agent.ID); err != nil {
 			return m, err
 		}
 	}
@@ -44,13 +45,13 @@ func (w *world) measure(ctx context.Context, o options, out io.Writer) (measures
 		if err := w.look(ctx); err != nil {
 			return m, fmt.Errorf("look %d: %w", look, err)
 		}
-		read, err := readMemory(w.agent.Pid)
+		read, err := local.MemoryOf(w.agent.ID)
 		if err != nil {
 			return m, err
 		}
 		m.samples = append(m.samples, sample{look, look * o.syncs / o.looks, read})
 		if look*reports/o.looks > (look-1)*reports/o.looks {
-			fmt.Fprintf(out, "%s  %6d looks, %5d syncs: resident %s, anonymous %s\n", time.Now().UTC().Format(time.TimeOnly), look, look*o.syncs/o.looks, read.resident, read.anonymous)
+			fmt.Fprintf(out, "%s  %6d looks, %5d syncs: resident %s, anonymous %s\n", time.Now().UTC().Format(time.TimeOnly), look, look*o.syncs/o.looks, read.Resident, read.Anonymous)
 		}
 	}
 	return m, nil
@@ -78,7 +79,7 @@ func (w *world) changeOne(ctx context.Context, n int) error {
 }
 
 func (w *world) change(ctx context.Context, subject, nodeEnv string) error {
-	commit, err := w.repo.commit(ctx, subject, map[string]string{folder + "node.env": nodeEnv})
+	commit, err := w.repo.Commit(ctx, subject, map[string]string{folder + "node.env": nodeEnv})
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (w *world) change(ctx context.Context, subject, nodeEnv string) error {
 
 // deployed waits until GitLab has heard that a commit is deployed.
 func (w *world) deployed(ctx context.Context, commit string) error {
-	if err := w.server.until(ctx, "the sync of "+commit, w.ended, func() bool { return w.server.succeeded(commit) }); err != nil {
+	if err := w.server.until(ctx, "the sync of "+commit, w.agent.Ended, func() bool { return w.server.succeeded(commit) }); err != nil {
 		return err
 	}
 	posts := w.server.Statuses(commit).Posts
@@ -103,15 +104,15 @@ func (w *world) deployed(ctx context.Context, commit string) error {
 
 // planRequest has the agent show the plan of a merge request that changes every service.
 func (w *world) planRequest(ctx context.Context) error {
-	if _, err := w.repo.git(ctx, "checkout", "--quiet", "-b", "feature"); err != nil {
+	if _, err := w.repo.Git(ctx, "checkout", "--quiet", "-b", "feature"); err != nil {
 		return err
 	}
 	proposed := &load{services: w.load.services, tags: slices.Clone(w.load.tags)}
-	head, err := w.repo.commit(ctx, "Propose a change", map[string]string{folder + "node.env": proposed.changeAll()})
+	head, err := w.repo.Commit(ctx, "Propose a change", map[string]string{folder + "node.env": proposed.changeAll()})
 	if err != nil {
 		return err
 	}
-	if _, err := w.repo.git(ctx, "checkout", "--quiet", "master"); err != nil {
+	if _, err := w.repo.Git(ctx, "checkout", "--quiet", "master"); err != nil {
 		return err
 	}
 	number := w.server.AddOpen(gitlabtest.Open{Source: "feature", Head: head, Base: w.head})
@@ -120,7 +121,7 @@ func (w *world) planRequest(ctx context.Context) error {
 		return fmt.Errorf("send the hook of a merge request: %d, %w", code, err)
 	}
 	noted := func() bool { return len(w.server.RequestNotes(number)) > 0 && w.server.succeeded(head) }
-	if err := w.server.until(ctx, "the note", w.ended, noted); err != nil {
+	if err := w.server.until(ctx, "the note", w.agent.Ended, noted); err != nil {
 		return err
 	}
 	return w.settle(ctx)
@@ -142,7 +143,7 @@ func (w *world) look(ctx context.Context) error {
 	if err := w.hook(ctx); err != nil {
 		return err
 	}
-	return w.server.until(ctx, "a look", w.ended, func() bool { return w.server.looks.Load() > begun })
+	return w.server.until(ctx, "a look", w.agent.Ended, func() bool { return w.server.looks.Load() > begun })
 }
 
 // hook tells the agent of a push.

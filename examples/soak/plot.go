@@ -6,6 +6,8 @@ import (
 	"html"
 	"io"
 	"strings"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
 // The plot's size and margins, in pixels.
@@ -18,14 +20,14 @@ const (
 // series is a line of the plot.
 type series struct {
 	name, colour string
-	of           func(sample) bytesOf
+	of           func(sample) local.Bytes
 }
 
 // plot draws the memory over the looks as an SVG. A point is the most of the samples that it
 // stands for.
 func plot(to io.Writer, title string, samples []sample) error {
 	all := []series{{"resident", "#1f6feb", resident}, {"anonymous", "#d1242f", anonymous}}
-	var most bytesOf
+	var most local.Bytes
 	for _, one := range all {
 		most = max(most, highest(samples, one.of))
 	}
@@ -34,13 +36,13 @@ func plot(to io.Writer, title string, samples []sample) error {
 	x := func(look int) float64 {
 		return left + (width-left-right)*float64(look-first)/float64(max(1, last-first))
 	}
-	y := func(b bytesOf) float64 { return height - bottom - (height-top-bottom)*float64(b)/float64(ceiling) }
+	y := func(b local.Bytes) float64 { return height - bottom - (height-top-bottom)*float64(b)/float64(ceiling) }
 
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="%g" height="%g" fill="#fff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="%g" y="24" font-size="14">Memory of the agent: %s</text>`+"\n", left, html.EscapeString(title))
-	for line := bytesOf(0); line <= ceiling; line += 10 * mb {
+	for line := local.Bytes(0); line <= ceiling; line += 10 * mb {
 		fmt.Fprintf(&b, `<path d="M%g %.1fH%g" stroke="#ddd"/><text x="%g" y="%.1f" text-anchor="end">%d MB</text>`+"\n", left, y(line), width-right, left-6, y(line)+4, line/mb)
 	}
 	for n := range 6 {

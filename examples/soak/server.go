@@ -6,66 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
-	"coin.internal/coin-agent/sync/gittest"
+	"coin.internal/coin-agent/examples/local"
 )
 
-const (
-	project  = "coin/coin-gitops"
-	token    = "soak-token-that-opens-nothing"
-	hookWord = "soak-hook-that-opens-nothing-at-all"
-)
+const hookWord = "soak-hook-that-opens-nothing-at-all"
 
 // server is the git server and the simulated GitLab that the agent asks. It counts the looks.
 type server struct {
-	*gitlabtest.Server
-	url   string
+	*local.GitLab
 	looks atomic.Int64  // that have begun: each lists git's refs once
 	asked chan struct{} // has a signal after a request was answered, or a look has begun
-	http  *http.Server
 }
 
-// serve serves the repository in root, and the simulated GitLab's API.
-func serve(root string, branches func(string) ([]string, bool), tips func(string) string) (*server, error) {
-	s := &server{Server: gitlabtest.NewServer(gitlabtest.Config{Project: project, Branches: branches}), asked: make(chan struct{}, 1)}
-	s.SetTips(tips)
-	s.SetToken(token, gitlabtest.Token{
-		Name: "coin-agent", Scopes: []string{"api", "read_repository"}, Expires: time.Now().AddDate(0, 6, 0),
-		User: gitlabtest.User{ID: 42, Name: "coin-agent", Access: gitlabtest.Maintainer},
+// serve serves the repository below root, and the simulated GitLab's API.
+func serve(ctx context.Context, root string) (s *server, err error) {
+	s = &server{asked: make(chan struct{}, 1)}
+	s.GitLab, err = local.ServeGitLab(ctx, root, s.counted)
+	return s, err
+}
+
+// counted counts the looks among requests.
+func (s *server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.signal()
+		if listsRefs(r) {
+			s.looks.Add(1)
+			s.signal()
+		}
+		next.ServeHTTP(w, r)
 	})
-	git, err := gittest.Handler(root, gittest.Options{Token: token})
-	if err != nil {
-		return nil, err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("serve git and the simulated GitLab: %w", err)
-	}
-	s.url = "http://" + listener.Addr().String()
-	s.http = &http.Server{
-		ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer s.signal()
-			if !strings.HasPrefix(r.URL.Path, "/"+project+"/") {
-				s.ServeHTTP(w, r)
-				return
-			}
-			if listsRefs(r) {
-				s.looks.Add(1)
-				s.signal()
-			}
-			git.ServeHTTP(w, r)
-		}),
-	}
-	go func() { _ = s.http.Serve(listener) }()
-	return s, nil
 }
 
 // listsRefs reports whether a request asks git for refs, by version 2 of its protocol. A look does so

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"coin.internal/coin-agent/examples/local"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -13,20 +14,23 @@ import (
 // commit does not.
 func TestLooksAreCounted(t *testing.T) {
 	root := t.TempDir()
-	repo := repository{filepath.Join(root, project)}
-	if _, err := repo.make(t.Context(), map[string]string{folder + "node.env": "A=1\n"}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := serve(root, repo.branches(t.Context()), repo.tips(t.Context()))
+	repo, err := local.NewRepository(t.Context(), filepath.Join(root, local.Project), "master")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.http.Close() }()
-	secret := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(secret, []byte(token), 0o600); err != nil {
+	if _, err := repo.Commit(t.Context(), "Add the stack", map[string]string{folder + "node.env": "A=1\n"}); err != nil {
 		t.Fatal(err)
 	}
-	remote, err := gitsync.Open(gitsync.Remote{URL: s.url + "/" + project, TokenFile: secret})
+	s, err := serve(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	secret := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(secret, []byte(local.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	remote, err := gitsync.Open(gitsync.Remote{URL: s.Clone(), TokenFile: secret})
 	if err != nil {
 		t.Fatal(err)
 	}

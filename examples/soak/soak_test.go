@@ -5,57 +5,29 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
+
+	"coin.internal/coin-agent/examples/local"
 )
 
-// TestReadMemory reads the memory of this process, before and after it has more.
-func TestReadMemory(t *testing.T) {
-	before, err := readMemory(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	more := bytes.Repeat([]byte{1}, 32<<20)
-	after, err := readMemory(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.anonymous < before.anonymous+30*mb || after.resident < after.anonymous || after.peak+2*mb < after.resident {
-		t.Errorf("before %+v, after %d more bytes %+v", before, len(more), after)
-	}
-}
-
-func TestParseStatus(t *testing.T) {
-	const status = "Name:\tagent\nVmHWM:\t   50 kB\nVmRSS:\t   40 kB\nRssAnon:\t   10 kB\n"
-	got, err := parseStatus([]byte(status))
-	if want := (memory{resident: 40960, anonymous: 10240, peak: 51200}); got != want || err != nil {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	for _, bad := range []string{"", "VmRSS: 40 kB\n", strings.Replace(status, "50 kB", "50 MB", 1), strings.Replace(status, "50", "many", 1)} {
-		if got, err := parseStatus([]byte(bad)); err == nil {
-			t.Errorf("%q gives %+v", bad, got)
-		}
-	}
-}
-
 // made gives measures of a soak whose resident memory is so many bytes at each look.
-func made(looks int, at func(look int) bytesOf) measures {
-	m := measures{phases: []phase{{"first apply", memory{peak: 50 * mb}}}}
+func made(looks int, at func(look int) local.Bytes) measures {
+	m := measures{phases: []phase{{"first apply", local.Memory{Peak: 50 * mb}}}}
 	for look := 1; look <= looks; look++ {
-		m.samples = append(m.samples, sample{look, look / 10, memory{resident: at(look), anonymous: 10 * mb, peak: 50 * mb}})
+		m.samples = append(m.samples, sample{look, look / 10, local.Memory{Resident: at(look), Anonymous: 10 * mb, Peak: 50 * mb}})
 	}
 	return m
 }
 
 // TestJudge says which memory is refused.
 func TestJudge(t *testing.T) {
-	limit := goals{resident: 44 * mb, anonymous: 12 * mb, peak: 55 * mb}
-	growing := func(from bytesOf, inTenThousand bytesOf) func(int) bytesOf {
-		return func(look int) bytesOf { return from + inTenThousand*bytesOf(look)/10000 }
+	limit := local.Memory{Resident: 44 * mb, Anonymous: 12 * mb, Peak: 55 * mb}
+	growing := func(from local.Bytes, inTenThousand local.Bytes) func(int) local.Bytes {
+		return func(look int) local.Bytes { return from + inTenThousand*local.Bytes(look)/10000 }
 	}
-	noise := func(look int) bytesOf { return 40*mb + bytesOf(look%7-3)*mb/2 }
-	warm := func(look int) bytesOf { return min(40*mb, 30*mb+bytesOf(look)*mb/500) } // for 5,000 looks
+	noise := func(look int) local.Bytes { return 40*mb + local.Bytes(look%7-3)*mb/2 }
+	warm := func(look int) local.Bytes { return min(40*mb, 30*mb+local.Bytes(look)*mb/500) } // for 5,000 looks
 	for name, test := range map[string]struct {
 		measured measures
 		refused  string
@@ -68,7 +40,7 @@ func TestJudge(t *testing.T) {
 		"a leak, seen early":   {made(2*shortest, growing(30*mb, 20*mb)), "resident memory grows by 20.0 MB"},
 		"too short to say":     {made(2*shortest-2, growing(30*mb, 20*mb)), ""},
 		"too large":            {made(100, growing(45*mb, 0)), "resident after the soak: 45.0 MB"},
-		"a peak":               {measures{phases: []phase{{"first apply", memory{peak: 56 * mb}}}, samples: made(100, noise).samples}, "peak of first apply: 56.0 MB"},
+		"a peak":               {measures{phases: []phase{{"first apply", local.Memory{Peak: 56 * mb}}}, samples: made(100, noise).samples}, "peak of first apply: 56.0 MB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.measured.judge(limit)
@@ -80,7 +52,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestGoals(t *testing.T) {
-	for services, want := range map[int]goals{20: {44 * mb, 12 * mb, 55 * mb}, 200: {46 * mb, 14 * mb, 60 * mb}} {
+	for services, want := range map[int]local.Memory{20: {Resident: 44 * mb, Anonymous: 12 * mb, Peak: 55 * mb}, 200: {Resident: 46 * mb, Anonymous: 14 * mb, Peak: 60 * mb}} {
 		if got := goalsOf(services); got != want {
 			t.Errorf("%d services: %+v", services, got)
 		}
@@ -91,7 +63,7 @@ func TestGoals(t *testing.T) {
 func TestPlot(t *testing.T) {
 	for _, looks := range []int{2, 31, 10000} {
 		var drawn bytes.Buffer
-		if err := plot(&drawn, "20 services <&>", made(looks, func(int) bytesOf { return 40 * mb }).samples); err != nil {
+		if err := plot(&drawn, "20 services <&>", made(looks, func(int) local.Bytes { return 40 * mb }).samples); err != nil {
 			t.Fatal(err)
 		}
 		var lines []string

@@ -7,8 +7,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +16,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/progress"
 )
 
 const program = "coin.internal/coin-agent/examples/app"
@@ -107,7 +107,7 @@ func Import(ctx context.Context, engine engine, refs []string) error {
 	return nil
 }
 
-// load imports the tar archive under ref. The engine reports a failure in the stream.
+// load imports the tar archive under ref.
 func load(ctx context.Context, engine engine, packed []byte, ref string) error {
 	source := image.ImportSource{Source: bytes.NewReader(packed), SourceName: "-"}
 	answer, err := engine.ImageImport(ctx, source, ref, image.ImportOptions{
@@ -118,18 +118,5 @@ func load(ctx context.Context, engine engine, packed []byte, ref string) error {
 		return err
 	}
 	defer func() { _ = answer.Close() }()
-	for lines := json.NewDecoder(answer); ; {
-		var line struct {
-			Error string `json:"error"`
-		}
-		err := lines.Decode(&line)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case line.Error != "":
-			return errors.New(line.Error)
-		}
-	}
+	return progress.Drain(answer)
 }
