@@ -34,6 +34,7 @@ type RevertPlan struct {
 	Release     string   `json:"release"`
 	Back        string   `json:"back"`             // the release before
 	Others      []string `json:"others,omitempty"` // files outside the environment that it changed too, and that stay
+	Beside      []string `json:"beside,omitempty"` // lines of files that go back, next to those that a later commit has changed
 
 	Files   []proposal.File `json:"-"`
 	Changes []Change        `json:"changes"`
@@ -199,10 +200,14 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 			default:
 				file := proposal.File{Path: "environments/" + r.asked.Environment + "/" + within}
 				err := plainChange(change, file.Path)
+				var beside []int
 				if err == nil {
-					err = takeBackFile(&file, name, [3]*object.Tree{before, after, now})
+					beside, err = takeBackFile(&file, name, [3]*object.Tree{before, after, now})
 				}
 				conflicts = append(conflicts, err)
+				for _, line := range beside {
+					plan.Beside = append(plan.Beside, fault.Place{File: file.Path, Line: line}.String())
+				}
 				if string(file.Before) != string(file.After) || (file.Before == nil) != (file.After == nil) {
 					plan.Files = append(plan.Files, file)
 					plan.Changes = append(plan.Changes, Change{file.Path, file.Diff()})
@@ -213,6 +218,7 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 	if err := errors.Join(conflicts...); err != nil {
 		return fault.WithHint(err, fmt.Sprintf("revert by hand: git revert -m 1 %s (without -m 1 if it is not a merge), resolve the conflicts, and open a merge request; `agent rollback --group` takes the nodes back until then", brought.Hash))
 	}
+	slices.Sort(plan.Beside)
 	slices.Sort(plan.Others)
 	plan.Others = slices.Compact(plan.Others)
 	slices.SortFunc(plan.Files, func(a, b proposal.File) int { return strings.Compare(a.Path, b.Path) })
@@ -229,14 +235,13 @@ func plainChange(change *object.Change, file string) error {
 	return fault.New(fault.Place{File: file}, "", "the commit changed a link, a module or a mode")
 }
 
-// takeBackFile gives a file as it is now and as it is without the commit. The trees are those
-// before and after the commit, and the present one.
-func takeBackFile(file *proposal.File, name string, trees [3]*object.Tree) error {
+// takeBackFile gives a file as it is now and as it is without the commit, and the lines that are next
+// to those of a later commit. The trees are those before and after the commit, and the present one.
+func takeBackFile(file *proposal.File, name string, trees [3]*object.Tree) (beside []int, err error) {
 	var contents [3][]byte
 	for i, tree := range trees {
-		var err error
 		if contents[i], err = blob(tree, name); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	before, after, now := contents[0], contents[1], contents[2]
@@ -247,15 +252,16 @@ func takeBackFile(file *proposal.File, name string, trees [3]*object.Tree) error
 	case same(now, after):
 		file.After = before
 	case before == nil || after == nil || now == nil || secrets.Encrypted(secrets.File{Path: file.Path, Data: now}, false):
-		return fault.New(fault.Place{File: file.Path}, "", "the file has changed since")
+		return nil, fault.New(fault.Place{File: file.Path}, "", "the file has changed since")
 	default:
 		merged, conflicts := proposal.Merge(string(after), string(now), string(before))
 		if len(conflicts) > 0 {
-			return fault.New(fault.Place{File: file.Path, Line: conflicts[0].Line}, "", "a later commit has changed the same lines (%d such places)", len(conflicts))
+			return nil, fault.New(fault.Place{File: file.Path, Line: conflicts[0].Line}, "", "a later commit has changed the same lines (%d such places)", len(conflicts))
 		}
 		file.After = []byte(merged)
+		return proposal.Beside(merged, string(now), string(before)), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // blob gives the content of a file in a tree; nil without one.

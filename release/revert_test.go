@@ -137,6 +137,44 @@ func TestRevertOfLinksAndSecrets(t *testing.T) {
 	}
 }
 
+// Lines that go back next to those of a later commit are named: on the screen, in the merge request,
+// and in that of a run that finishes an interrupted one.
+func TestRevertBeside(t *testing.T) {
+	p := newPromotions(t, nil)
+	file := sandbox + "nodes/node3/docker-compose.yml"
+	later := strings.Replace(p.Git("show", "HEAD:"+file), "configs: [nginx]", "configs: [nginx] # of the proxy", 1)
+	p.Commit("Later", map[string]string{file: later + "\n"})
+	plan, err := p.revert(release.Revert{Environment: "sandbox"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{file + ":7"}, plan.Beside); diff != "" {
+		t.Errorf("beside (-want +got):\n%s", diff)
+	}
+	tree, err := proposal.OpenWorktree(p.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit, err := plan.Propose(tree, "", "")
+	tree.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tree, err = proposal.OpenWorktree(p.Dir); err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	again, err := release.Revert{Environment: "sandbox"}.TakeUp(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{commit.Text, again.Body("Reverted-Release")} {
+		if !strings.Contains(text, "which a later commit has changed:\n") || !strings.Contains(text, "- "+file+":7") {
+			t.Errorf("the merge request does not name the line:\n%s", text)
+		}
+	}
+}
+
 // Lines that a later commit has changed are told, and nothing is changed.
 func TestRevertConflicts(t *testing.T) {
 	p := newPromotions(t, nil)

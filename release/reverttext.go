@@ -46,6 +46,12 @@ func (p *RevertPlan) Propose(w *proposal.Worktree, author, reason string) (*prop
 	if reason != "" {
 		text += "\n" + reason + "\n"
 	}
+	for i, place := range p.Beside { // also for a run that finishes this one
+		if i == 0 {
+			text += "\n" + besideText + "\n"
+		}
+		text += "- " + place + "\n"
+	}
 	text += fmt.Sprintf("\n%s: %s %s\n%s: %s\n", trailerReverted, p.Environment, p.Reverts, trailerRevert, branch)
 	commit, err := w.Commit(proposal.Draft{Files: p.Files, Branch: branch, Message: text, Author: author})
 	if err != nil {
@@ -54,6 +60,9 @@ func (p *RevertPlan) Propose(w *proposal.Worktree, author, reason string) (*prop
 	commit.Text = p.Text(reason)
 	return commit, nil
 }
+
+// besideText is about lines that are next to those of a later commit: git would call that a conflict.
+const besideText = "Check that these lines, which go back, fit those next to them, which a later commit has changed:"
 
 // Text describes a revert in its merge request.
 func (p *RevertPlan) Text(reason string) string {
@@ -73,6 +82,12 @@ func (p *RevertPlan) Text(reason string) string {
 		if path.Base(file.Path) == "secrets.override.env" || secrets.Encrypted(secrets.File{Path: file.Path, Data: file.Before}, false) || isSecret(file.Path) {
 			text += "- Secrets go back, too: " + report.Escape(file.Path) + "\n"
 		}
+	}
+	if len(p.Beside) > 0 {
+		text += "- " + besideText + "\n"
+	}
+	for _, place := range p.Beside {
+		text += "  - " + report.Escape(place) + "\n"
 	}
 	return text + "- Migrations of the database are not taken back: the release before must run with them.\n- Approval, freezes and the order of nodes hold for the revert as for a release.\n"
 }

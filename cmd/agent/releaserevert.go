@@ -125,6 +125,9 @@ func revertedScreen(s *page, of reverted) {
 			s.line("")
 			s.diff(change.Diff)
 		}
+		for _, place := range plan.Beside {
+			s.line(s.yellow("check"), " ", place, ": it is next to a line that a later commit has changed")
+		}
 		for _, name := range plan.Others {
 			s.line("stays as it is: ", name)
 		}

@@ -43,8 +43,9 @@ With --once it needs no daemon: it runs the rollback in this process, with the s
 and looks at no commit. The daemon keeps the pin when it starts.
 
 With --group, all nodes of the environment roll back, one after the other, each to its own
-good state. Nothing changes if one of them cannot be reached or refuses, unless --partial is
-given. The token goes to the addresses of --api, or to nodes[].url of config.yml.`,
+good state; one that is back already stays as it is. Nothing changes if one of them cannot be
+reached or refuses, unless --partial is given; the exit code is 3 then. The token goes to
+the addresses of --api, or to nodes[].url of config.yml.`,
 		Example: `  agent rollback --dry-run
   agent rollback --reason "the checkout fails" --yes
   agent rollback --to 12 --service client_api

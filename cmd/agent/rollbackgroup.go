@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/fleet"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/release"
@@ -52,8 +53,21 @@ func (f *groupFlags) check(a *app, of request.Rollback) error {
 	return nil
 }
 
-// remoteAgent is the agent of another node.
-type remoteAgent struct{ client *control.Client }
+// remoteAgent is the agent of another node, and its stack that the user names.
+type remoteAgent struct {
+	client *control.Client
+	stack  string
+}
+
+// Status gives nothing of a node with several stacks where the user names none: the agent refuses
+// to plan its rollback.
+func (r remoteAgent) Status(ctx context.Context) (report.Status, error) {
+	status, err := r.client.Status(ctx)
+	if r.stack == "" && len(status.Stacks) > 0 {
+		return report.Status{}, err
+	}
+	return status, err
+}
 
 func (r remoteAgent) PlanRollback(ctx context.Context, asked request.Rollback) (*request.RollbackPlan, error) {
 	return r.client.PlanRollback(ctx, asked)
@@ -119,7 +133,7 @@ func inEnvironment(members []fleet.Member, named map[string]string) (nodes []add
 
 // members gives the nodes with clients for their agents. An address of config.yml gets the token
 // only if the user is asked: a commit could name another server.
-func members(nodes []addressed, with control.Remote, asking bool) []release.Member {
+func members(nodes []addressed, with control.Remote, stack string, asking bool) []release.Member {
 	var all []release.Member
 	for _, node := range nodes {
 		member := release.Member{Node: node.node}
@@ -131,7 +145,9 @@ func members(nodes []addressed, with control.Remote, asking bool) []release.Memb
 		default:
 			with.URL = node.url
 			client, err := control.NewRemote(with)
-			member.Agent, member.Err = remoteAgent{client}, err
+			if member.Err = err; err == nil {
+				member.Agent = remoteAgent{client.Of(record.StackKey(stack)), stack}
+			}
 		}
 		all = append(all, member)
 	}
@@ -157,7 +173,7 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 	}
 	group := release.Group{
 		Asked: f.request, Partial: f.all.partial,
-		Members: members(nodes, control.Remote{TokenFile: a.host.token, CAFile: a.settings.CAFile}, asking),
+		Members: members(nodes, control.Remote{TokenFile: a.host.token, CAFile: a.settings.CAFile}, a.stack, asking),
 	}
 	plans, err := group.Plan(ctx)
 	if err != nil {
@@ -168,12 +184,12 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 			return err
 		}
 	}
-	if asking && !confirmed(stdin, a.stdout, "roll back?") {
+	if asking && release.Rolls(plans) && !confirmed(stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")
 	}
-	all := []release.Done{}
+	all, left := []release.Done{}, false
 	err = group.Run(ctx, plans, func(done release.Done) {
-		all = append(all, done)
+		all, left = append(all, done), left || done.Error != ""
 		if *f.output == "text" {
 			newPrinter(a.stdout).line("%s: %s", done.Node, joined("; ", cmp.Or(done.Text, string(done.State)), done.Error))
 		}
@@ -181,7 +197,7 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 	if *f.output == "json" {
 		err = errors.Join(printJSON(a.stdout, all), err)
 	}
-	return err
+	return differentIf(left, err)
 }
 
 // sends shows the addresses, and asks whether they may get the token.
@@ -197,7 +213,7 @@ func groupScreen(s *page, plans []release.Planned) {
 	s.table("NODE\tBACK TO\tSYNC\tVERIFIED\tCHANGES", func(row func(...any)) {
 		for _, one := range plans {
 			if one.Plan == nil {
-				row(one.Node, "-", "-", "-", tidy(one.Error))
+				row(one.Node, "-", "-", "-", tidy(cmp.Or(one.Error, one.Stays)))
 				continue
 			}
 			row(one.Node, releaseName(one.Plan.Release, one.Plan.Commit), fmt.Sprintf("#%d", one.Plan.To), local(one.Plan.At), counted(len(one.Plan.Plan.Steps), "change", "changes"))

@@ -26,7 +26,7 @@ func TestGroupAddresses(t *testing.T) {
 	}
 	for _, asking := range []bool{false, true} {
 		var got []string
-		for _, one := range members(nodes, control.Remote{TokenFile: token}, asking) {
+		for _, one := range members(nodes, control.Remote{TokenFile: token}, "", asking) {
 			if one.Err == nil {
 				got = append(got, one.Node)
 			}

@@ -31,13 +31,14 @@ type estate struct {
 	world  *world // its folder, git server and GitLab
 	clone  *local.Repository
 	agents map[string]*local.Process
-	merged int64           // the number of the last merge request that was merged
-	told   map[string]bool // the commits that GitLab knows
+	apis   map[string]string // the addresses of production's agents
+	merged int64             // the number of the last merge request that was merged
+	told   map[string]bool   // the commits that GitLab knows
 }
 
 // newEstate makes the repository with the first release on all nodes, and serves it.
 func newEstate(ctx context.Context, of *world) (*estate, error) {
-	e := &estate{agents: map[string]*local.Process{}, told: map[string]bool{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
+	e := &estate{agents: map[string]*local.Process{}, apis: map[string]string{}, told: map[string]bool{}, world: &world{say: of.say, root: of.root, dir: of.path("estate"), engine: of.engine, api: of.api}}
 	if err := os.MkdirAll(e.world.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the estate: %w", err)
 	}
@@ -106,7 +107,7 @@ func (e *estate) cloneRepository(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(e.world.write("token", local.Token+"\n"), e.world.write("ada.yml", e.shared()))
+	return errors.Join(e.world.write("token", local.Token+"\n"), e.writeAPIs(), e.world.write("ada.yml", e.shared()+"ca_file: "+e.world.path(apiCert)+"\n"))
 }
 
 // shared are the settings that all have.
@@ -122,19 +123,27 @@ func (e *estate) start() error {
 			text := e.shared() + fmt.Sprintf("environment: %s\nnode: %s\nengine: %s\nstate_dir: %s\nsocket: %s\nlisten: \"\"\ninterval: 2s\n",
 				environment, name, e.world.engine.Host, e.world.path(name), e.world.path(name+".sock"))
 			if environment == prodEnv { // there it must have one
-				text += "policy: {environment: {type: production}}\n"
+				api, err := e.apiSettings(name)
+				if err != nil {
+					return err
+				}
+				text += "policy: {environment: {type: production}}\n" + api
 			}
 			if err := e.world.write(name+".yml", text); err != nil {
 				return err
 			}
-			agent, err := e.world.startDaemon(name, e.program())
-			if err != nil {
+			if err := e.startAgent(name); err != nil {
 				return err
 			}
-			e.agents[name] = agent
 		}
 	}
 	return nil
+}
+
+// startAgent starts the agent of a node.
+func (e *estate) startAgent(name string) (err error) {
+	e.agents[name], err = e.world.startDaemon(name, e.program())
+	return err
 }
 
 // program is the agent that the demo has built.

@@ -18,8 +18,7 @@ import (
 
 // releaseChapters are the way of a release through two environments: what auto.sh and the
 // scripts for promotion did.
-func (w *world) releaseChapters() []chapter {
-	e := &estate{}
+func (w *world) releaseChapters(e *estate) []chapter {
 	return []chapter{
 		{"Five nodes in two environments", func(ctx context.Context) error {
 			made, err := newEstate(ctx, w)
@@ -31,7 +30,8 @@ func (w *world) releaseChapters() []chapter {
 		}},
 		{"A release for testing: agent release prepare", func(ctx context.Context) error { return e.prepareChapter(ctx) }},
 		{"The same release for production: agent release promote", func(ctx context.Context) error { return e.promoteChapter(ctx) }},
-		{"Back on all nodes: agent rollback, then agent release revert", func(ctx context.Context) error { return e.revertChapter(ctx) }},
+		{"Back on all nodes: agent rollback --group", func(ctx context.Context) error { return e.groupChapter(ctx) }},
+		{"Back in git: agent release revert", func(ctx context.Context) error { return e.revertChapter(ctx) }},
 	}
 }
 
@@ -93,14 +93,13 @@ func (e *estate) promoteChapter(ctx context.Context) error {
 	return e.succeeded(ctx, prodEnv, commit, productionNodes)
 }
 
+func (e *estate) groupChapter(ctx context.Context) error {
+	e.world.say.line("Production has to go back, at once. That needs neither git nor an approval.\nAda asks the nodes' agents, with a token of the scope operate:")
+	return e.ada(ctx, e.rollbackGroup(operateToken)...)
+}
+
 func (e *estate) revertChapter(ctx context.Context) error {
-	e.world.say.line("Production has to go back, at once. That needs neither git nor an approval:")
-	for _, name := range productionNodes {
-		if err := e.on(ctx, name, "rollback", "--yes", "--reason", "payments are slow"); err != nil {
-			return err
-		}
-	}
-	e.world.say.line("\nThe nodes are pinned to the release before. Ada reverts the merge, so that git says what runs:")
+	e.world.say.line("The nodes are pinned to the release before. Ada reverts the merge, so that git says what runs:")
 	if err := e.ada(ctx, "release", "revert", "--environment", prodEnv); err != nil {
 		return err
 	}

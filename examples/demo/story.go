@@ -61,7 +61,7 @@ which runs the COIN stack. It takes %s and cleans up at the end.`, environment, 
 		{"The fix", w.fixChapter},
 	}
 	if asked.full {
-		chapters = append(chapters, w.releaseChapters()...)
+		chapters = append(chapters, w.releaseChapters(&estate{})...)
 	}
 	for _, chapter := range chapters {
 		w.say.begin(chapter.title)
