@@ -69,17 +69,7 @@ func TestRollbackAloneAfterAKill(t *testing.T) {
 		w.release("1")
 		w.start()
 		w.breaks("2")
-		w.set(func() {
-			w.verify = func(ctx context.Context) error {
-				w.mu.Lock()
-				stuck := w.live["s_web"].TaskTemplate.ContainerSpec.Image == "app:2"
-				w.mu.Unlock()
-				if stuck {
-					<-ctx.Done()
-				}
-				return ctx.Err()
-			}
-		})
+		w.sticks("app:2")
 		second := w.release("2")
 		w.poll()
 		w.wantLast(second, record.Running)

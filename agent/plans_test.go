@@ -59,16 +59,23 @@ func (d double) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
+// newGitLab makes a simulated GitLab, and a client with the agent's token.
+func newGitLab(t *testing.T) (*gitlabtest.Server, *gitlab.Client) {
+	t.Helper()
+	server := gitlabtest.NewServer(gitlabtest.Config{})
+	server.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
+	client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), Transport: double{server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
 // TestPlansOnlyRead has the agent show the plans of merge requests, and wants nothing but
 // the notes and the statuses of it: no sync, no write, no approval, no entry.
 func TestPlansOnlyRead(t *testing.T) {
 	inWorld(t, func(w *world) {
-		server := gitlabtest.NewServer(gitlabtest.Config{})
-		server.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
-		client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), Transport: double{server}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		server, client := newGitLab(t)
 		good, refused, broken := strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40)
 		source := branches{w, map[string]fstest.MapFS{}}
 		for head, compose := range map[string]string{

@@ -2,8 +2,6 @@ package agent_test
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -21,14 +19,7 @@ import (
 // announced `auto`: the version that the rollout derives is as shown, and nothing else is.
 func TestPlansAnnounceVersions(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := key.Keyring(t)
 	sealed := func(db, mail string) *fstest.MapFile {
 		return file(sopstest.WholeYAML(t, key, map[string]string{"db": db, "mail": mail, "auto_version_key": strings.Repeat("k", 32)}))
 	}

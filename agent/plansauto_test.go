@@ -2,8 +2,6 @@ package agent_test
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,26 +19,14 @@ import (
 // note must not depend on the value that the node has.
 func TestPlansDeriveNoVersion(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := key.Keyring(t)
 	encrypted := func(values map[string]string) *fstest.MapFile { return file(sopstest.WholeYAML(t, key, values)) }
 	const value = "the-value"
 	own := encrypted(map[string]string{"db": value, "auto_version_key": strings.Repeat("k", 32)})
 	chosen := encrypted(map[string]string{"auto_version_key": strings.Repeat("x", 32)})
 	right, wrong := encrypted(map[string]string{"db": value}), encrypted(map[string]string{"db": "a-guess"})
 	inWorld(t, func(w *world) {
-		server := gitlabtest.NewServer(gitlabtest.Config{})
-		server.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
-		client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), Transport: double{server}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		server, client := newGitLab(t)
 		w.files[nodeDir+"docker-compose.yml"] = file("services: {web: {image: \"app:$TAG\", secrets: [db]}}\nsecrets: {db: {name: db_$SV_db, file: secrets/db}}\n")
 		w.files[nodeDir+"node.env"] = file("TAG=1\nSV_db=auto\n")
 		w.files[nodeDir+"secrets.enc"] = own

@@ -61,14 +61,7 @@ func TestPlansCanary(t *testing.T) {
 	t.Cleanup(registry.Close)
 	host := strings.TrimPrefix(registry.URL, "http://")
 	key, signer := sopstest.NewKey(t), cosigntest.NewKey(t, "ed25519")
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := key.Keyring(t)
 	encrypted := func(values map[string]string) *fstest.MapFile { return file(sopstest.WholeYAML(t, key, values)) }
 	const withSecret = "secrets: {db: {name: \"s_db.$SV_db\", file: secrets/db}}\n"
 	branches := map[string]fstest.MapFS{

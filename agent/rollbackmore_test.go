@@ -338,23 +338,28 @@ func TestGoodStatesInHistory(t *testing.T) {
 	})
 }
 
+// sticks has the services with an image neither converge nor fail.
+func (w *world) sticks(image string) {
+	w.set(func() {
+		w.verify = func(ctx context.Context) error {
+			w.mu.Lock()
+			stuck := w.live["s_web"].TaskTemplate.ContainerSpec.Image == image
+			w.mu.Unlock()
+			if stuck {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+	})
+}
+
 // A person who wants to go back does not wait for a rollout that waits for its
 // services. What is refused stops nothing.
 func TestRollbackOfARolloutUnderWay(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.release("1")
 		w.start()
-		w.set(func() {
-			w.verify = func(ctx context.Context) error {
-				w.mu.Lock()
-				stuck := w.live["s_web"].TaskTemplate.ContainerSpec.Image == "app:2"
-				w.mu.Unlock()
-				if stuck {
-					<-ctx.Done()
-				}
-				return ctx.Err()
-			}
-		})
+		w.sticks("app:2")
 		second := w.release("2")
 		w.poll()
 		w.wantLast(second, record.Running)

@@ -224,12 +224,7 @@ func TestVaultIsAway(t *testing.T) {
 // version of @auto only, and do without Vault while it is away.
 func TestVaultPlans(t *testing.T) {
 	inVaultWorld(t, "vault:kv/data/coin/db#password@auto", func(w *world, v *vaultOfTest) {
-		server := gitlabtest.NewServer(gitlabtest.Config{})
-		server.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
-		client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), Transport: double{server}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		server, client := newGitLab(t)
 		source, heads, change := branches{w, map[string]fstest.MapFS{}}, uint64(1), w.change
 		w.change = func(parts *agent.Parts) {
 			change(parts)

@@ -3,8 +3,6 @@ package compose_test
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,15 +17,7 @@ import (
 func keyring(t *testing.T) (*secrets.Keyring, sopstest.Key) {
 	t.Helper()
 	key := sopstest.NewKey(t)
-	file := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(file, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{file}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys, key
+	return key.Keyring(t), key
 }
 
 func open(t *testing.T, keys *secrets.Keyring, node *manifests.Node) *secrets.Set {

@@ -8,7 +8,7 @@ import (
 )
 
 // The values of environment variables are often secrets under names that do not say so. A
-// plan shows a value only if neither its name nor its text looks secret; mask.go judges the
+// plan shows a value only if neither its name nor its text looks secret; maskedvalues.go judges the
 // name, and parts of the text.
 var (
 	// randomNames are the names of variables whose values look random and are not secret.

@@ -108,19 +108,6 @@ func (l *lab) git(arguments ...string) string {
 	return string(out)
 }
 
-func (l *lab) keyring() *secrets.Keyring {
-	l.t.Helper()
-	path := filepath.Join(l.t.TempDir(), "age.key")
-	if err := os.WriteFile(path, []byte(l.key.Identity+"\n"), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{path}})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return keys
-}
-
 func (l *lab) run() *importer.Result {
 	l.t.Helper()
 	result, err := importer.Run(l.t.Context(), l.request)
@@ -204,7 +191,7 @@ func TestImport(t *testing.T) {
 // wantSecrets compares the values of the imported node's secrets with files of the directory.
 func (l *lab) wantSecrets(want map[string]string) {
 	l.t.Helper()
-	keys := l.keyring()
+	keys := l.key.Keyring(l.t)
 	stack, err := desired.Render(l.t.Context(), os.DirFS(l.request.Repo), desired.Options{
 		Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) { return keys, nil },
 	})
@@ -234,7 +221,7 @@ func TestImportAgain(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot be compared without a key") || !strings.Contains(fault.Hint(err), "--age-key-files") {
 		t.Errorf("without a key: %v", err)
 	}
-	l.request.Keys = l.keyring()
+	l.request.Keys = l.key.Keyring(l.t)
 	if result := l.run(); result.Written || !result.Finished {
 		t.Errorf("got %+v", result)
 	}

@@ -63,7 +63,7 @@ func TestImportRestartsNothing(t *testing.T) {
 	if !strings.Contains(said, "without restarting a task: "+strings.Join(services, ", ")) {
 		t.Errorf("diff says:\n%s", said)
 	}
-	keys := l.keyring()
+	keys := l.key.Keyring(t)
 	stack, err := desired.Render(t.Context(), os.DirFS(l.request.Repo), desired.Options{
 		Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) { return keys, nil },
 	})
@@ -99,12 +99,9 @@ func TestImportRestartsNothing(t *testing.T) {
 // program builds the program, and gives a function that runs it in the repository.
 func program(t *testing.T, l *lab) func(want int, args ...string) string {
 	t.Helper()
-	path, key := filepath.Join(t.TempDir(), "agent"), filepath.Join(t.TempDir(), "age.key")
+	path, key := filepath.Join(t.TempDir(), "agent"), l.key.File(t)
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-o", path, "../cmd/agent").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
-	}
-	if err := os.WriteFile(key, []byte(l.key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
 	}
 	return func(want int, args ...string) string {
 		t.Helper()

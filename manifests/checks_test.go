@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -95,19 +94,7 @@ func TestCheckFaults(t *testing.T) {
 		"degradation":     {plainConfig + "deployment: {performance: {max_degradation: -1}}\n", []string{`want a whole number from 0 to 10000|`}},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := loadConfig("sandbox", test.config)
-			got := fault.All(err)
-			if len(got) != len(test.want) {
-				t.Fatalf("got %d faults, want %d: %v", len(got), len(test.want), err)
-			}
-			for i, want := range test.want {
-				text, hint, _ := strings.Cut(want, "|")
-				if !strings.Contains(got[i].Error(), text) || !strings.HasPrefix(fault.Hint(got[i]), hint) || fault.Hint(got[i]) == "" {
-					t.Errorf("got  %v|%s\nwant %s", got[i], fault.Hint(got[i]), want)
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantFaults(t, test.config, test.want) })
 	}
 }
 

@@ -201,19 +201,23 @@ func TestConfigFaults(t *testing.T) {
 		"same compose files": {node("compose_files: [a.yml, a.yml]"), []string{`:8:28: nodes[0].compose_files lists "a.yml" twice`}},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := loadConfig("sandbox", test.config)
-			got := fault.All(err)
-			if len(got) != len(test.want) {
-				t.Fatalf("got %d faults, want %d: %v", len(got), len(test.want), err)
-			}
-			for i, want := range test.want {
-				text, hint, _ := strings.Cut(want, "|")
-				if !strings.Contains(got[i].Error(), text) || !strings.HasPrefix(fault.Hint(got[i]), hint) || fault.Hint(got[i]) == "" {
-					t.Errorf("got  %v|%s\nwant %s", got[i], fault.Hint(got[i]), want)
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantFaults(t, test.config, test.want) })
+	}
+}
+
+// wantFaults loads a config.yml, and wants faults: a part of each text, and after | the begin of its hint.
+func wantFaults(t *testing.T, config string, all []string) {
+	t.Helper()
+	_, err := loadConfig("sandbox", config)
+	got := fault.All(err)
+	if len(got) != len(all) {
+		t.Fatalf("got %d faults, want %d: %v", len(got), len(all), err)
+	}
+	for i, want := range all {
+		text, hint, _ := strings.Cut(want, "|")
+		if !strings.Contains(got[i].Error(), text) || !strings.HasPrefix(fault.Hint(got[i]), hint) || fault.Hint(got[i]) == "" {
+			t.Errorf("got  %v|%s\nwant %s", got[i], fault.Hint(got[i]), want)
+		}
 	}
 }
 

@@ -56,12 +56,7 @@ type lab struct {
 // ("") files.
 func newLab(t *testing.T, change map[string]string) *lab {
 	t.Helper()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
-	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[user]\n\tname = Grace Operator\n\temail = grace@coin.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	gittest.Person(t)
 	l := &lab{Repo: gittest.New(t), t: t}
 	files := map[string]string{
 		"environments/sandbox/config.yml":              config,

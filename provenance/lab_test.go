@@ -44,15 +44,7 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{Repo: gittest.New(t), t: t, key: sopstest.NewKey(t), now: date(6, 1)}
-	identity := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(identity, []byte(l.key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.keys = keys
+	l.keys = l.key.Keyring(t)
 	l.Commit("Start", map[string]string{
 		"environments/sandbox/config.yml": config,
 		node3 + "docker-compose.yml":      stack,

@@ -2,8 +2,6 @@ package release_test
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,12 +64,7 @@ type promotions struct {
 
 func newPromotions(t *testing.T, change func(files map[string]string)) *promotions {
 	t.Helper()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
-	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[user]\n\tname = Grace Operator\n\temail = grace@coin.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	gittest.Person(t)
 	p := &promotions{gittest.New(t), t}
 	key := sopstest.NewKey(t)
 	files := map[string]string{

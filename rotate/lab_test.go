@@ -52,22 +52,9 @@ type lab struct {
 // replaces and removes ("") files.
 func newLab(t *testing.T, change func(key sopstest.Key, files map[string]string)) *lab {
 	t.Helper()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
-	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[user]\n\tname = Grace Operator\n\temail = grace@coin.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	gittest.Person(t)
 	l := &lab{Repo: gittest.New(t), t: t, key: sopstest.NewKey(t)}
-	identity := filepath.Join(home, "key")
-	if err := os.WriteFile(identity, []byte(l.key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.keys = keys
+	l.keys = l.key.Keyring(t)
 	files := map[string]string{
 		"environments/sandbox/config.yml":  config,
 		"environments/README":              "untouched",

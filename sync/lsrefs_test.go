@@ -159,27 +159,34 @@ func TestHostileLists(t *testing.T) {
 	}
 }
 
+// changing serves a repository by a server that, once a switch is set, has other options.
+func changing(t *testing.T, made *gittest.Repo, later gittest.Options) (url string, changed *atomic.Bool) {
+	t.Helper()
+	before, err := gittest.Handler(made.Root(), gittest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := gittest.Handler(made.Root(), later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed = &atomic.Bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if changed.Load() {
+			after.ServeHTTP(w, r)
+			return
+		}
+		before.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/repo", changed
+}
+
 // A server that spoke version 2 and no longer does is asked anew.
 func TestVersionTakenBack(t *testing.T) {
 	made := example(t)
-	var old atomic.Bool
-	newer, err := gittest.Handler(made.Root(), gittest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	older, err := gittest.Handler(made.Root(), gittest.Options{Version0: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if old.Load() {
-			older.ServeHTTP(w, r)
-			return
-		}
-		newer.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	repo := open(t, gitsync.Remote{URL: server.URL + "/repo"})
+	url, old := changing(t, made, gittest.Options{Version0: true})
+	repo := open(t, gitsync.Remote{URL: url})
 	for i, step := range []struct{ old, fails bool }{{false, false}, {true, true}, {true, false}, {true, false}, {false, false}} {
 		old.Store(step.old)
 		rev, err := repo.Select(t.Context(), gitsync.Rule{Branch: "master"})
@@ -193,24 +200,8 @@ func TestVersionTakenBack(t *testing.T) {
 // that relied on the earlier offer.
 func TestOfferTakenBack(t *testing.T) {
 	made := example(t)
-	var whole atomic.Bool
-	filters, err := gittest.Handler(made.Root(), gittest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	none, err := gittest.Handler(made.Root(), gittest.Options{Whole: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if whole.Load() {
-			none.ServeHTTP(w, r)
-			return
-		}
-		filters.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	repo := open(t, gitsync.Remote{URL: server.URL + "/repo"})
+	url, whole := changing(t, made, gittest.Options{Whole: true})
+	repo := open(t, gitsync.Remote{URL: url})
 	fetch(t, repo, nodeDir)
 	whole.Store(true)
 	made.Commit("Change", map[string]string{nodeDir + "/node.env": "TAG=2\n"})

@@ -1,8 +1,6 @@
 package desired_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -51,14 +49,7 @@ func requiredRepo(t *testing.T, key sopstest.Key) fstest.MapFS {
 func TestRequiredSecrets(t *testing.T) {
 	key := sopstest.NewKey(t)
 	fsys := requiredRepo(t, key)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := key.Keyring(t)
 	for how, keys := range map[string]*secrets.Keyring{"with keys": ring, "without": nil} {
 		_, err := desired.Open(t.Context(), fsys, desired.Options{
 			Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) { return keys, nil },

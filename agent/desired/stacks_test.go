@@ -1,8 +1,6 @@
 package desired_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -96,10 +94,7 @@ configs: {page: {name: page, content: x}}
 // stack has the network of the earlier one given, and its own secret comes before the node's.
 func TestRenderAll(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	identity := key.File(t)
 	calls := 0
 	options := desired.Options{Environment: "sandbox", Node: "node3", Keys: func() (*secrets.Keyring, error) {
 		calls++

@@ -2,8 +2,6 @@ package desired_test
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"coin.internal/coin-agent/agent/desired"
@@ -24,10 +22,7 @@ func (v kv) Close(context.Context) { *v.open-- }
 // files, and one from its own.
 func TestRenderAllFromVault(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	identity := key.File(t)
 	open := 0
 	options := desired.Options{
 		Environment: "sandbox", Node: "node3",

@@ -1,8 +1,6 @@
 package desired_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,14 +14,7 @@ import (
 // where the policy names hosts, only to those.
 func TestWebhookHost(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ring, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ring := key.Keyring(t)
 	const slack = `notifications: {hosts: [hooks.slack.com, "127.0.0.1:8065"]}`
 	const here, refused = "names this machine, ", "policy.notifications.hosts of the node does not allow "
 	for _, test := range []struct{ host, policy, want string }{

@@ -3,8 +3,6 @@ package desired_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,10 +18,7 @@ import (
 // can be wiped once it has ended.
 func TestWipeAfterRender(t *testing.T) {
 	key := sopstest.NewKey(t)
-	identity := filepath.Join(t.TempDir(), "age.key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	identity := key.File(t)
 	files := bound(goodDatabase)
 	files["environments/sandbox/nodes/node3/secrets.enc"] = bound("")["environments/sandbox/nodes/node3/docker-compose.yml"]
 	files["environments/sandbox/nodes/node3/secrets.enc"].Data = []byte(sopstest.WholeYAML(t, key, map[string]string{"db": "value"}))

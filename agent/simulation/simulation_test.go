@@ -3,7 +3,6 @@ package simulation_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -47,14 +46,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	prepareKey(t)
 	dir := memoryFolder(t)
-	identity := filepath.Join(dir, "age.key")
-	if err := os.WriteFile(identity, []byte(sealKey.Identity), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{identity}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := sealKey.Keyring(t)
 	return &fixture{dir: dir, tokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), keys: keys, renders: &renders{known: map[[32]byte]rendered{}}}
 }
 

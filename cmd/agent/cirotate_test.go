@@ -151,10 +151,7 @@ func TestOverdueSkips(t *testing.T) {
 		node + "secrets/cert.enc":         sopstest.YAML(t, key, map[string]string{"cert": "canary-cert"}),
 		node + "secrets.override.enc":     sopstest.YAML(t, key, map[string]string{"SV_db": "1", "SV_cert": "1"}),
 	})
-	identity := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(identity, []byte(key.Identity+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	identity := key.File(t)
 	var out, errs strings.Builder
 	code := run(t.Context(), []string{
 		"secrets", "rotate", "--overdue", "--config", "/dev/null", "--repo", repo.Dir, "--environment", "sandbox", "--generate", "32",

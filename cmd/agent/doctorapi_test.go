@@ -44,6 +44,22 @@ func certified(t *testing.T, end time.Time) (certFile, keyFile string) {
 	return save("api.crt", "CERTIFICATE", der), save("api.key", "PRIVATE KEY", private)
 }
 
+// diagnosed gives the doctor's findings for a repository and settings.
+func diagnosed(t *testing.T, repository, settings string) (findings []finding) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "agent.yml")
+	base := fmt.Sprintf("environment: sandbox\nnode: node3\nrepository: %q\nengine: unix:///nowhere/docker.sock\nstate_dir: %q\n", repository, t.TempDir())
+	if err := os.WriteFile(config, []byte(base+settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	run(t.Context(), []string{"doctor", "-o", "json", "--config", config}, &out, &errs)
+	if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
+		t.Fatalf("%v: %s%s", err, out.String(), errs.String())
+	}
+	return findings
+}
+
 // The doctor reads the API's tokens and its certificate, and says what is wrong with them.
 func TestDoctorAPI(t *testing.T) {
 	dir := t.TempDir()
@@ -65,17 +81,7 @@ func TestDoctorAPI(t *testing.T) {
 		"no TLS":      {fmt.Sprintf("api_listen: 0.0.0.0:9181\napi_tokens: [{name: ci, file: %q}]\n", token), "fail", "is not a loopback address", "set api_cert_file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := filepath.Join(t.TempDir(), "agent.yml")
-			base := fmt.Sprintf("environment: sandbox\nnode: node3\nrepository: %q\nengine: unix:///nowhere/docker.sock\nstate_dir: %q\n", dir, t.TempDir())
-			if err := os.WriteFile(config, []byte(base+test.settings), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			var out, errs bytes.Buffer
-			run(t.Context(), []string{"doctor", "-o", "json", "--config", config}, &out, &errs)
-			var findings []finding
-			if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
-				t.Fatalf("%v: %s%s", err, out.String(), errs.String())
-			}
+			findings := diagnosed(t, dir, test.settings)
 			got := findings[len(findings)-1]
 			if got.Subject != "api" || got.Grade != test.grade || !strings.Contains(got.Text, test.text) || !strings.Contains(got.Hint, test.hint) {
 				t.Errorf("got %+v", got)
@@ -100,17 +106,7 @@ func TestDoctorMetrics(t *testing.T) {
 		"no token":  {fmt.Sprintf("%smetrics_open: true\nmetrics_token_file: %q\n", listen, token+".away"), "fail", "metrics-token.away", "create the file"},
 		"open":      {listen + "metrics_open: true\n", "warn", "everyone who reaches 0.0.0.0:9182 reads the metrics", "firewall"},
 	} {
-		config := filepath.Join(t.TempDir(), "agent.yml")
-		base := fmt.Sprintf("environment: sandbox\nnode: node3\nrepository: %q\nengine: unix:///nowhere/docker.sock\nstate_dir: %q\n", dir, t.TempDir())
-		if err := os.WriteFile(config, []byte(base+test.settings), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var out, errs bytes.Buffer
-		run(t.Context(), []string{"doctor", "-o", "json", "--config", config}, &out, &errs)
-		var findings []finding
-		if err := json.Unmarshal(out.Bytes(), &findings); err != nil {
-			t.Fatalf("%v: %s%s", err, out.String(), errs.String())
-		}
+		findings := diagnosed(t, dir, test.settings)
 		got := findings[len(findings)-2]
 		if got.Subject != "metrics" || got.Grade != test.grade || !strings.Contains(got.Text, test.text) || !strings.Contains(got.Hint, test.hint) {
 			t.Errorf("%s: got %+v", name, got)

@@ -4,6 +4,8 @@ package sopstest
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/getsops/sops/v3/stores/yaml"
 
 	"coin.internal/coin-agent/internal/sopsfiletest"
+	"coin.internal/coin-agent/secrets"
 )
 
 // Key is an age identity and its recipient.
@@ -28,6 +31,26 @@ func NewKey(tb testing.TB) Key {
 		tb.Fatal(err)
 	}
 	return Key{Identity: identity.String(), Recipient: identity.Recipient().String()}
+}
+
+// File writes the identity into a file of its own, which only its owner can read, and gives its path.
+func (k Key) File(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "age.key")
+	if err := os.WriteFile(path, []byte(k.Identity+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// Keyring gives the keyring with the key.
+func (k Key) Keyring(tb testing.TB) *secrets.Keyring {
+	tb.Helper()
+	keys, err := secrets.LoadKeys(secrets.KeyFiles{Age: []string{k.File(tb)}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
 }
 
 // YAML encrypts values to the key, except for names that begin with SV_.

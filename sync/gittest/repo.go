@@ -31,6 +31,17 @@ func New(tb testing.TB) *Repo {
 	return r
 }
 
+// Person makes Grace Operator the user whose configuration of git this process reads.
+func Person(t *testing.T) {
+	t.Helper()
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[user]\n\tname = Grace Operator\n\temail = grace@coin.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Root returns the folder to serve.
 func (r *Repo) Root() string { return filepath.Dir(r.Dir) }
 
