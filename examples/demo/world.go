@@ -88,7 +88,7 @@ func (w *world) write(name, content string) error {
 
 // build builds the agent.
 func (w *world) build(ctx context.Context) error {
-	command := exec.CommandContext(ctx, "go", "build", "-tags=grpcnotrace", "-o", w.path("bin/agent"), "./cmd/agent")
+	command := exec.CommandContext(ctx, "go", "build", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", w.path("bin/agent"), "./cmd/agent")
 	command.Dir = w.root
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
