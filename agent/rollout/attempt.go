@@ -41,6 +41,7 @@ type attempt struct {
 	declared   *compose.Stack               // that is recorded
 	ignored    map[string][]compose.Ignored // all fields that another process may change
 	plan       deploy.Plan
+	facts      deploy.Facts // that the plan was made of
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none
 	uses       journal.SecretNames // new secrets of the services
@@ -210,6 +211,7 @@ func (a *attempt) makePlan(ctx context.Context) error {
 	if err != nil {
 		return fault.Transient(err)
 	}
+	a.facts = live.Facts()
 	if a.plan, err = a.goal.plan(ctx, live); err != nil {
 		return err
 	}

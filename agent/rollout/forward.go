@@ -36,6 +36,7 @@ type forward struct {
 	checkout *gitsync.Checkout
 	known    bool   // the commit was synced before, and is good
 	waited   string // what the sync waited for when its gates were asked last
+	of       makings
 
 	admission *admission
 	adoption  *adoption
@@ -45,6 +46,10 @@ type forward struct {
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	f := r.newForward(base, to)
+	if waiting, still := f.stillWaits(ctx, to); still {
+		return waiting
+	}
+	r.asked, f.of = nil, r.use.makings(base.Deployed, f.a.commit, to.Signer)
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
 	}

@@ -209,6 +209,8 @@ type Parts struct {
 	Others func() []*record.GoodState // the deployed good states of the node's other stacks; nil: it has none
 	Tokens func() []error             // gives the problems of GitLab's tokens; nil: there are none
 
+	KeyState func() string // differs after the key files have changed; nil: there are none
+
 	// Agrees refuses files in which the node's stacks claim one object. It gets what this one
 	// claims; nil: it has one stack.
 	Agrees func(context.Context, *gitsync.Checkout, compose.Claimant) error
@@ -255,6 +257,7 @@ type Rollouts struct {
 	use      *Parts
 	cron     *cron
 	released *released // of the release that passed its gates last
+	asked    *asked    // about the plan of a sync that waits; nil for none
 	traced   *traced   // what was found out about the history last
 }
 
