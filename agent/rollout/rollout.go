@@ -133,8 +133,9 @@ type AuditLog interface {
 	Head() audit.Head
 }
 
-// Ledger records the stack's syncs. Both calls are durable when they return.
+// Ledger records the stack's syncs. Save and End are durable when they return.
 type Ledger interface {
+	Show(sync *record.Sync) // on record already, before one of its stages that changes nothing
 	Save(sync *record.Sync) error
 	End(sync *record.Sync, good *record.GoodState) error // the sync is over; good may be nil
 }
