@@ -407,14 +407,19 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 // checks, and compares the services with what was applied.
 func (f *forward) verify(ctx context.Context) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
-		if err := (follower{f.a}).converge(ctx); err != nil {
+		live, err := follower{f.a}.converge(ctx)
+		if err != nil {
 			return err
 		}
 		f.a.sync.ChecksDigest = f.a.questions.digest
-		if err := f.a.questions.askDue(ctx); err != nil {
+		asked, err := f.a.questions.askDue(ctx)
+		if err != nil {
 			return err
 		}
-		return follower{f.a}.compare(ctx, f.a.stack)
+		if asked {
+			live = nil // they may have changed meanwhile
+		}
+		return follower{f.a}.compare(ctx, f.a.stack, live)
 	})
 }
 
