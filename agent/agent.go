@@ -1,6 +1,6 @@
 // Package agent is the loop: it takes a schedule and users' requests, and has one state
 // machine for each stack observe, decide and act, one after the other. It guarantees that
-// every step is in the state file before it is taken, so that an agent that is killed at
+// every step that changes something is in the state file before it is taken, so that an agent that is killed at
 // any point continues to the same end.
 package agent
 

@@ -16,8 +16,19 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// look observes, decides and acts, until nothing is left to do before the next look.
+// look observes, decides and acts, until nothing is left to do before the next look. The revision
+// that it reads is on record from the first reading to the last.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
+	s.readings.Hold()
+	done := s.decide(ctx, why, progress)
+	if err := s.readings.Release(); err != nil && done.Err == nil {
+		done.Err = fmt.Errorf("save state: %w", err)
+	}
+	return done
+}
+
+// decide observes and decides, until an action ends the look.
+func (s *stack) decide(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
 	if why.Trigger == record.OnRequest {
 		s.readings.Forgive()
 	}
@@ -67,6 +78,11 @@ func (s *stack) known() (decision.Record, error) {
 // act carries out an action.
 func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
 	base := s.board.Snapshot().Base()
+	if action != decision.Sync {
+		if err := s.readings.Release(); err != nil {
+			return rollout.Outcome{Err: fmt.Errorf("save state: %w", err)}
+		}
+	}
 	switch action {
 	case decision.Unreachable:
 		return rollout.Outcome{Err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}

@@ -71,6 +71,7 @@ type Parts struct {
 	Engine    engine
 	Tasks     tasks                            // nil: health is judged by the numbers of tasks
 	Keys      func() (*secrets.Keyring, error) // called at each sync that decrypts
+	KeyState  func() string                    // differs after the key files have changed; nil: there are none
 	Vault     desired.Vault                    // where references to Vault are read; zero: nowhere
 	Store     *store.Store
 	Reports   reports               // nil: no statuses are sent to GitLab

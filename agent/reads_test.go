@@ -84,6 +84,28 @@ func TestReadsOfSeveralStacks(t *testing.T) {
 	})
 }
 
+// A sync lists the services for its plan and for its result, and afterwards the services of all stacks
+// for the versions of secrets and configs that are in use. The look that it is part of lists them for what
+// status shows, as each look does. Its wait for services that have no tasks is one reading.
+func TestReadsOfChange(t *testing.T) {
+	inWorld(t, func(w *world) {
+		_, counted := onSimulated(w, "app:1", "app:2")
+		w.commit("1", nodeDir+"docker-compose.yml", "services: {web: {image: \"app:$TAG\", deploy: {replicas: 0}}}\n")
+		w.start()
+		w.pass(4 * interval)
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		counted.take()
+		looks := w.listings()
+		w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.pass(4 * interval)
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		looks = w.listings() - looks
+		if calls := counted.take(); calls["ServiceList"] != looks+3 || calls["ServiceUpdate"] != 1 || calls["TaskList"] != 1 {
+			t.Errorf("calls in %d looks: %v", looks, calls)
+		}
+	})
+}
+
 // BenchmarkTenStacks is an idle look at ten stacks of twenty services each. Before, it takes them
 // from nothing to their end. The time is that of the machine, in which the world's time jumps.
 func BenchmarkTenStacks(b *testing.B) {

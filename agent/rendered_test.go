@@ -50,8 +50,9 @@ func TestRendered(t *testing.T) {
 	})
 }
 
-// TestStateWrites counts the transactions of the state file, each of which waits for the disk: a
-// sync has one for each stage, those around its first write, and its end.
+// TestStateWrites counts the transactions of the state file, each of which waits for the disk: that
+// the revision is read, that the sync begins, that the revision has passed, and before the first
+// write, the wait for services and the end of the sync.
 func TestStateWrites(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var writes atomic.Int64
@@ -76,7 +77,7 @@ func TestStateWrites(t *testing.T) {
 		w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
 		w.wantLast(w.revision.Commit, record.Succeeded)
-		since("a commit of this node", 17)
+		since("a commit of this node", 6)
 	})
 }
 

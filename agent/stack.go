@@ -147,7 +147,7 @@ func (s *stack) rolloutParts(a *Agent) rollout.Parts {
 		},
 		Reading: s.readings, Records: s.records, Files: s.recorded(), Fingerprints: parts.Store.Objects(), Audit: parts.Audit, Ledger: s.board,
 		Screen: s.board, Publish: s.publish, Deploys: s.publish, Receivers: parts.Notices, Delays: s.publish, Metrics: s.metrics, Events: parts.Events, Stops: s.stops,
-		Policy: parts.Policy.Policy, Images: parts.images,
+		Policy: parts.Policy.Policy, Images: parts.images, KeyState: parts.KeyState,
 	}
 	made.Others = func() []*record.GoodState { return a.roster.Deployed(s.key) }
 	if s.name != "" {

@@ -7,24 +7,25 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/docker/docker/client"
 )
 
-// Answer identifies the bytes of an answer of the engine about services. The zero Answer
+// Answer identifies the bytes of an answer of the engine about services, secrets or configs. The zero Answer
 // stands for bytes that are not known.
 type Answer [sha256.Size]byte
 
-// hearing is what a reading of services knows of the engine's last answer, and learns of this one.
+// hearing is what a reading of objects knows of the engine's last answer, and learns of this one.
 type hearing struct{ last, now Answer }
 
-// same reports whether the answer is the last one. Its services are not decoded then.
+// same reports whether the answer is the last one. Its objects are not decoded then.
 func (h *hearing) same() bool { return h.now == h.last && h.now != Answer{} }
 
 type hearingKey struct{}
 
-// hear gives a context for one call that lists services.
+// hear gives a context for one call that lists objects.
 func hear(ctx context.Context, last Answer) (context.Context, *hearing) {
 	heard := &hearing{last: last}
 	return context.WithValue(ctx, hearingKey{}, heard), heard
@@ -36,8 +37,8 @@ func hearingOf(ctx context.Context) *hearing {
 	return heard
 }
 
-// SameAnswer takes the whole answer of a client without HTTP to a call that lists services. It
-// reports whether the caller has these services from the last answer, and needs none.
+// SameAnswer takes the whole answer of a client without HTTP to a call that lists services,
+// secrets or configs. It reports whether the caller has these from the last answer, and needs none.
 func SameAnswer(ctx context.Context, answer func() []byte) bool {
 	heard := hearingOf(ctx)
 	if heard == nil {
@@ -55,6 +56,9 @@ func hearAnswers(api *client.Client) error {
 	return client.WithHTTPClient(with)(api)
 }
 
+// heardPaths are those of the calls whose answers are heard.
+var heardPaths = regexp.MustCompile(`/(services|secrets|configs)$`)
+
 type listener struct{ to http.RoundTripper }
 
 // RoundTrip sends a request. If its answer is the last one, the client gets none in place of it.
@@ -63,7 +67,7 @@ type listener struct{ to http.RoundTripper }
 func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.to.RoundTrip(request)
 	heard := hearingOf(request.Context())
-	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !strings.HasSuffix(request.URL.Path, "/services") {
+	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !heardPaths.MatchString(request.URL.Path) {
 		return response, err
 	}
 	if heard.last != (Answer{}) {

@@ -27,7 +27,12 @@ type Live struct {
 	Networks   map[string]network.Summary // Swarm's networks of any stack, and host, none and the like
 	Secrets    map[string]swarm.Secret
 	Configs    map[string]swarm.Config
+
+	facts Facts // that all of it was read from
 }
+
+// Facts gives what Observe asked, and the answers.
+func (l *Live) Facts() Facts { return l.facts }
 
 // Observe reads everything that a plan for the stack needs.
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
@@ -39,18 +44,19 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	for _, config := range stack.Configs {
 		configs = append(configs, config.Spec.Name)
 	}
+	var facts [4]Facts
 	reads := []func() error{
 		func() (err error) {
-			live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), e.reader.services)
+			live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), heardBy(&facts[0], e.reader.services))
 			return err
 		},
-		func() (err error) { live.Networks, err = e.reader.allNetworks(ctx); return err },
+		func() (err error) { live.Networks, err = e.reader.notedNetworks(ctx, &facts[1]); return err },
 		func() (err error) {
-			live.Secrets, err = ofStack(ctx, stack.Name, secrets, e.reader.secrets)
+			live.Secrets, err = ofStack(ctx, stack.Name, secrets, heardBy(&facts[2], e.reader.secrets))
 			return err
 		},
 		func() (err error) {
-			live.Configs, err = ofStack(ctx, stack.Name, configs, e.reader.configs)
+			live.Configs, err = ofStack(ctx, stack.Name, configs, heardBy(&facts[3], e.reader.configs))
 			return err
 		},
 	}
@@ -59,6 +65,7 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 		return nil, errs[i]
 	}
+	live.facts = slices.Concat(facts[:]...)
 	if err := e.reader.nameNetworks(ctx, live.Services); err != nil {
 		return nil, err
 	}
@@ -293,7 +300,7 @@ func nameFilter(names []string) filters.Args {
 
 // ofStack reads the objects with the stack's label, and other wanted objects by name:
 // those may have the label of another stack.
-func ofStack[T any](ctx context.Context, stack string, wanted []string, read func(context.Context, filters.Args) (map[string]T, error)) (map[string]T, error) {
+func ofStack[T any](ctx context.Context, stack string, wanted []string, read lister[T]) (map[string]T, error) {
 	found, err := read(ctx, stackLabel(stack))
 	if err != nil {
 		return nil, err

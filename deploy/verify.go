@@ -68,7 +68,12 @@ type ServiceResult struct {
 // Result is the state of the services, sorted by name.
 type Result struct {
 	Services []ServiceResult `json:"services"`
+
+	live LiveServices // that it was made of, at the end of Verify
 }
+
+// Live gives the services of the stack as the end of Verify saw them; nil of another Result.
+func (r Result) Live() LiveServices { return r.live }
 
 // Waiting lists the services that have not converged, the failed ones first.
 func (r Result) Waiting() []ServiceResult {
@@ -135,7 +140,9 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		last = result
 		if result.finished() {
 			details := details{host: e.host, want: want, masks: masks}
-			return details.add(ctx, result), nil
+			result = details.add(ctx, result)
+			result.live = live
+			return result, nil
 		}
 		select {
 		case <-ctx.Done():

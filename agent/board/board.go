@@ -1,6 +1,6 @@
 // Package board takes what the loop and the attempts find out about one stack, and gives
 // it to the loop, to users and to the metrics. It records the stack's syncs: what it shows
-// of a sync is in the state file.
+// of a sync is in the state file, apart from the stages that change nothing.
 package board
 
 import (
@@ -186,6 +186,12 @@ func (b *Board) Recall() error {
 		b.view.Last = &syncs[0]
 	}
 	return nil
+}
+
+// Show shows a sync that is on record as it goes on, without a write.
+func (b *Board) Show(sync *record.Sync) {
+	copied := sync.Copy()
+	b.Update(func(v *View) { v.Last = copied })
 }
 
 // Save records a sync.

@@ -29,8 +29,9 @@ type Counter struct {
 	records records
 	log     *slog.Logger
 
-	mu  sync.Mutex // a rollout that waits for services reads newer revisions
-	now record.Reading
+	mu   sync.Mutex // a rollout that waits for services reads newer revisions
+	now  record.Reading
+	held bool // the revision stays on record between two readings
 }
 
 // New makes a Counter. It knows nothing before Recall.
@@ -71,15 +72,36 @@ func (c *Counter) Begin(commit string) error {
 	return c.records.SaveReading(c.now)
 }
 
-// End records that the revision was read.
+// End records that the revision was read, unless it is held.
 func (c *Counter) End() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.now.Open {
+	return c.end()
+}
+
+// end records that the revision was read. The caller has locked the Counter.
+func (c *Counter) end() error {
+	if !c.now.Open || c.held {
 		return nil
 	}
 	c.now.Open = false
 	return c.records.SaveReading(c.now)
+}
+
+// Hold keeps the revision that is read next on record until Release, or until it has passed:
+// readings of it that follow one another write the state file twice, not twice each.
+func (c *Counter) Hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = true
+}
+
+// Release ends what Hold began.
+func (c *Counter) Release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = false
+	return c.end()
 }
 
 // Passed records that the revision was read up to its plan. The agent did not end because of
@@ -87,6 +109,7 @@ func (c *Counter) End() error {
 func (c *Counter) Passed() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.held = false
 	if !c.now.Open && c.now.Deaths == 0 {
 		return nil
 	}

@@ -26,6 +26,7 @@ type admission struct {
 
 	traced **traced // of the attempt before
 	since  gates.Since
+	plan   *gates.Plan // that the gates were asked about; nil before
 }
 
 // ask lets the plan pass, or makes the sync wait. A gate never stops a rollout that has
@@ -47,14 +48,12 @@ func (d *admission) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := gates.Ask(ctx, d.gates(), &gates.Plan{
+	d.plan = &gates.Plan{
 		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Intent: intent, Unresolved: a.unresolved, Tag: d.tag,
 		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: newGrants(a.plan.Grants), Since: d.since,
-	})
-	a.sync.Gates, a.sync.Approval = answer.Gates, answer.Approval
-	if answer.Group != nil {
-		a.sync.Group = answer.Group
 	}
+	answer, err := gates.Ask(ctx, d.gates(), d.plan)
+	takeAnswer(a.sync, answer)
 	switch {
 	case err != nil:
 		return err
@@ -63,10 +62,6 @@ func (d *admission) ask(ctx context.Context) error {
 	case answer.Waiting != "":
 		if err := a.sync.Apply(record.Hold, time.Now()); err != nil {
 			return err
-		}
-		a.sync.Waiting = answer.Waiting
-		if loosens != "" {
-			a.sync.Waiting = loosens + "; " + answer.Waiting
 		}
 		return errWaiting
 	}

@@ -32,6 +32,7 @@ type attempt struct {
 	note     *record.Attempt // what the attempt leaves on record
 	commit   string          // that it deploys
 	stage    record.Stage    // the current one
+	entered  bool            // the attempt is in the state file
 	rules    string          // digest of the policy and limits that it was judged by last
 	journal  *journal.Journal
 	progress func(string)
@@ -41,6 +42,7 @@ type attempt struct {
 	declared   *compose.Stack               // that is recorded
 	ignored    map[string][]compose.Ignored // all fields that another process may change
 	plan       deploy.Plan
+	facts      deploy.Facts        // that the plan was made of
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none
 	uses       journal.SecretNames // new secrets of the services
@@ -107,7 +109,8 @@ func (a *attempt) run(ctx context.Context) error {
 	return a.take(ctx, slices.Concat(a.prepare(), a.write()))
 }
 
-// take takes stages, each of which is in the state file before it begins.
+// take takes stages. The attempt is in the state file before the first one begins, and again before
+// the first one that writes.
 func (a *attempt) take(ctx context.Context, stages []stage) error {
 	for _, stage := range stages {
 		if err := a.enter(ctx, stage); err != nil {
@@ -117,14 +120,23 @@ func (a *attempt) take(ctx context.Context, stages []stage) error {
 	return nil
 }
 
-// enter writes the stage to the state file, takes it, and measures it.
+// recorded are the stages that are in the state file before they begin, beside the first one of an
+// attempt. A stage before them only reads: an attempt that is cut off there begins anew, whichever
+// stage it was in. apply records itself with the plan, before its first write.
+var recorded = []record.Stage{record.StageVerify}
+
+// enter shows the stage, takes it, and measures it.
 func (a *attempt) enter(ctx context.Context, stage stage) error {
 	a.stage = stage.name
 	a.use.Screen.Step(string(stage.name), StepLimit)
 	a.goal.enter(stage.name)
-	if err := a.save(); err != nil {
+	if a.entered && !slices.Contains(recorded, stage.name) {
+		a.goal.keep()
+		a.use.Ledger.Show(a.sync)
+	} else if err := a.save(); err != nil {
 		return err
 	}
+	a.entered = true
 	started := time.Now()
 	err := a.inTime(ctx, stage)
 	seconds := time.Since(started).Seconds()
@@ -210,6 +222,7 @@ func (a *attempt) makePlan(ctx context.Context) error {
 	if err != nil {
 		return fault.Transient(err)
 	}
+	a.facts = live.Facts()
 	if a.plan, err = a.goal.plan(ctx, live); err != nil {
 		return err
 	}

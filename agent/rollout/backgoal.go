@@ -306,7 +306,7 @@ func (b *back) verify(ctx context.Context) error {
 	a, follow := b.a, *b.follow
 	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, b.to))
 	a.stack = &follow
-	if err := (follower{a}).converge(ctx); err != nil {
+	if _, err := (follower{a}).converge(ctx); err != nil {
 		return err
 	}
 	if a.questions != nil {
@@ -315,7 +315,7 @@ func (b *back) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	return follower{a}.compare(ctx, b.all)
+	return follower{a}.compare(ctx, b.all, nil)
 }
 
 // unknownSecrets gives the secrets of the services whose values the good state does not

@@ -118,15 +118,15 @@ func (q *questions) due() (bool, error) {
 	return true, nil
 }
 
-// askDue asks about migrations and the checks, if they are due.
-func (q *questions) askDue(ctx context.Context) error {
+// askDue asks about migrations and the checks, if they are due, and reports whether there are any.
+func (q *questions) askDue(ctx context.Context) (asked bool, err error) {
 	if due, err := q.due(); err != nil || !due {
-		return err
+		return false, err
 	}
 	if err := q.a.database.after(ctx); err != nil {
-		return err
+		return true, err
 	}
-	return q.ask(ctx)
+	return len(q.list) > 0 || q.a.database.check != nil, q.ask(ctx)
 }
 
 // ask runs the checks and records their results. A failed check is the revision's fault,

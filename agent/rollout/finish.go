@@ -62,6 +62,16 @@ func (a *attempt) clearScreen() {
 
 // leaveWaiting leaves the sync waiting; the next look asks the gates again.
 func (f *forward) leaveWaiting() Outcome {
+	f.keep()
+	done := f.publishWaiting()
+	if done.Err == nil {
+		f.remember()
+	}
+	return done
+}
+
+// publishWaiting publishes what the sync waits for, and records it.
+func (f *forward) publishWaiting() Outcome {
 	a := f.a
 	if a.sync.Waiting != f.waited {
 		a.use.Log.Info("waiting", "revision", record.Short(a.sync.Commit), "reason", a.sync.Waiting)
@@ -69,7 +79,7 @@ func (f *forward) leaveWaiting() Outcome {
 	if err := a.use.Publish.Sync(a.sync); err != nil {
 		return Outcome{Err: err}
 	}
-	return Outcome{Sync: a.sync, Err: a.save()}
+	return Outcome{Sync: a.sync, Err: a.use.Ledger.Save(a.sync)}
 }
 
 func (f *forward) succeed() (*record.GoodState, error) {

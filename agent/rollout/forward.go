@@ -34,6 +34,7 @@ type forward struct {
 	checkout *gitsync.Checkout
 	known    bool   // the commit was synced before, and is good
 	waited   string // what the sync waited for when its gates were asked last
+	of       makings
 
 	admission *admission
 	adoption  *adoption
@@ -43,6 +44,10 @@ type forward struct {
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	f := r.newForward(base, to)
+	if waiting, still := f.stillWaits(ctx, to); still {
+		return waiting
+	}
+	r.asked, f.of = nil, r.use.makings(base.Deployed, f.a.commit, to.Signer)
 	if err := f.begin(to.Cause); err != nil {
 		return Outcome{Err: err}
 	}
@@ -310,14 +315,19 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 // checks, and compares the services with what was applied.
 func (f *forward) verify(ctx context.Context) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
-		if err := (follower{f.a}).converge(ctx); err != nil {
+		live, err := follower{f.a}.converge(ctx)
+		if err != nil {
 			return err
 		}
 		f.a.sync.ChecksDigest = f.a.questions.digest
-		if err := f.a.questions.askDue(ctx); err != nil {
+		asked, err := f.a.questions.askDue(ctx)
+		if err != nil {
 			return err
 		}
-		return follower{f.a}.compare(ctx, f.a.stack)
+		if asked {
+			live = nil // they may have changed meanwhile
+		}
+		return follower{f.a}.compare(ctx, f.a.stack, live)
 	})
 }
 

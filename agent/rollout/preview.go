@@ -92,6 +92,7 @@ func (noReading) Passed() error      { return nil }
 // noLedger records nothing.
 type noLedger struct{}
 
+func (noLedger) Show(*record.Sync)                         {}
 func (noLedger) Save(*record.Sync) error                   { return nil }
 func (noLedger) End(*record.Sync, *record.GoodState) error { return nil }
 

@@ -133,8 +133,9 @@ type AuditLog interface {
 	Head() audit.Head
 }
 
-// Ledger records the stack's syncs. Both calls are durable when they return.
+// Ledger records the stack's syncs. Save and End are durable when they return.
 type Ledger interface {
+	Show(sync *record.Sync) // on record already, before one of its stages that changes nothing
 	Save(sync *record.Sync) error
 	End(sync *record.Sync, good *record.GoodState) error // the sync is over; good may be nil
 }
@@ -209,6 +210,8 @@ type Parts struct {
 	Others func() []*record.GoodState // the deployed good states of the node's other stacks; nil: it has none
 	Tokens func() []error             // gives the problems of GitLab's tokens; nil: there are none
 
+	KeyState func() string // differs after the key files have changed; nil: there are none
+
 	// Agrees refuses files in which the node's stacks claim one object. It gets what this one
 	// claims; nil: it has one stack.
 	Agrees func(context.Context, *gitsync.Checkout, compose.Claimant) error
@@ -255,6 +258,7 @@ type Rollouts struct {
 	use      *Parts
 	cron     *cron
 	released *released // of the release that passed its gates last
+	asked    *asked    // about the plan of a sync that waits; nil for none
 	traced   *traced   // what was found out about the history last
 }
 

@@ -18,23 +18,27 @@ import (
 // follower follows the services of an attempt after its writes.
 type follower struct{ a *attempt }
 
-// converge waits for the services of the whole stack.
-func (f follower) converge(ctx context.Context) error {
+// converge waits for the services of the whole stack, and gives them as they were read last; nil if
+// none were waited for.
+func (f follower) converge(ctx context.Context) (deploy.LiveServices, error) {
 	result, err := f.follow(ctx, f.a.stack, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return result.Err()
+	return result.Live(), result.Err()
 }
 
-// compare reads the services once more at the end of an attempt, and notes those that do
-// not run what was applied: another process changed them during the attempt. Such a state
-// is deployed and drifted, but no rollback returns to it.
-func (f follower) compare(ctx context.Context, applied *compose.Stack) error {
+// compare compares the services at the end of an attempt, and notes those that do not run what was
+// applied: another process changed them during the attempt. Such a state is deployed and drifted,
+// but no rollback returns to it. live are the services if they were just read; else they are read
+// once more.
+func (f follower) compare(ctx context.Context, applied *compose.Stack, live deploy.LiveServices) error {
 	a := f.a
-	live, err := a.use.Engine.ObserveServices(ctx, applied.Name)
-	if err != nil {
-		return fault.Transient(err)
+	if live == nil {
+		var err error
+		if live, err = a.use.Engine.ObserveServices(ctx, applied.Name); err != nil {
+			return fault.Transient(err)
+		}
 	}
 	whole := *applied
 	whole.Ignored = a.ignored

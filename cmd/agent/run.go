@@ -243,7 +243,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
 		Policy: p.policy, Events: p.events, Rested: p.memory.Rest,
-		Keys: a.keyring, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
+		Keys: a.keyring, KeyState: a.settings.KeyFiles().State, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	p.first = pace.Pace{Interval: a.settings.Interval}.First(ran)
 	made.FirstLook = p.first

@@ -2,11 +2,14 @@ package enginetest
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/deploy"
 )
 
 // NetworkList lists networks by label, scope or a part of their names.
@@ -68,6 +71,10 @@ func (c *Client) SecretList(ctx context.Context, options swarm.SecretListOptions
 			if named(options.Filters, one.id, one.spec.Name) && labelled(options.Filters, one.spec.Labels) {
 				all = append(all, one.swarm())
 			}
+		}
+		var err error
+		if deploy.SameAnswer(ctx, func() (answer []byte) { answer, err = json.Marshal(all); return answer }) || err != nil {
+			return nil, err
 		}
 		return all, nil
 	})
@@ -151,6 +158,10 @@ func (c *Client) ConfigList(ctx context.Context, options swarm.ConfigListOptions
 			if named(options.Filters, one.id, one.spec.Name) && labelled(options.Filters, one.spec.Labels) {
 				all = append(all, one.swarm())
 			}
+		}
+		var err error
+		if deploy.SameAnswer(ctx, func() (answer []byte) { answer, err = json.Marshal(all); return answer }) || err != nil {
+			return nil, err
 		}
 		return all, nil
 	})
