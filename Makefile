@@ -61,8 +61,9 @@ engines: ## deploy, its engine contract, compose/paritytest and the demo on each
 		go run ./examples/demo || failed="$$failed $$engine"; \
 	done; [ -z "$$failed" ] || { echo "failed on:$$failed"; exit 1; }
 
-vault: ## the contract of Vault's double on a real Vault, which the first run builds
-	VAULT_TEST_BINARY=$$(scripts/vault) go test -count 1 -v -run 'TestContract$$' ./vault
+vault: ## the tests of Vault's double on a real Vault, which the first run builds, and the agent with it on a real Swarm
+	scripts/need dockerd docker git gcc
+	VAULT_TEST_BINARY=$$(scripts/vault) go test -count 1 -v -run '^Test(Contract|Vault)$$' ./vault ./cmd/agent
 
 walk: ## random commits, bad releases, kills and restarts on a real engine for ROUNDS rounds (200), from SEED if given
 	scripts/need dockerd docker git gcc

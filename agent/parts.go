@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/readiness"
@@ -76,6 +77,7 @@ type Parts struct {
 	Store     *store.Store
 	Reports   reports               // nil: no statuses are sent to GitLab
 	Tokens    func() []tokens.State // gives the state of each GitLab token; nil: there are none
+	Newest    func() newest.Known   // versions of secrets in Vault; nil: it is not asked
 	GitLab    *gitlab.Client        // nil: GitLab is not asked
 	Statuses  gates.Statuses        // of the other nodes; nil: those from GitLab
 	Approvals gates.Approvals       // of merge requests; nil: those from GitLab
@@ -157,11 +159,9 @@ func (p *Parts) measure() {
 		}
 		return p.Reports.Health().Undelivered
 	})
-	states := p.Tokens
-	if states == nil {
-		states = func() []tokens.State { return nil }
+	if p.Tokens != nil {
+		p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(p.Tokens()) }, func() map[string]bool { return tokens.Usable(p.Tokens()) })
 	}
-	p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(states()) }, func() map[string]bool { return tokens.Usable(states()) })
 	if p.Audit != nil {
 		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
 			if p.Anchors == nil {

@@ -18,7 +18,7 @@ func newDaemon(a *Agent) *desk.Daemon {
 	daemon := &desk.Daemon{
 		Node:  report.Node{Environment: parts.Settings.Environment, Name: parts.Settings.Node},
 		Owner: parts.Settings.Owner(), Version: parts.Version, Started: a.started, Groups: parts.Statuses != nil,
-		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens, Reports: parts.Reports, Anchors: parts.Anchors,
+		Pulse: a.pulse, Policy: parts.Policy, Notices: parts.Notices, Tokens: parts.Tokens, Newest: parts.Newest, Reports: parts.Reports, Anchors: parts.Anchors,
 	}
 	if parts.Settings.Observes() {
 		daemon.Mode = parts.Settings.Mode

@@ -103,7 +103,7 @@ func (c *converter) setValue(secret *Secret, one object) error {
 	value, ok := c.set.Lookup(one.key, file)
 	secret.Value, secret.File = value, file
 	if reference, place, isReference := c.set.Reference(one.key, file); isReference {
-		secret.VaultPath = reference.Path
+		secret.Vault = reference
 		if !value.Known() {
 			c.warnUnread(one, reference, place)
 		}

@@ -151,7 +151,7 @@ type Secret struct {
 	Derived  string `json:"-"` // the version in the name where Version is auto
 	File     string `json:"-"` // the path of its file, or ""
 
-	VaultPath string `json:"-"` // where the value is in Vault; "" for a value of the repository
+	Vault secrets.Reference `json:"-"` // where the value is in Vault; zero for a value of the repository
 
 	// Missing says why there is no value. Swarm must have the secret then.
 	Missing *fault.Error `json:"-"`

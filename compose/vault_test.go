@@ -74,8 +74,8 @@ func TestVaultVersions(t *testing.T) {
 			var names []string
 			for _, secret := range stack.Secrets {
 				names = append(names, secret.Spec.Name)
-				if secret.VaultPath != "kv/data/db" || secret.Value.Known() == test.unread {
-					t.Errorf("%s is at %q", secret.Spec.Name, secret.VaultPath)
+				if secret.Vault.Path != "kv/data/db" || secret.Value.Known() == test.unread {
+					t.Errorf("%s is at %q", secret.Spec.Name, secret.Vault.Path)
 				}
 			}
 			if got := strings.Join(names, " "); got != test.want {

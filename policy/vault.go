@@ -59,7 +59,7 @@ func judgeVault(j *judgement) {
 		return // the agent asks about vault_prefix when it reads
 	}
 	for _, secret := range j.of.Stack.Secrets {
-		if path := secret.VaultPath; path != "" && !rule.Paths.Match(path) {
+		if path := secret.Vault.Path; path != "" && !rule.Paths.Match(path) {
 			j.refuse("vault.paths", "", j.of.Stack.Place("secrets", secret.Key), allow("refer to another path", "vault.paths", path), "the secret %s is at %s in Vault", secret.Key, path)
 		}
 	}
@@ -69,8 +69,8 @@ func judgeVault(j *judgement) {
 func suggestVault(p *Policy, j *judgement) {
 	var paths Patterns
 	for _, secret := range j.of.Stack.Secrets {
-		if secret.VaultPath != "" && !slices.Contains(paths, secret.VaultPath) {
-			paths = append(paths, secret.VaultPath)
+		if secret.Vault.Path != "" && !slices.Contains(paths, secret.Vault.Path) {
+			paths = append(paths, secret.Vault.Path)
 		}
 	}
 	if paths != nil {

@@ -76,7 +76,7 @@ func (s snapshot) proves(tree *worktree.Worktree, environment string, member fle
 	if _, err := tree.Repo.CommitObject(plumbing.NewHash(member.Commit)); err != nil {
 		return fmt.Sprintf("it succeeded with commit %s, which this clone does not have: git fetch", record.Short(member.Commit)), nil
 	}
-	same, err := s.same(environment, member)
+	same, err := s.same(environment, member.Name, member.Commit)
 	if err != nil {
 		return "", err
 	}
@@ -86,9 +86,15 @@ func (s snapshot) proves(tree *worktree.Worktree, environment string, member fle
 	return "", nil
 }
 
-// same reports whether a node reads the same in the commit of a member.
-func (s snapshot) same(environment string, member fleet.Member) (bool, error) {
-	there, err := gitsync.Read(s.store, gitsync.Revision{Commit: member.Commit})
+// Same reports whether a node reads the same in two commits of a clone. If the clone lacks one of
+// them, or a file cannot be read, that is an error.
+func Same(tree *worktree.Worktree, environment, node string, commits [2]string) (bool, error) {
+	return snapshotOf(tree, commits[1]).same(environment, node, commits[0])
+}
+
+// same reports whether a node reads the same in another commit.
+func (s snapshot) same(environment, node, other string) (bool, error) {
+	there, err := gitsync.Read(s.store, gitsync.Revision{Commit: other})
 	if err != nil {
 		return false, err
 	}
@@ -101,14 +107,14 @@ func (s snapshot) same(environment string, member fleet.Member) (bool, error) {
 		return false, err
 	}
 	stacks := []string{""}
-	if config.Layered(member.Name) {
+	if config.Layered(node) {
 		stacks = nil
-		for _, stack := range config.StacksOf(member.Name) {
+		for _, stack := range config.StacksOf(node) {
 			stacks = append(stacks, stack.Name)
 		}
 	}
 	for _, stack := range stacks {
-		own, err := s.openSide(stackOf{environment, member.Name, stack}, true)
+		own, err := s.openSide(stackOf{environment, node, stack}, true)
 		if err != nil || !there.Same(own.read) {
 			return false, err
 		}

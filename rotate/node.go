@@ -100,7 +100,7 @@ func (l *loaded) find(name string) (bool, error) {
 
 func (l *loaded) choose(name string, candidates []compose.Secret) error {
 	place := fault.Place{File: l.node.Dir}
-	if in := candidates[0].VaultPath; in != "" {
+	if in := candidates[0].Vault.Path; in != "" {
 		return fault.New(place, "write a new version there with vault kv put, then set the number after @ in the file to it, and have that merged",
 			"the value of the secret %q is in Vault, at %s: the agent does not write to Vault", candidates[0].Key, in)
 	}

@@ -2,10 +2,12 @@ package secrets
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/oneline"
@@ -53,11 +55,19 @@ func parseReference(content []byte) (Reference, error) {
 		return Reference{}, fmt.Errorf("begins with %s, but is not a reference to a secret in Vault", referencePrefix)
 	}
 	reference := Reference{Path: string(found[1]), Key: string(found[2]), Auto: string(found[3]) == autoVersion}
+	if !strings.Contains(reference.Path, "/data/") {
+		return Reference{}, errDynamic
+	}
 	if !reference.Auto {
 		reference.Version, _ = strconv.Atoi(string(found[3])) // nine digits at most
 	}
 	return reference, nil
 }
+
+// errDynamic is why a path that is not one of data is refused: the engine of a dynamic secret has
+// no versions.
+var errDynamic = errors.New("refers to a path in Vault that is not one of data in a KV version 2 engine: a dynamic secret, such as database/creds, " +
+	"is another login at each read and ends with its lease, but a secret in Swarm stays as it is")
 
 // held is a reference in a file of keys.
 type held struct {

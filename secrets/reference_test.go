@@ -147,6 +147,7 @@ func TestWrongReferences(t *testing.T) {
 		"db: vault:https://evil.example/kv/data/x#canary@1": "secrets.enc:1: the value of db begins with vault:",
 		"db: vault:kv/data/coin/db#password@0":              "secrets.enc:1: the value of db begins with vault:",
 		"db: vault:kv/data/coin/db?version=2#canary@1":      "secrets.enc:1: the value of db begins with vault:",
+		"db: vault:database/creds/canary#password@1":        "secrets.enc:1: the value of db refers to a path in Vault that is not one of data in a KV version 2 engine: a dynamic secret",
 		"a: b\ndb: vault:kv/data/coin/db#password@8":        "secrets.enc:2: no version 8",
 		"db: vault:kv/data/coin/db#absent@7":                `secrets.enc:1: version 7 of kv/data/coin/db in Vault has no key "absent"`,
 		"db: vault:kv/data/coin/db#list@9":                  `secrets.enc:1: the key "list" in version 9 of kv/data/coin/db in Vault is not a text`,

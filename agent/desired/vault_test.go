@@ -45,8 +45,8 @@ func TestRenderAllFromVault(t *testing.T) {
 	}
 	for i, want := range []struct{ name, path string }{{"tls.7", "kv/data/coin/tls"}, {"db.7", "kv/data/coin/db"}} {
 		got := all[i].Stack.Secrets[0]
-		if got.Spec.Name != want.name || got.VaultPath != want.path || string(got.Value.Reveal()) != "of "+want.path {
-			t.Errorf("stack %s has the secret %s of %q", all[i].Stack.Name, got.Spec.Name, got.VaultPath)
+		if got.Spec.Name != want.name || got.Vault.Path != want.path || string(got.Value.Reveal()) != "of "+want.path {
+			t.Errorf("stack %s has the secret %s of %q", all[i].Stack.Name, got.Spec.Name, got.Vault.Path)
 		}
 	}
 	if open != 0 {

@@ -8,6 +8,7 @@ import (
 	"coin.internal/coin-agent/agent/explain"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/publish"
 	"coin.internal/coin-agent/agent/pulse"
 	"coin.internal/coin-agent/agent/record"
@@ -37,6 +38,7 @@ type Daemon struct {
 	Reports reports               // nil: no statuses are sent to GitLab
 	Anchors anchors               // nil: there are none
 	Tokens  func() []tokens.State // of GitLab; nil: there are none
+	Newest  func() newest.Known   // versions of secrets in Vault; nil: it is not asked
 }
 
 // Status gives what the running agent knows of the stack.
@@ -76,6 +78,9 @@ func (d *Desk) Status() report.Status {
 	if daemon.Tokens != nil {
 		status.Tokens = daemon.Tokens()
 	}
+	if daemon.Newest != nil {
+		status.Vault = daemon.Newest().Of(v.Deployed, v.Last)
+	}
 	status.Notices = daemon.Notices.Health()
 	policy := daemon.Policy.State()
 	status.Policy = &policy
@@ -85,4 +90,12 @@ func (d *Desk) Status() report.Status {
 	}
 	status.Next = report.NextFor(&status)
 	return status
+}
+
+// InVault lists the paths in Vault of the deployed secrets of the stack.
+func InVault(d *Desk) (paths []string) {
+	for _, one := range newest.In(d.parts.Board.Snapshot().Deployed) {
+		paths = append(paths, one.Vault.Path)
+	}
+	return paths
 }

@@ -75,6 +75,9 @@ const (
 	depth    = 20              // commits that are searched, unless Depth says otherwise
 	mostTags = 300             // that are read, those of the newest commits
 	answerIn = 6 * time.Second // how long an agent is asked; the page of the nodes waits longer
+
+	atOnce = 8                // agents that are asked at the same time: their answers are in memory
+	askIn  = 30 * time.Second // how long all of them are asked
 )
 
 // Read gives the nodes of config.yml at the newest commit of the branch, or at the newest tag,
@@ -164,8 +167,12 @@ func (l List) fromStatuses(ctx context.Context, commits []gitlab.Tag, members []
 	return nil
 }
 
-// askAgents asks the agents whose address is known, all at the same time.
+// askAgents asks the agents whose address is known, some at the same time. Those whose turn does
+// not come in time, since others do not answer, are not asked.
 func (l List) askAgents(ctx context.Context, members []Member) {
+	ctx, cancel := context.WithTimeout(ctx, askIn)
+	defer cancel()
+	turns := make(chan struct{}, atOnce)
 	var asking sync.WaitGroup
 	for i := range members {
 		member, agent := &members[i], l.Agents[members[i].Name]
@@ -177,9 +184,18 @@ func (l List) askAgents(ctx context.Context, members []Member) {
 				continue
 			}
 		}
-		if agent != nil {
-			asking.Go(func() { member.ask(ctx, agent) })
+		if agent == nil {
+			continue
 		}
+		asking.Go(func() {
+			select {
+			case turns <- struct{}{}:
+				defer func() { <-turns }()
+				member.ask(ctx, agent)
+			case <-ctx.Done():
+				member.Error = "it was not asked: too many others did not answer within " + askIn.String()
+			}
+		})
 	}
 	asking.Wait()
 }

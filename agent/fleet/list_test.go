@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,4 +177,71 @@ func TestListOfTags(t *testing.T) {
 			t.Errorf("without a tag: %+v, %v", members, err)
 		}
 	})
+}
+
+// asked counts how many agents are asked at the same time. Each answers after a while.
+type asked struct {
+	mu        sync.Mutex
+	now, most int
+	takes     time.Duration
+}
+
+func (a *asked) Status(ctx context.Context) (report.Status, error) {
+	a.mu.Lock()
+	a.now++
+	a.most = max(a.most, a.now)
+	a.mu.Unlock()
+	defer func() { a.mu.Lock(); a.now--; a.mu.Unlock() }()
+	select {
+	case <-time.After(a.takes):
+		return report.Status{Running: true, InSync: true}, nil
+	case <-ctx.Done():
+		return report.Status{}, ctx.Err()
+	}
+}
+
+// TestListAsksFewAtOnce asks some agents at the same time, and all of them within a limit: those
+// that do not answer do not hold up the list.
+func TestListAsksFewAtOnce(t *testing.T) {
+	const nodes = 100
+	text := "environment: {name: sandbox, type: non-production}\nnodes:\n"
+	for i := range nodes {
+		text += fmt.Sprintf("  - {name: n%d, context: c, stack: s}\n", i)
+	}
+	for name, test := range map[string]struct {
+		takes, most time.Duration // of an answer, and of all
+		answered    int
+	}{
+		"quick": {100 * time.Millisecond, 2 * time.Second, nodes},
+		"slow":  {2 * time.Second, 30 * time.Second, nodes},
+		"away":  {time.Hour, 31 * time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.SetFile(commit, "environments/sandbox/config.yml", text)
+				agent := &asked{takes: test.takes}
+				list := fleet.List{GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Branch: "master", Agents: map[string]fleet.Agent{}}
+				for i := range nodes {
+					list.Agents[fmt.Sprintf("n%d", i)] = agent
+				}
+				begun := time.Now()
+				members, err := list.Read(w.t.Context())
+				answered, unasked := 0, 0
+				for _, one := range members {
+					if one.Source == "api" {
+						answered++
+					}
+					if strings.HasPrefix(one.Error, "it was not asked: ") {
+						unasked++
+					}
+				}
+				if err != nil || len(members) != nodes || answered != test.answered || agent.most > 8 || time.Since(begun) > test.most {
+					t.Errorf("%d of %d answered in %s, %d at the same time: %v", answered, len(members), time.Since(begun), agent.most, err)
+				}
+				if waits := answered == 0; waits != (unasked > 0) {
+					t.Errorf("%d were not asked", unasked)
+				}
+			})
+		})
+	}
 }

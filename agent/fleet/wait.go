@@ -32,6 +32,9 @@ type Wait struct {
 	// its next look, and GitLab shows until then what it waited for first.
 	Settle time.Duration
 
+	// Same reports whether a node reads the same in an earlier commit; nil: that is not known.
+	Same func(node, earlier, commit string) bool
+
 	Changed func(Node)  // called with each node whose state or words changed
 	Away    func(error) // called when GitLab does not answer, once for each outage; nil for back again
 }
@@ -68,10 +71,10 @@ const patience = 4 // doublings of a second
 func (w *Wait) Run(ctx context.Context) (Result, error) {
 	result := Result{Outcome: TooLate}
 	var wait backoff.Wait
-	watched := &watched{names: w.Nodes, passed: map[string]string{}}
+	watched := &watched{names: w.Nodes, passed: map[string]string{}, unchanged: map[string]string{}}
 	last := time.Now()
 	for {
-		nodes, err := w.look(ctx, watched)
+		nodes, err := w.look(ctx, watched, time.Since(last) >= w.Settle)
 		var refused *gitlab.Error
 		switch {
 		case ctx.Err() != nil:
@@ -119,10 +122,13 @@ type watched struct {
 	names  []string
 	passed map[string]string // the newer commit that a node took instead, by node
 	looks  int
+
+	unchanged map[string]string // the earlier commit with which a node has succeeded, and that is the same for it
+	compared  bool              // with earlier commits
 }
 
 // look reads what the nodes do, and before that, once, which commit and which nodes are meant.
-func (w *Wait) look(ctx context.Context, of *watched) (nodes []Node, err error) {
+func (w *Wait) look(ctx context.Context, of *watched, settled bool) (nodes []Node, err error) {
 	if of.commit == "" {
 		if of.commit, err = w.GitLab.Commit(ctx, w.Commit); err != nil {
 			return nil, err
@@ -142,12 +148,64 @@ func (w *Wait) look(ctx context.Context, of *watched) (nodes []Node, err error) 
 			return nil, err
 		}
 	}
+	if settled || len(of.passed) > 0 {
+		if err := w.findUnchanged(ctx, of, nodes); err != nil {
+			return nil, err
+		}
+	}
 	for i := range nodes {
-		if newer := of.passed[nodes[i].Name]; newer != "" && nodes[i].State == Silent {
-			nodes[i].State, nodes[i].Text = Failed, "took the newer commit "+record.Short(newer)+" instead"
+		switch node := &nodes[i]; {
+		case node.State != Silent:
+		case of.unchanged[node.Name] != "":
+			node.State, node.Text = Done, "its files are those of "+record.Short(of.unchanged[node.Name])+", with which it succeeded"
+		case of.passed[node.Name] != "":
+			node.State, node.Text = Failed, "took the newer commit "+record.Short(of.passed[node.Name])+" instead"
 		}
 	}
 	return nodes, nil
+}
+
+// findUnchanged finds the nodes without a status whose files are those of an earlier commit, with
+// which they have succeeded: an agent with `unchanged_statuses: false` posts no status then.
+func (w *Wait) findUnchanged(ctx context.Context, of *watched, nodes []Node) error {
+	silent := without(nodes, of.unchanged)
+	if w.Same == nil || w.Environment.Plans || of.compared || len(silent) == 0 {
+		return nil
+	}
+	commits, err := w.GitLab.Commits(ctx, of.commit, depth)
+	if err != nil {
+		return err
+	}
+	for _, earlier := range commits[min(len(commits), 1):] {
+		there, err := w.Environment.read(ctx, w.GitLab, earlier, silent)
+		if err != nil {
+			return err
+		}
+		silent = nil
+		for _, node := range there {
+			switch {
+			case node.State == Silent:
+				silent = append(silent, node.Name)
+			case node.State == Done && w.Same(node.Name, earlier, of.commit):
+				of.unchanged[node.Name] = earlier
+			}
+		}
+		if len(silent) == 0 {
+			break
+		}
+	}
+	of.compared = true
+	return nil
+}
+
+// without lists the nodes without a status that are not known.
+func without(nodes []Node, known ...map[string]string) (names []string) {
+	for _, node := range nodes {
+		if node.State == Silent && !slices.ContainsFunc(known, func(of map[string]string) bool { return of[node.Name] != "" }) {
+			names = append(names, node.Name)
+		}
+	}
+	return names
 }
 
 const (
@@ -158,12 +216,7 @@ const (
 // findPassed finds the nodes without a status that have one on a newer commit of the branch: a
 // node takes the newest, and says nothing of those in between.
 func (w *Wait) findPassed(ctx context.Context, of *watched, nodes []Node) error {
-	var silent []string
-	for _, node := range nodes {
-		if node.State == Silent && of.passed[node.Name] == "" {
-			silent = append(silent, node.Name)
-		}
-	}
+	silent := without(nodes, of.passed, of.unchanged)
 	if len(silent) == 0 {
 		return nil
 	}

@@ -216,6 +216,25 @@ func TestWaitSkippedCommit(t *testing.T) {
 	}
 }
 
+// TestWaitUnchangedAndPassed does not count a newer commit that a node took against it, if the one
+// that is waited for changed nothing for it.
+func TestWaitUnchangedAndPassed(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.post("node2", gitlab.Success, "")
+		for _, sha := range []string{newer, newest} {
+			w.AddCommit(sha, "master")
+			w.SetFile(sha, "environments/sandbox/config.yml", config)
+		}
+		w.postAt(newer, "node1", gitlab.Success, "1 service updated")
+		w.postAt(newest, "node2", gitlab.Running, "rolling out")
+		w.wait.Commit, w.wait.Branch = newer, "master"
+		w.wait.Same = func(string, string, string) bool { return true }
+		if result, took := w.run(5 * time.Minute); result.Outcome != fleet.AllDone || took > 30*time.Second {
+			t.Errorf("%s after %s: %q", result.Outcome, took, w.lines)
+		}
+	})
+}
+
 // TestWaitSettlesAfterAnOutage does not end with an approval that was given while GitLab was
 // away for a minute: the node could not tell of it either.
 func TestWaitSettlesAfterAnOutage(t *testing.T) {
@@ -231,4 +250,43 @@ func TestWaitSettlesAfterAnOutage(t *testing.T) {
 		}
 		w.wantLines("node1: waiting for a user (approval): approve", "away", "back", "node1: rolling out", "node1: succeeded: 1 service updated")
 	})
+}
+
+// TestWaitUnchanged ends for nodes whose agents spare the status of a commit that changes nothing
+// for them, as far as it can see that.
+func TestWaitUnchanged(t *testing.T) {
+	const text = "node2: succeeded: its files are those of 1234567890, with which it succeeded"
+	for name, test := range map[string]struct {
+		same  func(node, earlier, commit string) bool
+		state gitlab.State // of node2 at the commit before
+		want  fleet.Outcome
+	}{
+		"unchanged":           {func(node, earlier, at string) bool { return node == "node2" && earlier == commit && at == newest }, gitlab.Success, fleet.AllDone},
+		"other files":         {func(string, string, string) bool { return false }, gitlab.Success, fleet.TooLate},
+		"it has failed":       {func(string, string, string) bool { return true }, gitlab.Failed, fleet.TooLate},
+		"no clone":            {nil, gitlab.Success, fleet.TooLate},
+		"no status before it": {func(string, string, string) bool { return true }, "", fleet.TooLate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				for _, sha := range []string{newer, newest} {
+					w.AddCommit(sha, "master")
+					w.SetFile(sha, "environments/sandbox/config.yml", config)
+				}
+				if test.state != "" {
+					w.post("node2", test.state, "")
+				}
+				w.postAt(newest, "node1", gitlab.Success, "1 service updated")
+				w.wait.Commit, w.wait.Branch, w.wait.Same = "master", "master", test.same
+				before := len(w.Requests())
+				result, took := w.run(5 * time.Minute)
+				if result.Outcome != test.want || test.want == fleet.AllDone && (took < 45*time.Second || took > time.Minute || w.lines[len(w.lines)-1] != text) {
+					t.Errorf("%s after %s: %q", result.Outcome, took, w.lines)
+				}
+				if asked := len(w.Requests()) - before; asked > 5*60/5+30 {
+					t.Errorf("%d requests", asked)
+				}
+			})
+		})
+	}
 }

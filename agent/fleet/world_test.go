@@ -17,7 +17,10 @@ import (
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 )
 
-const commit = "1234567890abcdef1234567890abcdef12345678"
+const (
+	commit = "1234567890abcdef1234567890abcdef12345678"
+	newest = "fedcba9876543210fedcba9876543210fedcba98"
+)
 
 const config = `environment: {name: sandbox, type: non-production}
 nodes:
@@ -79,6 +82,17 @@ func (w *world) post(node string, state gitlab.State, description string) {
 }
 
 func (w *world) postAs(secret, node string, state gitlab.State, description string) {
+	w.t.Helper()
+	w.postTo(secret, commit, node, state, description)
+}
+
+// postAt posts a status of another commit.
+func (w *world) postAt(commit, node string, state gitlab.State, description string) {
+	w.t.Helper()
+	w.postTo(gitlabtest.Secret, commit, node, state, description)
+}
+
+func (w *world) postTo(secret, commit, node string, state gitlab.State, description string) {
 	w.t.Helper()
 	_, err := w.as(secret).Post(w.t.Context(), gitlab.Report{
 		Commit: commit, Ref: "master", Name: "coin-agent/sandbox/" + node, State: state, Description: description,

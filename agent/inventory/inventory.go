@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/compose"
@@ -39,6 +40,7 @@ type Sources struct {
 	Engine  engine
 	Records records
 	Usage   usage
+	Newest  func() newest.Known // versions of secrets in Vault; nil: it is not asked
 }
 
 // Survey lists the versions of a node's secrets and configs, and says which of them are
@@ -58,6 +60,7 @@ type Survey struct {
 	sources Sources
 	keep    deploy.Retention
 	stock   *deploy.Inventory
+	newest  map[string]int // versions in Vault, by path
 }
 
 // Look makes a survey. It changes nothing.
@@ -85,6 +88,9 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 	s.keep = deploy.Retention{
 		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
 		Good: goodStates(good), Since: since, Now: now,
+	}
+	if from.Newest != nil {
+		s.newest = from.Newest().Newest
 	}
 	s.Versions = stock.Versions(s.keep)
 	s.Secrets = s.listed(applied)

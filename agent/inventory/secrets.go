@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,22 @@ type ListedSecret struct {
 	Due     time.Time        `json:"due,omitzero"`   // when it is to be rotated
 	Overdue bool             `json:"overdue"`
 	Others  []deploy.Version `json:"others,omitempty"` // the newest first
+	Vault   *InVault         `json:"vault,omitempty"`  // where the live version's value is; none for a value of the repository
+}
+
+// InVault is where in Vault the value of a secret is.
+type InVault struct {
+	Path    string `json:"path"`
+	Version int    `json:"version"`
+	Newest  int    `json:"newest,omitempty"` // that Vault has; 0 if it is not known
+}
+
+// Newer says which newer version Vault has; "" for none.
+func (v *InVault) Newer() string {
+	if v == nil || v.Newest <= v.Version {
+		return ""
+	}
+	return fmt.Sprintf("Vault has version %d", v.Newest)
 }
 
 // listed gives the secrets by name, the versions of each together.
@@ -91,6 +108,9 @@ func (s *Survey) listed(applied *record.GoodState) []ListedSecret {
 		one.Live = &version
 		if object.Key != "" {
 			one.Secret = object.Key
+		}
+		if in := object.Vault; in.Path != "" {
+			one.Vault = &InVault{Path: in.Path, Version: in.Version, Newest: s.newest[in.Path]}
 		}
 		if object.Rotate > 0 {
 			one.Due = version.Created.Add(object.Rotate)

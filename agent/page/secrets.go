@@ -44,12 +44,9 @@ func versionsOf(survey *inventory.Survey) []version {
 		add := func(of deploy.Version, live bool) {
 			one := version{Name: say(of.Name, shortText), Created: of.Created, Live: live, Tone: "quiet", Why: say(strings.Join(of.Kept, ", "), midText)}
 			if live {
-				one.Why, one.Tone = say(usersOf(of), midText), "well"
-				switch {
-				case secret.Overdue:
-					one.Due, one.Tone = "overdue by "+age(secret.Due, survey.At), "alarm"
-				case !secret.Due.IsZero():
-					one.Due = "due in " + age(survey.At, secret.Due)
+				one.Why, one.Tone, one.Due = say(usersOf(of), midText), "well", dueOf(secret, survey.At)
+				if secret.Overdue {
+					one.Tone = "alarm"
 				}
 			}
 			if len(list) == 0 {
@@ -70,6 +67,21 @@ func versionsOf(survey *inventory.Survey) []version {
 		}
 	}
 	return append(overdue, others...)
+}
+
+// dueOf says when a secret is to be rotated, and which newer version Vault has.
+func dueOf(secret inventory.ListedSecret, now time.Time) string {
+	due := ""
+	switch {
+	case secret.Overdue:
+		due = "overdue by " + age(secret.Due, now)
+	case !secret.Due.IsZero():
+		due = "due in " + age(now, secret.Due)
+	}
+	if newer := secret.Vault.Newer(); newer != "" {
+		due = strings.TrimPrefix(due+" · "+newer, " · ")
+	}
+	return due
 }
 
 func usersOf(of deploy.Version) string {

@@ -85,6 +85,7 @@ type Object struct {
 	Name   string        `json:"name"`             // in Swarm
 	Key    string        `json:"key,omitempty"`    // in the compose file; none for an external one
 	Rotate time.Duration `json:"rotate,omitempty"` // after how long it is to be rotated; 0 for never
+	Vault  VaultRead     `json:"vault,omitzero"`   // where in Vault its value is; zero for a value of the repository
 }
 
 // File is a file that a good state was made of. Equal contents are stored once.

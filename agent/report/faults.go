@@ -74,6 +74,14 @@ func Warnings(s *Status) []record.Fault {
 		r := s.GitLab.Refused
 		add("", "GitLab refused the status %s of %s: %s", r.Report.State, record.Short(r.Report.Commit), r.Reason)
 	}
+	if v := s.Vault; v != nil {
+		for _, one := range v.Newer {
+			add(one.Hint(), "%s", one.Text())
+		}
+		if v.Error != "" {
+			add(v.Hint, "the newest versions of secrets in Vault are not known: %s", v.Error)
+		}
+	}
 	if s.Notices != nil {
 		for _, receiver := range s.Notices.Receivers {
 			if refused := receiver.Refused; refused != nil {

@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/tokens"
@@ -66,6 +67,7 @@ type Status struct {
 	Tokens  []tokens.State  `json:"tokens,omitempty"`  // of GitLab
 	Anchors []anchor.Health `json:"anchors,omitempty"` // of the audit log, by place
 	Notices *notify.Health  `json:"notices,omitempty"`
+	Vault   *newest.State   `json:"vault,omitempty"` // of secrets in Vault; nil if there are none
 
 	Next string `json:"next"` // what the operator is to do now
 }

@@ -59,6 +59,7 @@ func objects(stack *compose.Stack, config *manifests.Config) (secrets, configs [
 	for _, secret := range stack.Secrets {
 		secrets = append(secrets, record.Object{
 			Name: secret.Spec.Name, Key: secret.Key, Rotate: rotationPeriod(config, secret.Key, secret.Variable),
+			Vault: record.VaultRead{Path: secret.Vault.Path, Version: secret.Vault.Version, Auto: secret.Vault.Auto},
 		})
 	}
 	for _, name := range stack.ExternalSecrets {

@@ -55,7 +55,7 @@ func (s *Stack) Newest() (fit *record.GoodState, err error) {
 // briefGood gives up to limit recorded good states, the newest first, without services, networks
 // and files. With those, the states of a node with many services take many megabytes.
 func briefGood(s *Stack, b *bbolt.Bucket, limit int) []record.GoodState {
-	return upTo(limit, newestBy(s, b, "good state", brief))
+	return upTo(limit, latestBy(s, b, "good state", brief))
 }
 
 // brief reads a good state without services, networks and files. They come last in the record, and
@@ -75,7 +75,7 @@ func brief(data []byte, good *record.GoodState) error {
 // saveGood records a good state, unless it has the objects of the one before: then that one
 // keeps its number, commit, release and time, and all else of it is renewed.
 func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) error {
-	last, _ := first(upTo(1, newest[record.GoodState](s, b, "good state")), nil)
+	last, _ := first(upTo(1, latest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
 		return putJSON(b, number(good.SyncID), good)
 	}
@@ -93,7 +93,7 @@ func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, chang
 			err = errors.Join(err, countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync))
 		}
 		good := b.Bucket(goodBucket)
-		for _, one := range upTo(record.KeepGood, newest[record.GoodState](s, good, "good state")) {
+		for _, one := range upTo(record.KeepGood, latest[record.GoodState](s, good, "good state")) {
 			if change(&one) {
 				err = errors.Join(err, putJSON(good, number(one.SyncID), &one))
 			}

@@ -7,9 +7,12 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"coin.internal/coin-agent/agent/newest"
 )
 
-// Objects keeps what is known of the engine's secrets and configs, by the engine's IDs.
+// Objects keeps what is known of the engine's secrets and configs, by the engine's IDs, and of
+// their newest versions in Vault.
 type Objects struct{ store *Store }
 
 // Objects gives what is known of the engine's secrets and configs.
@@ -92,4 +95,19 @@ func (o Objects) SeeUnused(ids []string, now time.Time) (map[string]time.Time, e
 		}
 		return nil
 	})
+}
+
+// newestKey holds what Vault said of newer versions of secrets.
+var newestKey = []byte("vault-newest")
+
+var _ newest.Store = Objects{}
+
+// Newest gives what Vault said of newer versions of secrets.
+func (o Objects) Newest() (newest.Known, error) {
+	return get[newest.Known](o.store, metaBucket, "what Vault said of newer versions", newestKey)
+}
+
+// SaveNewest writes what Vault said of newer versions of secrets.
+func (o Objects) SaveNewest(known newest.Known) error {
+	return inTransaction(o.store, func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(metaBucket), newestKey, known) })
 }

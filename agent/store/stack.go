@@ -88,13 +88,13 @@ func numbered(s *Stack, kind string, id uint64) string {
 	return nameOf(s, fmt.Sprintf("%s #%d", kind, id))
 }
 
-// newest gives the readable records of a bucket of the stack, the newest first.
-func newest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
-	return newestBy(s, b, kind, func(data []byte, one *T) error { return json.Unmarshal(data, one) })
+// latest gives the readable records of a bucket of the stack, the newest first.
+func latest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
+	return latestBy(s, b, kind, func(data []byte, one *T) error { return json.Unmarshal(data, one) })
 }
 
-// newestBy gives the same, as decode reads them.
-func newestBy[T any](s *Stack, b *bbolt.Bucket, kind string, decode func([]byte, *T) error) iter.Seq[T] {
+// latestBy gives the same, as decode reads them.
+func latestBy[T any](s *Stack, b *bbolt.Bucket, kind string, decode func([]byte, *T) error) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		cursor := b.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
@@ -120,7 +120,7 @@ func upTo[T any](limit int, records iter.Seq[T]) []T {
 // list reads up to limit records of a bucket of the stack, the newest first.
 func list[T any](s *Stack, bucket []byte, kind string, limit int) (all []T, err error) {
 	err = viewStack(s, func(stack *bbolt.Bucket) error {
-		all = upTo(limit, newest[T](s, stack.Bucket(bucket), kind))
+		all = upTo(limit, latest[T](s, stack.Bucket(bucket), kind))
 		return nil
 	})
 	return all, err

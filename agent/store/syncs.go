@@ -60,7 +60,7 @@ func (s *Stack) Unverified() ([]record.Sync, error) { return s.SyncsUntil((*reco
 // SyncsUntil lists the syncs since the last one for which enough is true, the newest first.
 func (s *Stack) SyncsUntil(enough func(*record.Sync) bool) (syncs []record.Sync, err error) {
 	err = viewStack(s, func(stack *bbolt.Bucket) error {
-		for sync := range newest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
+		for sync := range latest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
 			if enough(&sync) {
 				break
 			}
@@ -151,7 +151,7 @@ func (s *Stack) CheckTimes(commit string) (map[string][]float64, error) {
 	times, seen := map[string][]float64{}, map[string]bool{commit: true}
 	err := viewStack(s, func(b *bbolt.Bucket) error {
 		read := 0
-		for sync := range newest[checked](s, b.Bucket(syncsBucket), "sync") {
+		for sync := range latest[checked](s, b.Bucket(syncsBucket), "sync") {
 			if read++; read > searched || len(seen) > compared {
 				break
 			}

@@ -23,7 +23,7 @@ func (s *Stack) Totals() (record.Totals, error) {
 func totalsOf(s *Stack, b *bbolt.Bucket) record.Totals {
 	totals, found := find[record.Totals](s.store, b, nameOf(s, "totals"), totalsKey)
 	if !found {
-		for sync := range newest[record.Sync](s, b.Bucket(syncsBucket), "sync") {
+		for sync := range latest[record.Sync](s, b.Bucket(syncsBucket), "sync") {
 			totals.Take(nil, &sync)
 		}
 	}

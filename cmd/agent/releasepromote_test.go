@@ -113,3 +113,19 @@ func TestPromoteWithProblems(t *testing.T) {
 	r.repo.Git("switch", "--quiet", "master")
 	r.agent(exitDifferent, promote, "problem", "SHARD", "finished the commit of an earlier run")
 }
+
+// TestWaitUnchanged waits in a clone for a node that posts no status of a commit that changes
+// nothing for it. Without a clone it names the remedy.
+func TestWaitUnchanged(t *testing.T) {
+	t.Parallel()
+	r := newReleases(t)
+	r.post(gitlab.Success, "done")
+	r.repo.Commit("Unconcerned", map[string]string{"README": "Notes\n"})
+	r.pushed()
+	const wait = "wait --environment sandbox --commit master --poll 1s --settle 1s"
+	r.command(exitDone, wait+" --timeout 1m --repo "+r.repo.Dir, "node3: succeeded: its files are those of ")
+	r.command(exitTimeout, wait+" --timeout 3s --repo "+t.TempDir(), "node3: no status", "or name the nodes that the commit concerns with --node")
+	r.repo.Commit("Concerned", map[string]string{fromNode + "node.env": "TAG=2025-12-16-aaaaaaaaaa\n"})
+	r.pushed()
+	r.command(exitTimeout, wait+" --timeout 3s --repo "+r.repo.Dir, "node3: no status")
+}

@@ -25,6 +25,7 @@ import (
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/logs"
 	"coin.internal/coin-agent/agent/metrics"
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/pace"
 	agentpage "coin.internal/coin-agent/agent/page"
@@ -122,6 +123,12 @@ func (p *parts) senders() []func(context.Context) error {
 	if p.tokens != nil {
 		all = append(all, func(ctx context.Context) error { _ = p.tokens.Run(ctx); return nil })
 	}
+	if p.newest != nil {
+		all = append(all, func(ctx context.Context) error {
+			_ = p.newest.Run(ctx, func() []string { return deployedInVault(p.agent) })
+			return nil
+		})
+	}
 	return all
 }
 
@@ -201,6 +208,7 @@ type parts struct {
 	policy  *policy.Current
 	anchors *anchor.Outbox
 	tokens  *tokens.Watch
+	newest  *newest.Watch // nil: the settings name no Vault
 	first   time.Duration // before the first look and delivery
 	events  *events.Ring
 	logs    *logs.Reader // of the only stack
@@ -248,7 +256,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	p.first = pace.Pace{Interval: a.settings.Interval}.First(ran)
 	made.FirstLook = p.first
 	p.logs = logReader(a, p)
-	if err := openOutboxes(a, p, &made, client); err != nil {
+	if err := errors.Join(watchVault(a, p, &made), openOutboxes(a, p, &made, client)); err != nil {
 		p.close()
 		return nil, err
 	}

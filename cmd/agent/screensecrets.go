@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/deploy"
@@ -119,6 +120,9 @@ func secretsListScreen(s *page, survey *inventory.Survey) {
 				due = "overdue by " + between(secret.Due, survey.At)
 			} else if !secret.Due.IsZero() {
 				due = "due in " + between(survey.At, secret.Due)
+			}
+			if newer := secret.Vault.Newer(); newer != "" {
+				due = joined("; ", strings.TrimPrefix(due, "-"), newer)
 			}
 			if live := secret.Live; live != nil {
 				row(name, live.Name, local(live.Created), between(live.Created, survey.At), due, usersText(live))

@@ -7,6 +7,7 @@ import (
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/agent/newest"
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -89,6 +90,9 @@ func statusTroubles(s *page, of statusView) {
 	}
 	for _, one := range status.Overdue {
 		statusOverdue(s, status.Environment, one)
+	}
+	if status.Vault != nil {
+		statusVault(s, status.Vault, of.all)
 	}
 	if health := status.Notices; health != nil && len(health.Receivers) > 0 && (of.all || troubledNotices(health)) {
 		statusNotices(s, health, of.all)
@@ -204,6 +208,22 @@ func statusAnchor(s *page, i int, place anchor.Health) {
 	if place.Error != "" {
 		s.indented(s.red(tidy(place.Error)))
 		s.hint(place.Hint)
+	}
+}
+
+// statusVault adds the secrets of which Vault has a newer version, and with --all when it was asked.
+func statusVault(s *page, state *newest.State, all bool) {
+	name := "vault     "
+	for _, one := range state.Newer {
+		s.line("  ", name, s.yellow(tidy(one.Text())))
+		s.hint(one.Hint())
+		name = "          "
+	}
+	if state.Error != "" {
+		s.line("  ", name, s.yellow("the newest versions are not known: "+tidy(state.Error)), ", next in ", until(state.Next))
+		s.hint(state.Hint)
+	} else if all && len(state.Newer) == 0 && !state.Asked.IsZero() {
+		s.line("  ", name, "no newer version of a secret, asked ", ago(state.Asked))
 	}
 }
 

@@ -15,12 +15,14 @@ import (
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
+	"coin.internal/coin-agent/internal/worktree"
+	"coin.internal/coin-agent/release"
 )
 
 // waitFlags are the flags of the command.
 type waitFlags struct {
 	plans                  bool
-	commit, branch         string // the branch is that of a pipeline, or of the settings
+	commit, branch, repo   string // the branch is that of a pipeline, or of the settings
 	nodes                  []string
 	timeout, poll, settled time.Duration
 }
@@ -35,7 +37,10 @@ their agents post on it in GitLab. The command runs on any machine with a GitLab
 (scope read_api), such as the runner of a pipeline. Each change of a node is a line.
 
 The nodes are those of config.yml at that commit. A node that the commit leaves unchanged
-has succeeded. In a pipeline the commit, the address and the project are those of the
+has succeeded; its agent posts no status of it with unchanged_statuses: false. In a clone
+of the repository, as in a pipeline, the command sees that itself after --settle: the
+node's files are those of one of the last 20 commits, with which it succeeded. Without a
+clone, name the nodes that the commit concerns with --node. In a pipeline the commit, the address and the project are those of the
 pipeline (CI_COMMIT_SHA, CI_SERVER_URL, CI_PROJECT_PATH).
 
 Exit codes: 0 all nodes succeeded, 1 a node failed, or an error, 2 wrong usage, 3 a node
@@ -48,6 +53,7 @@ commit has failed: it took that one instead.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.commit, "commit", "", "the commit: a hash, a branch or a tag (default $CI_COMMIT_SHA)")
+	flags.StringVar(&f.repo, "repo", ".", "clone of the repository, or the folder of environments/ in it, if there is one")
 	flags.BoolVar(&f.plans, "plans", false, "wait for the plans of a merge request's commit instead; nodes that it does not concern make none")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "how long to wait")
@@ -122,7 +128,7 @@ func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFl
 		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
 	}
 	wait := fleet.Wait{
-		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled,
+		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled, Same: sameIn(f.repo, environment.Name),
 		Changed: func(node fleet.Node) {
 			fmt.Fprintln(a.stdout, visible.Line(fmt.Sprintf("%s  %s: %s", zoned(time.Now()), node.Name, node.Line())))
 		},
@@ -139,6 +145,19 @@ func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFl
 		return err
 	}
 	return waited(result, f)
+}
+
+// sameIn compares what a node reads in two commits of a clone. Commits that the clone lacks are not
+// the same. It is nil where there is no clone.
+func sameIn(repo, environment string) func(node, earlier, commit string) bool {
+	tree, err := worktree.Open(repo)
+	if err != nil {
+		return nil
+	}
+	return func(node, earlier, commit string) bool {
+		same, err := release.Same(tree, environment, node, [2]string{earlier, commit})
+		return err == nil && same
+	}
 }
 
 // waited gives the error of a result, with its exit code; nil if all nodes succeeded.
@@ -162,7 +181,7 @@ func waited(result fleet.Result, f waitFlags) error {
 		code = exitTimeout
 		errs = append(errs, fault.New(fault.Place{}, "", "the nodes did not end within %s", f.timeout))
 		add("", fleet.Held, fleet.Rolling, fleet.Waiting)
-		add("check that its agent runs and follows this commit: `agent doctor` on the node", fleet.Silent)
+		add("check that its agent runs and follows this commit: `agent doctor` on the node. With unchanged_statuses: false, run the command in a clone, or name the nodes that the commit concerns with --node", fleet.Silent)
 		if result.Away != nil {
 			errs = append(errs, result.Away)
 		}

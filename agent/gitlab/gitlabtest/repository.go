@@ -99,8 +99,12 @@ func (s *Server) listTags(r *http.Request, token Token, project string, params u
 	return cut(page, r, all)
 }
 
-// on lists the commits of a branch, the newest first.
+// on lists the commits of a branch, or of a commit and those before it, the newest first.
 func (s *Server) on(branch string) (all []string) {
+	if of, isCommit := s.commits[branch]; isCommit && len(of) > 0 {
+		all = s.on(of[0])
+		return all[slices.Index(all, branch):]
+	}
 	for _, sha := range slices.Backward(s.history) {
 		if slices.Contains(s.commits[sha], branch) {
 			all = append(all, sha)
