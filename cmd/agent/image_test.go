@@ -1,0 +1,124 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"coin.internal/coin-agent/deploy/swarmtest"
+)
+
+// imageVariable names the image of packaging/ci.Dockerfile, in which the scripts of ci/ run then instead of
+// on this machine: see scripts/images.
+const imageVariable = "COIN_TEST_CI_IMAGE"
+
+// shell gives the command that runs a script of a job: on this machine or, as a runner does, in an image.
+// There the user is the image's, who finds the files that root has cloned and written, open to all.
+func (p *pipeline) shell(script string) *exec.Cmd {
+	p.t.Helper()
+	image := os.Getenv(imageVariable)
+	if image == "" {
+		command := exec.CommandContext(p.t.Context(), "sh", "-euc", script)
+		command.Env, command.Dir = p.env, p.dir
+		return command
+	}
+	arguments := []string{"run", "--rm", "--network", "host", "--workdir", p.dir, "--volume", p.dir + ":" + p.dir}
+	p.open(p.dir)
+	variables := map[string]string{}
+	for _, variable := range p.env { // the last of a name counts
+		name, value, _ := strings.Cut(variable, "=")
+		variables[name] = value
+	}
+	for name, value := range variables {
+		if name == "PATH" || name == "HOME" || name == "TMPDIR" { // the image's own
+			continue
+		}
+		arguments = append(arguments, "--env", name+"="+value)
+		if file, err := os.Stat(value); err == nil && file.Mode().IsRegular() {
+			p.open(value)
+			arguments = append(arguments, "--volume", value+":"+value)
+		}
+	}
+	return exec.CommandContext(p.t.Context(), "docker", append(arguments, image, "sh", "-euc", script)...)
+}
+
+// open lets all users read and write what a path has.
+func (p *pipeline) open(path string) {
+	p.t.Helper()
+	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() | 0o666
+		if entry.IsDir() {
+			mode = 0o777
+		}
+		return os.Chmod(path, mode) //nolint:gosec // as a runner does
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestImage builds the agent's image and runs it, as packaging/coin-agent.stack.yml does, without the
+// right to write.
+func TestImage(t *testing.T) {
+	t.Parallel()
+	on, dir := swarmtest.Engine(t), t.TempDir()
+	if err := os.Link(binary, filepath.Join(dir, "agent-"+runtime.GOARCH)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ca-certificates.crt", "LICENSE", "THIRD_PARTY.gz"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const image = "coin-agent-test:1"
+	on.Docker(t, "", "build", "--build-arg", "ARCH="+runtime.GOARCH, "--tag", image, "--file", "../../packaging/Dockerfile", dir)
+	defer on.Forget(t, image)
+	if out := on.Docker(t, "", "run", "--rm", "--network", "none", "--read-only", image, "version"); !strings.HasPrefix(out, "agent ") {
+		t.Errorf("it says %q", out)
+	}
+}
+
+// TestCIDockerfile holds packaging/ci.Dockerfile to what the jobs of ci/ and scripts/images expect of it.
+func TestCIDockerfile(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../packaging/ci.Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := strings.ReplaceAll(string(text), "\\\n", "")
+	lines := strings.Split(strings.TrimSpace(joined), "\n")
+	for _, want := range []string{"ARG BASE=debian:12-slim", "FROM ${BASE}", "ARG ARCH=amd64", "USER 1000"} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q", want)
+		}
+	}
+	packages := regexp.MustCompile(`apt-get install [^&]*`).FindString(joined)
+	for _, program := range []string{"ca-certificates", "curl", "git"} {
+		if !slices.Contains(strings.Fields(packages), program) {
+			t.Errorf("%q does not install %s", packages, program)
+		}
+	}
+	var copied []string
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "COPY" {
+			copied = append(copied, fields[1:len(fields)-1]...)
+		}
+	}
+	want := []string{"agent-${ARCH}", "coin-agent-revert", "LICENSE", "THIRD_PARTY.gz"} // scripts/dist and scripts/images make them
+	if !slices.Equal(copied, want) {
+		t.Errorf("copies %q, want %q", copied, want)
+	}
+}
