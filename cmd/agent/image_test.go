@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -11,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/internal/waitfor"
 )
 
 // imageVariable names the image of packaging/ci.Dockerfile, in which the scripts of ci/ run then instead of
@@ -70,8 +74,8 @@ func (p *pipeline) open(path string) {
 	}
 }
 
-// TestImage builds the agent's image and runs it, as packaging/coin-agent.stack.yml does, without the
-// right to write.
+// TestImage builds the agent's image, and starts it with the volumes of packaging/coin-agent.stack.yml and
+// without the right to write elsewhere.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	on, dir := swarmtest.Engine(t), t.TempDir()
@@ -86,9 +90,39 @@ func TestImage(t *testing.T) {
 	const image = "coin-agent-test:1"
 	on.Docker(t, "", "build", "--build-arg", "ARCH="+runtime.GOARCH, "--tag", image, "--file", "../../packaging/Dockerfile", dir)
 	defer on.Forget(t, image)
-	if out := on.Docker(t, "", "run", "--rm", "--network", "none", "--read-only", image, "version"); !strings.HasPrefix(out, "agent ") {
-		t.Errorf("it says %q", out)
+	arguments := []string{"run", "--detach", "--network", "none", "--read-only"}
+	for _, volume := range stackVolumes(t) {
+		if source, target, _ := strings.Cut(volume, ":"); !strings.HasPrefix(source, "/") {
+			arguments = append(arguments, "--volume", target)
+		}
 	}
+	for _, variable := range []string{"ENVIRONMENT=sandbox", "NODE=node3", "REPOSITORY=/none", "ENGINE=unix:///none.sock"} {
+		arguments = append(arguments, "--env", "COIN_AGENT_"+variable)
+	}
+	container := strings.TrimSpace(on.Docker(t, "", append(arguments, image)...))
+	defer on.Docker(t, "", "rm", "--force", "--volumes", container)
+	waitfor.NoError(t, patience, func() error {
+		if log := on.Docker(t, "", "logs", container); !strings.Contains(log, "agent started") {
+			return fmt.Errorf("it says %q", log)
+		}
+		return nil
+	})
+}
+
+// stackVolumes gives the volumes of the agent in packaging/coin-agent.stack.yml.
+func stackVolumes(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../packaging/coin-agent.stack.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]struct{ Volumes []string }
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil || len(file.Services["agent"].Volumes) < 3 {
+		t.Fatalf("%v, %+v", err, file)
+	}
+	return file.Services["agent"].Volumes
 }
 
 // TestCIDockerfile holds packaging/ci.Dockerfile to what the jobs of ci/ and scripts/images expect of it.
