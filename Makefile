@@ -23,7 +23,7 @@ ALONE = $(addprefix agent/,board consent decision dora drift explain fleetsim ga
 RACE  = $(filter-out $(ALONE:%=\%/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
-.PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare soak screenshots docs licences dist
+.PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare soak screenshots docs licences dist images
 
 build: ## the static binary, bin/agent
 	go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/agent ./cmd/agent
@@ -137,3 +137,7 @@ licences: ## docs/licences.md: the licence of each module in the agent; fails if
 dist: ## what a release consists of, in dist: static binaries, .deb, .rpm, bill of materials, checksums
 	scripts/need dpkg-deb git
 	scripts/dist
+
+images: dist ## of dist: the agent's image (amd64, arm64) and that of pipelines, as archives; BASE= of the latter, debootstrap for none from a registry; TRY=1 runs the jobs of ci/ in it
+	scripts/need git
+	BASE="$(BASE)" TRY="$(TRY)" scripts/images

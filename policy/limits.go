@@ -209,7 +209,7 @@ func (j *judgement) judgeReplicas(most, total *Count) {
 		}
 	}
 	if total != nil && all > float64(*total) {
-		j.refuse("limits", "", fault.Place{}, "run less replicas", "the services have %.0f replicas, and the limit is %d", all, *total)
+		j.refuse("limits", "", fault.Place{}, "run fewer replicas", "the services have %.0f replicas, and the limit is %d", all, *total)
 	}
 }
 

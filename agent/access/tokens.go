@@ -32,6 +32,17 @@ type login struct {
 	caller control.Caller
 }
 
+// WrongFiles says what is wrong with the files of an address: those of its tokens, its certificate and the
+// key of that, if it has one.
+func WrongFiles(tokens []Token, certFile, keyFile string) error {
+	_, err := readTokens(tokens)
+	if certFile == "" {
+		return err
+	}
+	_, cert := ReadCertificate(certFile, keyFile)
+	return errors.Join(err, cert)
+}
+
 // readTokens gives the tokens whose files can be read, and why others cannot. Each is to
 // differ from the others, so that an actor is known by it.
 func readTokens(tokens []Token) ([]login, error) {

@@ -23,6 +23,9 @@ type Socket struct {
 	Operators []string // names or numbers of users
 }
 
+// ErrGroup says that socket_group cannot work as the agent runs: another start does not help.
+var ErrGroup = errors.New("socket_group")
+
 // Check checks that the group, its way to the socket, and the operators exist, and that the
 // operators are members of the group.
 func (s Socket) Check() error {
@@ -108,7 +111,7 @@ func (s Socket) admit(path string) error {
 	}
 	if int(info.Sys().(*syscall.Stat_t).Gid) != gid {
 		if err := os.Chown(path, -1, gid); err != nil {
-			return fault.WithHint(fmt.Errorf("socket_group: give the socket to the group %s: %w", s.Group, err),
+			return fault.WithHint(fmt.Errorf("%w: the agent does not run with the group %s, and may not give the socket to it: %w", ErrGroup, s.Group, err),
 				"systemctl edit coin-agent, and write: [Service] Group="+s.Group)
 		}
 	}

@@ -25,7 +25,7 @@ func (s Socket) Listen() (net.Listener, error) {
 		_ = conn.Close()
 		return nil, fault.New(fault.Place{}, "stop the other agent, or give this one its own socket", "an agent already answers on %s", path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
+	if err := makeFolder(filepath.Dir(path), folder); err != nil {
 		return nil, fmt.Errorf("make folder of the control socket: %w", err)
 	}
 	if err := closedFolder(filepath.Dir(path)); err != nil {
@@ -51,6 +51,17 @@ func (s Socket) Listen() (net.Listener, error) {
 	}
 	listener.SetUnlinkOnClose(false)
 	return &namedListener{UnixListener: listener, path: path}, nil
+}
+
+// makeFolder makes a folder with a mode, whatever the umask is. One that exists keeps its own.
+func makeFolder(path string, mode os.FileMode) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(path, mode); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // publish opens a socket to its group, and gives it its name.

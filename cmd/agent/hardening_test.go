@@ -94,3 +94,29 @@ func TestDaemonRefusesOpenKeys(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestSocketGroupThatCannotBe has settings with a group that the daemon does not run with. systemd does not
+// start it again, since that does not help.
+func TestSocketGroupThatCannotBe(t *testing.T) {
+	user := os.Getuid()
+	var credential *syscall.Credential
+	if user == 0 {
+		user = nobody
+		credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	dir := openFolder(t, user)
+	program, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "agent"), program, 0o755); err != nil { //nolint:gosec // to be run by another user
+		t.Fatal(err)
+	}
+	daemon := exec.Command(filepath.Join(dir, "agent"), "run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3", "--socket-group", "0",
+		"--repository", dir+"/none", "--engine", "unix://"+dir+"/none.sock", "--state-dir", dir+"/state", "--socket", dir+"/run/agent.sock", "--listen", "")
+	daemon.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	said, err := daemon.CombinedOutput()
+	if code := daemon.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(said), "the agent does not run with the group 0") || !strings.Contains(string(said), "[Service] Group=0") {
+		t.Errorf("%v: %s", err, said)
+	}
+}

@@ -61,7 +61,7 @@ func runDaemon(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.settings.Validate(), a.settings.ControlSocket().Check()); err != nil {
+	if err := errors.Join(a.settings.Validate(), a.settings.ControlSocket().Check(), wrongFiles(a)); err != nil {
 		return usageError{err}
 	}
 	reloads := make(chan os.Signal, 1)
@@ -86,6 +86,9 @@ func runDaemon(ctx context.Context, a *app) error {
 		return err
 	}
 	socket, err := a.settings.ControlSocket().Listen()
+	if errors.Is(err, control.ErrGroup) {
+		err = usageError{err}
+	}
 	if err != nil {
 		return errors.Join(err, api.close())
 	}

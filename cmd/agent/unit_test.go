@@ -114,3 +114,32 @@ func TestWrongSettings(t *testing.T) {
 		t.Log(errs.String())
 	}
 }
+
+// TestWrongFiles lists all that is wrong with the files that settings name, and exits with 2, too.
+func TestWrongFiles(t *testing.T) {
+	dir := t.TempDir()
+	open := filepath.Join(dir, "open")
+	if err := os.WriteFile(open, []byte("glpat-canary\n"), 0o644); err != nil { //nolint:gosec // that is what is wrong
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "agent.yml")
+	text := "environment: sandbox\nnode: node3\nrepository: ftp://git.example.com/coin\nage_key_files: [" + dir + "/key]\n" +
+		"gitlab_url: https://gitlab.example.com\ngitlab_project: coin/coin-gitops\ngitlab_token_file: " + open + "\n" +
+		"api_listen: 127.0.0.1:0\napi_tokens: [{name: ci, scope: read, file: " + dir + "/api}]\n" +
+		"metrics_listen: 127.0.0.1:0\nmetrics_token_file: " + dir + "/scrape\nmetrics_cert_file: " + dir + "/cert\nmetrics_key_file: " + dir + "/certkey\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"run", "--config", config}, &out, &errs); code != exitUsage {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{"ftp", dir + "/key: read the key file", open + ": other users can access the token file (mode 0644)", dir + "/api: read the API token ci", dir + "/scrape: read", dir + "/certkey: read the key of the certificate"} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("not told: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(errs.String())
+	}
+}

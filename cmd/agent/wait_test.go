@@ -67,8 +67,7 @@ func (p *pipeline) post(node string, state gitlab.State, description string) {
 // start starts a script, and gives what waits for its exit code.
 func (p *pipeline) start(script string) (wait func() int) {
 	p.t.Helper()
-	command := exec.CommandContext(p.t.Context(), "sh", "-euc", script)
-	command.Env, command.Dir = p.env, p.dir
+	command := p.shell(script)
 	command.Stdout = lockedWriter{&p.mu, &p.output}
 	command.Stderr = command.Stdout
 	if err := command.Start(); err != nil {
