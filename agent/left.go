@@ -34,8 +34,8 @@ func prune(ctx context.Context, a *Agent) {
 		if !may || s.board.Snapshot().Paused() != nil || ctx.Err() != nil || a.parts.Settings.Observes() || time.Now().Before(s.again.Until) {
 			continue
 		}
-		held := removal.Held(a.parts.Settings.Node, append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed), a.roster.Config(), a.parts.Policy.Policy().Gates())
-		if held == "" && unread(a) {
+		held := removal.Held(one, a.parts.Settings.Node, append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed), a.roster.Config(), a.parts.Policy.Policy().Gates())
+		if held == "" && one.Freeze == nil && unread(a) {
 			held = "the removal waits until the commit that waits is read again: a freeze may be in it"
 		}
 		if s.board.Snapshot().Held != held {

@@ -60,6 +60,45 @@ func TestRemovalInAFreeze(t *testing.T) {
 	})
 }
 
+// A user has the removal of a stack not wait for the end of a freeze: with the approval or after it.
+func TestRemovalOverridesAFreeze(t *testing.T) {
+	for name, later := range map[string]bool{"at once": false, "later": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				threeStacks(w)
+				w.commit("prune", configFile, layers("{name: system}", "{name: platform}", "{name: business, prune: true}"))
+				w.poll()
+				off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+
+					"freeze: [{name: holidays, from: 2000-01-01T00:00:00Z, to: 2000-12-31T00:00:00Z}]\n")
+				w.poll()
+				if later {
+					w.approveOf("business", off)
+					w.poll()
+					if next := w.of("business").Status().Next; w.image("business_web") != "app:1" || w.wrote(audit.Override) != "" ||
+						!strings.Contains(next, "`agent approve "+record.Short(off)+" --stack business --override-freeze --reason …`") {
+						t.Fatalf("in the freeze business runs %q, next: %s; the audit log has %q", w.image("business_web"), next, w.wrote(audit.Override))
+					}
+				}
+				_, err := w.of("business").Approve(person, request.Approve{Commit: off, OverrideFreeze: true})
+				refuses(t, err, "reason")
+				_, err = w.of("system").Approve(person, request.Approve{Commit: off, Reason: "the disk is full", OverrideFreeze: true})
+				refuses(t, err, "only the removal of a stack")
+				if _, err := w.of("business").Approve(person, request.Approve{Commit: off, Reason: "the disk is full", OverrideFreeze: true}); err != nil {
+					t.Fatal(err)
+				}
+				w.pass(time.Second)
+				if keys := w.agent.Stacks(); len(keys) != 2 || w.image("business_web") != "" {
+					t.Errorf("stacks %v, business runs %q", keys, w.image("business_web"))
+				}
+				said := w.wrote(audit.Override)
+				if !strings.Contains(said, "the disk is full") || strings.Count(w.wrote(audit.Approve), "remove the stack") != 1 {
+					t.Errorf("the audit log has %q and %q", said, w.wrote(audit.Approve))
+				}
+			})
+		})
+	}
+}
+
 // What another stack's service uses of a removed stack goes once it is not used. Until then it is
 // named, and holds no other removal.
 func TestRestOfARemoval(t *testing.T) {

@@ -31,7 +31,7 @@ func newDesk(a *Agent, s *stack) *desk.Desk {
 	return desk.New(desk.Parts{
 		Daemon: a.daemon, Queue: a.queue, Loop: turns{a, s}, Stack: s, Board: s.board, Sight: s.sight,
 		Left:    func() *report.Left { return leftOf(a, s) },
-		Remove:  func(given *record.Approval) error { return a.roster.Consent(s.key, given) },
+		Remove:  a.roster.Consents(s.key),
 		Records: s.records, Plans: s.rollouts, Versions: s.keeper, Stops: s.stops, Note: s.notes.Add, Log: s.log,
 	})
 }

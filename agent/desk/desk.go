@@ -76,10 +76,10 @@ type Parts struct {
 	Records  records
 	Plans    planner
 	Versions surveyor
-	Left     func() *report.Left          // says that the stack was taken off the list; nil: it was not
-	Remove   func(*record.Approval) error // has such a stack removed
-	Stops    chan<- struct{}              // ends the wait of a rollout for a rollback
-	Note     func(...audit.Entry) error   // writes to the audit log
+	Left     func() *report.Left                            // says that the stack was taken off the list; nil: it was not
+	Remove   func(*record.Approval, *record.Override) error // has such a stack removed, in a freeze too with an override
+	Stops    chan<- struct{}                                // ends the wait of a rollout for a rollback
+	Note     func(...audit.Entry) error                     // writes to the audit log
 	Log      *slog.Logger
 }
 
@@ -289,6 +289,9 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	defer d.users.Unlock()
 	if left := d.parts.Left(); left != nil {
 		return d.approveRemoval(actor, asked, left, why)
+	}
+	if asked.OverrideFreeze {
+		return nil, request.Refuse(request.Invalid, "approve it without, then `agent sync --override-freeze --reason …`", "only the removal of a stack is approved with --override-freeze")
 	}
 	sync, err := d.approvable(asked)
 	if err != nil {

@@ -190,7 +190,7 @@ func TestActs(t *testing.T) {
 	for _, test := range []struct {
 		path, extra, want string
 	}{
-		{"/act/approve", "", "token:ops approve {Commit:cccccccccccc Plan:eeeeeeeeeeee Reason:the <fair>}"},
+		{"/act/approve", "", "token:ops approve {Commit:cccccccccccc Plan:eeeeeeeeeeee Reason:the <fair> OverrideFreeze:false}"},
 		{"/act/resume", "", "token:ops resume {Reason:the <fair>}"},
 		{"/act/sync", "", "token:ops sync {OverrideFreeze:false Reason:the <fair> To:}"},
 		{"/act/pause", "2h", "token:ops pause {For:2h Reason:the <fair>}"},

@@ -20,12 +20,13 @@ type ListedStack struct {
 // LeftStack is a stack that was taken off the list. It runs on until it is removed.
 type LeftStack struct {
 	Key     StackKey  `json:"key"`
-	Prune   bool      `json:"prune,omitempty"`   // its last entry allows its removal
-	Commit  string    `json:"commit"`            // that took it off
-	Stack   string    `json:"stack"`             // its name in Swarm
-	Consent *Approval `json:"consent,omitempty"` // to its removal, which has begun
-	Kept    []string  `json:"kept,omitempty"`    // why the removal is not complete
-	Rest    bool      `json:"rest,omitempty"`    // all but Kept is removed: that goes once nothing uses it
+	Prune   bool      `json:"prune,omitempty"`    // its last entry allows its removal
+	Commit  string    `json:"commit"`             // that took it off
+	Stack   string    `json:"stack"`              // its name in Swarm
+	Consent *Approval `json:"consent,omitempty"`  // to its removal, which has begun
+	Freeze  *Override `json:"override,omitempty"` // of a freeze, for its removal
+	Kept    []string  `json:"kept,omitempty"`     // why the removal is not complete
+	Rest    bool      `json:"rest,omitempty"`     // all but Kept is removed: that goes once nothing uses it
 }
 
 // OneStack is the list of a node whose configuration lists no stacks.

@@ -12,20 +12,24 @@ import (
 
 // Held says until when a freeze holds the removal of a stack of the node; "" without one. Those
 // count that are on record of the node's stacks, and those of configurations that may not be
-// rolled out yet: of the config.yml that was read last, and of the node's policy.
-func Held(node string, states []*record.GoodState, configs ...*manifests.Config) string {
+// rolled out yet: of the config.yml that was read last, and of the node's policy. A user can override
+// them all.
+func Held(one record.LeftStack, node string, states []*record.GoodState, configs ...*manifests.Config) string {
+	if one.Freeze != nil {
+		return ""
+	}
 	last, now := manifests.Frozen{}, time.Now()
-	note := func(one manifests.Frozen, is bool) {
-		if is && one.Until.After(last.Until) {
-			last = one
+	note := func(found manifests.Frozen, is bool) {
+		if is && found.Until.After(last.Until) {
+			last = found
 		}
 	}
 	for _, state := range states {
-		one, is, err := rollout.Frozen(state, node)
+		found, is, err := rollout.Frozen(state, node)
 		if err != nil {
 			return "the removal waits: " + err.Error()
 		}
-		note(one, is)
+		note(found, is)
 	}
 	for _, config := range configs {
 		if config != nil {
@@ -35,5 +39,6 @@ func Held(node string, states []*record.GoodState, configs ...*manifests.Config)
 	if last.Until.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("the removal waits: frozen until %s: %s", gates.Clock(last.Until, now), last.Name)
+	return fmt.Sprintf("the removal waits: frozen until %s: %s; `agent approve %s --stack %s --override-freeze --reason …` does not wait",
+		gates.Clock(last.Until, now), last.Name, record.Short(one.Commit), one.Key)
 }

@@ -39,6 +39,8 @@ type (
 		Commit string `json:"commit"`         // at least the first 7 digits
 		Plan   string `json:"plan,omitempty"` // the plan's digest, or how it begins; empty for the present one
 		Reason string `json:"reason"`
+
+		OverrideFreeze bool `json:"override_freeze,omitempty"` // a freeze does not hold the removal of a stack
 	}
 	// Adopt adopts what the sync that waits for adoption would take over.
 	Adopt struct {

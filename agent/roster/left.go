@@ -34,9 +34,19 @@ func (r *Roster[S]) Removable(key record.StackKey) (one record.LeftStack, may bo
 	return one, found && one.Consent != nil && !now.lists(one.Stack) && after(now.list, key) == ""
 }
 
-// Consent records that a user has a stack removed that was taken off the list.
-func (r *Roster[S]) Consent(key record.StackKey, given *record.Approval) error {
-	return r.editLeft(key, func(one *record.LeftStack) { one.Consent = given })
+// Consents gives what records that a user has a stack removed that was taken off the list, or, of a
+// removal that was approved before, that no freeze holds it.
+func (r *Roster[S]) Consents(key record.StackKey) func(*record.Approval, *record.Override) error {
+	return func(given *record.Approval, freeze *record.Override) error {
+		return r.editLeft(key, func(one *record.LeftStack) {
+			if one.Consent == nil {
+				one.Consent = given
+			}
+			if freeze != nil {
+				one.Freeze = freeze
+			}
+		})
+	}
 }
 
 // Kept records why the removal of a stack is not complete. With rest, all else is removed.

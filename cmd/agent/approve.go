@@ -17,8 +17,12 @@ func approveCommand(a *app) *cobra.Command {
 
 The approval replaces the merge request approvals that config.yml requires. It is
 valid for this plan only. agent status, the history, the audit log and the commit in
-GitLab show the user and the reason. agent diff shows the plan.`,
-		Example: `  agent approve 79f141c9f3 --reason "GitLab is down, agreed with the board by phone"`,
+GitLab show the user and the reason. agent diff shows the plan.
+
+With --stack, it approves the removal of a stack that a commit took off the list of the
+node. A freeze holds the removal, unless --override-freeze is given, also later.`,
+		Example: `  agent approve 79f141c9f3 --reason "GitLab is down, agreed with the board by phone"
+  agent approve 79f141c9f3 --stack business --reason "moved to node4"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("name the commit that waits: agent approve REV --reason TEXT")}
@@ -28,6 +32,7 @@ GitLab show the user and the reason. agent diff shows the plan.`,
 	}
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded (required)")
 	cmd.Flags().StringVar(&asked.Plan, "plan", "", "digest of the plan that you reviewed, or its first characters (default: the current plan)")
+	cmd.Flags().BoolVar(&asked.OverrideFreeze, "override-freeze", false, "have the removal of a stack not wait for the end of a freeze; it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := wantReason(asked.Reason); err != nil {
 			return err
