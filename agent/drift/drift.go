@@ -39,7 +39,7 @@ type Watch struct {
 	moved *compose.Stack // what was applied, with the digests at that time; nil before
 
 	good  *record.GoodState // that was looked at last
-	stack *compose.Stack    // what it says was applied; read only
+	stack *compose.Stack    // what it says was applied; read only; nil while equal says enough
 	equal *equal            // what the last comparison found equal; nil for a difference
 	last  *last             // the last look; nil if it failed
 }
@@ -102,6 +102,9 @@ func (w *Watch) compare(ctx context.Context, stack string, live deploy.LiveServi
 	if good == nil {
 		return seen, nil
 	}
+	if !w.asks(good) && w.equal.still(live, good, w.moved) {
+		return seen, nil
+	}
 	want, err := w.expected(ctx, live, good)
 	if err != nil {
 		return seen, err
@@ -111,14 +114,16 @@ func (w *Watch) compare(ctx context.Context, stack string, live deploy.LiveServi
 	}
 	seen.Drift, seen.Ignored = deploy.Drift(live, want), deploy.IgnoredIn(live, want)
 	seen.Unowned = len(deploy.UnownedServices(live, want))
-	w.equal = found(seen, live, w)
+	if w.equal = found(seen, live, w); w.equal != nil {
+		w.stack = nil // 5 kB a service that the next looks need not
+	}
 	return seen, nil
 }
 
 // expected gives the stack that the live services are compared with: what was applied,
 // with the digests that its tags had when the registries were last asked.
 func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *record.GoodState) (*compose.Stack, error) {
-	if good != w.good {
+	if good != w.good || w.stack == nil {
 		recalled, err := recall(good)
 		if err != nil {
 			return nil, err
@@ -129,7 +134,7 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 	if stack.Resolve != compose.ResolveAlways {
 		return stack, nil
 	}
-	if w.asks(stack) {
+	if w.asks(good) {
 		moved, err := w.registries.Resolve(ctx, live, deploy.Unresolved(stack))
 		if err != nil {
 			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
@@ -146,9 +151,9 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 	return stack, nil
 }
 
-// asks reports whether it is time to ask the registries about the tags of a stack.
-func (w *Watch) asks(stack *compose.Stack) bool {
-	return stack.Resolve == compose.ResolveAlways && time.Since(w.asked) >= movedEvery
+// asks reports whether it is time to ask the registries about the tags of a good state.
+func (w *Watch) asks(good *record.GoodState) bool {
+	return compose.Resolve(good.Resolve) == compose.ResolveAlways && time.Since(w.asked) >= movedEvery
 }
 
 // Applied gives the part of an applied stack that drift is compared with.

@@ -23,7 +23,10 @@ func (w *Watch) asking(stack string, good *record.GoodState) asking {
 	if good == nil || good != w.good {
 		return now // the last look was not of this good state
 	}
-	now.anew = w.asks(w.stack)
+	now.anew = w.asks(good)
+	if w.stack == nil {
+		return now // no field is ignored
+	}
 	for _, rules := range deploy.IgnoreAt(w.stack, time.Now()).Ignored {
 		now.ignores += len(rules)
 	}
