@@ -147,11 +147,11 @@ func TestCollectNothingWhileUncertain(t *testing.T) {
 				w.result = deploy.Result{Services: []deploy.ServiceResult{{Name: "s_web", State: deploy.Failed}}}
 			})
 			w.useSecret("raise to 4", 4, "web")
-		}, "the last sync, #4, is failed"},
+		}, "the state of the last sync, #4, is failed"},
 		"a waiting sync": {func(w *world) {
 			w.config("deployment: {auto_deploy: false}\n")
 			w.useSecret("raise to 4", 4, "web")
-		}, "the last sync, #4, is waiting"},
+		}, "the state of the last sync, #4, is waiting"},
 		"drift": {func(w *world) {
 			w.set(func() { w.live = map[string]swarm.ServiceSpec{} })
 		}, "live services drifted: s_web, s_worker"},

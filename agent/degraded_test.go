@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	servicehealth "coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
 )
 
@@ -155,5 +156,43 @@ func TestTasksAreMissing(t *testing.T) {
 			t.Errorf("after the next rollout: %+v", status.Health)
 		}
 		w.told(next, gitlab.Pending, gitlab.Running, gitlab.Success)
+	})
+}
+
+// A service that a user has scaled to 0, or has removed, does not count as running. It is told
+// as drift, and the commit's status stays: the release is not to blame, and no rollback follows.
+func TestTakenServices(t *testing.T) {
+	inCrashingWorldWith(t, "deployment: {rollback: {enabled: true, automatic: true}}\n", func(w *world, _ *crashing, box *mailbox, commit string) {
+		spec := w.live["s_web"]
+		status := func() string {
+			w.pass(2 * time.Minute) // the soak time is not over
+			status := w.desk.Status()
+			word, rest := report.Headline(&status)
+			return word + " " + rest + ": " + report.ServiceLines(&status)[0].Word
+		}
+		wants := func(what, text string) {
+			t.Helper()
+			if got, want := status(), "UNHEALTHY web 0/1 ("+what+" in the engine) · 0 of 1 service run · drifted from "+record.Short(commit)+": "+text; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			w.wantMetrics(`coin_agent_healthy{environment="sandbox",node="node3"} 0`,
+				`coin_agent_service_tasks_desired{environment="sandbox",node="node3",service="s_web"} 1`,
+				`coin_agent_service_tasks_running{environment="sandbox",node="node3",service="s_web"} 0`)
+		}
+		w.scale("s_web", 0)
+		w.set(func() { w.counts = nil })
+		wants("scaled to 0", "drifted: scaled to 0")
+		box.wants(t, "the live services differ from what was applied, release 1")
+		w.set(func() { delete(w.live, "s_web") })
+		wants("removed", "drifted: removed")
+		box.wants(t, "the live services differ from what was applied, release 1")
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success)
+		w.set(func() {
+			w.live["s_web"], w.counts = spec, map[string]*swarm.ServiceStatus{"s_web": {RunningTasks: 1, DesiredTasks: 1}}
+		})
+		if got, want := status(), "HEALTHY 1 of 1 service run · in sync with "+record.Short(commit)+": running"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		w.wantLast(commit, record.Succeeded)
 	})
 }

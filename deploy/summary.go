@@ -1,10 +1,14 @@
 package deploy
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/compose"
 )
 
 // ServiceStatus is the state of one live service.
@@ -21,13 +25,56 @@ type ServiceStatus struct {
 	Message     string `json:"message,omitempty"` // the engine's message about a paused or rolled back update
 
 	Changed time.Time `json:"changed,omitzero"` // when the engine began or ended the last update, or made the service
+
+	// Declared is how many tasks the applied stack declares, of a service that another process
+	// has scaled to fewer, or has removed; else 0.
+	Declared uint64 `json:"declared,omitempty"`
+	Removed  bool   `json:"removed,omitempty"` // another process has removed it
 }
 
-// MissesTasks tells whether fewer tasks run than desired. Tasks that end by themselves
+// Wanted gives how many tasks are to run: also if the engine was told fewer.
+func (s ServiceStatus) Wanted() uint64 { return max(s.Desired, s.Declared) }
+
+// MissesTasks tells whether fewer tasks run than are to run. Tasks that end by themselves
 // do not count.
 func (s ServiceStatus) MissesTasks() bool {
 	ended := s.Running == 0 && s.Completed > 0
-	return s.Running < s.Desired && !s.OneShot && !ended
+	return s.Running < s.Wanted() && !s.OneShot && !ended
+}
+
+// Taken says what another process did to a service that has fewer tasks than the applied stack
+// declares; "" for none.
+func (s ServiceStatus) Taken() string {
+	switch {
+	case s.Removed:
+		return "removed"
+	case s.Declared > 0:
+		return fmt.Sprintf("scaled to %d", s.Desired)
+	}
+	return ""
+}
+
+// Declare notes in the state of live services what another process took from them: drifted are
+// the steps that would make the services equal to the applied stack again. Services that are
+// gone are added.
+func Declare(stack string, statuses []ServiceStatus, drifted []Step, applied *compose.Stack) []ServiceStatus {
+	for _, step := range drifted {
+		spec, declared := applied.Services[step.Name]
+		switch i := slices.IndexFunc(statuses, func(s ServiceStatus) bool { return s.Name == step.Name }); {
+		case !declared:
+		case i < 0:
+			gone := ServiceStatus{Name: step.Name, Mode: modeName(spec.Mode), OneShot: endsByItself(stack, spec), Removed: true, Declared: desired(spec, nil)}
+			if spec.Mode.Global != nil {
+				gone.Declared = 1 // at least
+			}
+			gone.Image, _, _ = strings.Cut(containerOf(spec).Image, "@")
+			statuses = append(statuses, gone)
+		case spec.Mode.Replicated != nil && !statuses[i].OneShot && statuses[i].Mode == modeName(spec.Mode) && statuses[i].Desired < replicas(spec):
+			statuses[i].Declared = replicas(spec)
+		}
+	}
+	slices.SortFunc(statuses, func(a, b ServiceStatus) int { return strings.Compare(a.Name, b.Name) })
+	return statuses
 }
 
 // Summarise gives the state of the live services of a stack, sorted by name, without a call

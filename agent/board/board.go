@@ -113,7 +113,7 @@ func (v View) Uncertain() string {
 	case v.Last == nil:
 		return "nothing was synced yet"
 	case !v.Last.Verified():
-		return fmt.Sprintf("the last sync, #%d, is %s", v.Last.ID, v.Last.State)
+		return fmt.Sprintf("the state of the last sync, #%d, is %s", v.Last.ID, v.Last.State)
 	case len(v.Drift) > 0:
 		return "live services drifted: " + strings.Join(StepNames(v.Drift), ", ")
 	}

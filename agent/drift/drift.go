@@ -54,10 +54,10 @@ func (w *Watch) Deployed(at time.Time) { w.asked, w.moved = at, nil }
 
 // Seen is what a look sees.
 type Seen struct {
-	Services []deploy.ServiceStatus
-	Drift    []deploy.Step    // the services that differ from the good state
-	Ignored  []deploy.Ignored // the fields that another process may change
-	Unowned  int              // of Drift: services that no agent made, and the good state does not have
+	Services []deploy.ServiceStatus // the live ones, and those that another process has removed
+	Drift    []deploy.Step          // the services that differ from the good state
+	Ignored  []deploy.Ignored       // the fields that another process may change
+	Unowned  int                    // of Drift: services that no agent made, and the good state does not have
 }
 
 // Changed lists the services that another process has changed: they drifted, or an ignored
@@ -113,6 +113,7 @@ func (w *Watch) compare(ctx context.Context, stack string, live deploy.LiveServi
 		return seen, nil
 	}
 	seen.Drift, seen.Ignored = deploy.Drift(live, want), deploy.IgnoredIn(live, want)
+	seen.Services = deploy.Declare(stack, seen.Services, seen.Drift, want)
 	seen.Unowned = len(deploy.UnownedServices(live, want))
 	if w.equal = found(seen, live, w); w.equal != nil {
 		w.stack = nil // 5 kB a service that the next looks need not

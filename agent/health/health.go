@@ -51,12 +51,16 @@ type Service struct {
 
 	Since   time.Time `json:"since"`             // when it stopped being healthy; of a healthy one, when its last task ended
 	Crashes bool      `json:"crashes,omitempty"` // a replica ends again and again: waiting does not help
+	Taken   string    `json:"taken,omitempty"`   // what another process did to it, such as "scaled to 0": that is drift
 }
 
 // String gives the service as the first line of the status shows it, such as
 // "pdf-renderer 0/1 (exit 3, 6 restarts in 10 min)".
 func (s Service) String() string {
 	var why []string
+	if s.Taken != "" {
+		why = append(why, s.Taken+" in the engine")
+	}
 	switch {
 	case s.ExitCode != 0:
 		why = append(why, fmt.Sprintf("exit %d", s.ExitCode))
@@ -84,6 +88,19 @@ type Verdict struct {
 
 	// Certain says that looks in a row saw each service as it is shown: it is false at first.
 	Certain bool `json:"-"`
+}
+
+// OfRelease gives the verdict without the services that miss tasks because another process took
+// them: that is drift, and says nothing about the release.
+func (v Verdict) OfRelease() Verdict {
+	all := v.Services
+	v.State, v.Services = Healthy, nil
+	for _, service := range all {
+		if service.Taken == "" {
+			v.State, v.Services = worse(v.State, service.State), append(v.Services, service)
+		}
+	}
+	return v
 }
 
 // Names gives the services that are not healthy, with the exit codes of their tasks: the
@@ -206,7 +223,7 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 // see takes what a look saw of the service. Its state changes at once where restarts prove
 // it, and else when looks in a row saw the same.
 func (m *memory) see(now time.Time, service deploy.ServiceStatus, since time.Time, ended []deploy.EndedTask) Service {
-	one := Service{Name: service.Name, Running: service.Running, Desired: service.Desired}
+	one := Service{Name: service.Name, Running: service.Running, Desired: service.Wanted(), Taken: service.Taken()}
 	if !service.OneShot {
 		last := m.remember(since, ended)
 		one.Restarts, one.ExitCode, one.Error, one.Node = len(m.ended), last.ExitCode, last.Error, last.Node

@@ -52,6 +52,6 @@ func servicesGauges(ask func() Services) []prometheus.Collector {
 	return []prometheus.Collector{
 		healthy, restarts, unknown, observed,
 		ofServices("coin_agent_service_tasks_running", "Tasks of the service that run.", func(s deploy.ServiceStatus) uint64 { return s.Running }),
-		ofServices("coin_agent_service_tasks_desired", "Tasks of the service that are to run.", func(s deploy.ServiceStatus) uint64 { return s.Desired }),
+		ofServices("coin_agent_service_tasks_desired", "Tasks of the service that are to run.", deploy.ServiceStatus.Wanted),
 	}
 }

@@ -35,6 +35,7 @@ type Condition struct {
 	Kind     Kind      `json:"kind"`
 	Address  string    `json:"address"`
 	Waiting  int       `json:"waiting"`
+	Held     time.Time `json:"held_until,omitzero"` // until when what waits is not sent: so many messages were sent lately
 	LastSent time.Time `json:"last_sent,omitzero"`
 	Last     string    `json:"last,omitempty"`    // the title of the last message that it has accepted
 	Problem  *Problem  `json:"trouble,omitempty"` // the current failure
@@ -56,6 +57,9 @@ func (o *Outbox) Health() Health {
 		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs), Last: o.book.Titles[receiver.String()]}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
+			if late := recent(sent, time.Now()); len(late) >= mostSent && condition.Waiting > 0 {
+				condition.Held = late[0].Add(sentWindow)
+			}
 		}
 		if problem, ok := o.problems[receiver]; ok {
 			condition.Problem = &problem

@@ -56,6 +56,22 @@ func TestHeadline(t *testing.T) {
 			sync(commit, record.Succeeded, nil)(s)
 			s.Health = &health.Verdict{State: health.Degraded, All: 3, Run: 2, Services: []health.Service{{Name: "coin_web", Short: "web", Running: 0, Desired: 1}}}
 		}, "✕ DEGRADED · in sync with 1111111111 web 0/1 · 2 of 3 services run Next: docker service ps --no-trunc coin_web says why"},
+		"rolling out": {func(s *report.Status) { // what the last look saw of the services is from before the rollout
+			sync(other, record.Running, nil)(s)
+			s.Progress, s.Rollout = "verify", &report.Rollout{Started: at, Services: []deploy.ServiceResult{{Name: "coin_web", State: deploy.Pending, Want: 1}, {Name: "coin_db", State: deploy.Converged}}}
+		}, "! ROLLING OUT · 2222222222 is running 1 of 2 services ready Next: wait"},
+		"rolling out, writing": {func(s *report.Status) {
+			sync(other, record.Running, nil)(s)
+			s.Progress = "apply: update service coin_web"
+		}, "! ROLLING OUT · 2222222222 is running Next: wait"},
+		"rolling back": {func(s *report.Status) {
+			sync(other, record.Running, func(s *record.Sync) { s.Rollback = &record.Rollback{To: 6, Commit: commit} })(s)
+			s.Progress = "verify"
+			s.Health = &health.Verdict{State: health.Unhealthy, All: 3, Run: 2, Services: []health.Service{{Name: "coin_web", Short: "web", Desired: 1}}}
+		}, "! ROLLING BACK · rolling back to 1111111111"},
+		"interrupted": {func(s *report.Status) { // the agent does not work at it
+			sync(other, record.Running, nil)(s)
+		}, "! HEALTHY · 2222222222 is running 3 of 3 services run Next: wait"},
 		"failed": {sync(other, record.Failed, nil), "✕ FAILED, nothing changed · still 1111111111 3 of 3 services run Next: fix or revert it"},
 		"rolled back": {
 			sync(other, record.RolledBack, func(s *record.Sync) {

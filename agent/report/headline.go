@@ -20,11 +20,24 @@ func Headline(s *Status) (word, rest string) {
 }
 
 // Counts gives the part of the headline about the services; "" while their state is not known.
+// During a rollout it says how many are ready: what the last look saw is from before it.
 func Counts(s *Status) string {
-	if !s.Running || s.Left != nil || s.Unknown != nil || s.Health == nil {
+	switch {
+	case !s.Running || s.Left != nil:
+		return ""
+	case rolling(s) && s.Rollout != nil:
+		return s.Rollout.Counts()
+	case rolling(s) || s.Unknown != nil || s.Health == nil:
 		return ""
 	}
 	return s.Health.Text()
+}
+
+// rolling reports whether a rollout or a rollback writes to the stack now, or waits for its services.
+func rolling(s *Status) bool {
+	sync := s.Sync
+	works := s.Progress != "" || s.Rollout != nil && sync != nil && !sync.State.Final()
+	return works && sync != nil && (sync.State == record.Running || sync.RollingBack())
 }
 
 // Verdict gives the word of the headline, and its part about the commit.
@@ -34,6 +47,10 @@ func Verdict(s *Status) (word, commit string) {
 		return "the agent does not run", ""
 	case s.Left != nil:
 		return NotManaged, "taken off the list by " + record.Short(s.Left.Commit)
+	case rolling(s) && s.Sync.RollingBack():
+		return "ROLLING BACK", headlineSync(s)
+	case rolling(s):
+		return "ROLLING OUT", headlineSync(s)
 	case s.Unknown != nil && s.Unknown.Other != "":
 		return fmt.Sprintf("NOT SEEN for %s: the agent rolls out %s", s.Unknown.For(time.Now()), s.Unknown.Other), headlineSync(s)
 	case s.Unknown != nil && s.Unknown.Working:
@@ -116,9 +133,11 @@ func StateOf(s *Status) HeadlineState {
 	switch {
 	case s.Running && s.Left != nil:
 		return Attention
-	case s.Unknown != nil && s.Unknown.Working:
+	case !s.Running:
+		return Alarm
+	case s.Unknown != nil && s.Unknown.Working, rolling(s):
 		return Attention
-	case !s.Running, !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":
+	case !s.Healthy(), s.Sync != nil && s.Sync.State == record.Failed, s.PollError != "":
 		return Alarm
 	case s.InSync && s.Pause == nil && s.Mode == "":
 		return AllWell

@@ -17,14 +17,29 @@ func DriftOf(s *Status, service string) string {
 		if step.Name != service {
 			continue
 		}
-		text := "to " + string(step.Action)
-		if step.Action == deploy.Update {
+		text, taken := "to "+string(step.Action), takenOf(s, service)
+		switch {
+		case step.Action == deploy.Update && taken != "":
+			text = strings.Replace(ChangeLabels(step), "replicas", taken, 1)
+		case step.Action == deploy.Update:
 			text = ChangeLabels(step)
+		case taken != "":
+			text = taken
 		}
 		if slices.Contains(drift.Contested(s.Contests), service) {
 			text += ", contested"
 		}
 		return text
+	}
+	return ""
+}
+
+// takenOf says what another process did to a service that has fewer tasks than declared.
+func takenOf(s *Status, service string) string {
+	for _, one := range s.Services {
+		if one.Name == service {
+			return one.Taken()
+		}
 	}
 	return ""
 }
@@ -45,7 +60,7 @@ func ServiceState(service deploy.ServiceStatus, drifted string) (text string, st
 	case service.OneShot && service.Running == 0:
 		return "done", AllWell
 	case service.Message != "":
-		return service.UpdateState + ": " + service.Message, Alarm
+		return updateText(service), Alarm
 	case service.UpdateState == "updating":
 		return "updating", Attention
 	case service.Running == 0 && (service.OneShot || service.Completed > 0):
@@ -56,6 +71,22 @@ func ServiceState(service deploy.ServiceStatus, drifted string) (text string, st
 		return "not running", Alarm
 	}
 	return "running", AllWell
+}
+
+// updateText says what became of an update that did not complete. The engine's own message adds
+// the ID of a task, and no reason.
+func updateText(service deploy.ServiceStatus) string {
+	switch service.UpdateState {
+	case "paused":
+		return "update paused"
+	case "rollback_started":
+		return "the engine rolls back"
+	case "rollback_paused":
+		return "rollback paused"
+	case "rollback_completed":
+		return "the engine rolled back"
+	}
+	return service.UpdateState + ": " + service.Message
 }
 
 // What gives the result of a sync in one text.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/health"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // ServiceLine is a live service as lists show it.
@@ -38,7 +39,7 @@ func ServiceLines(s *Status) []ServiceLine {
 	lines := make([]ServiceLine, 0, len(s.Services))
 	for _, live := range s.Services {
 		line := ServiceLine{
-			Name: shortName(s, live.Name), Tasks: fmt.Sprintf("%d/%d", live.Running, live.Desired), Since: live.Changed, Image: path.Base(live.Image),
+			Name: shortName(s, live.Name), Tasks: fmt.Sprintf("%d/%d", live.Running, live.Wanted()), Since: live.Changed, Image: path.Base(live.Image),
 		}
 		line.Word, line.Tone = ServiceState(live, DriftOf(s, live.Name))
 		if bad, found := troubled[live.Name]; found {
@@ -64,6 +65,11 @@ func ServiceLines(s *Status) []ServiceLine {
 }
 
 func shortName(s *Status, name string) string { return strings.TrimPrefix(name, s.Stack+"_") }
+
+// Counts says how many services of a rollout are ready.
+func (r *Rollout) Counts() string {
+	return fmt.Sprintf("%d of %s ready", len(r.Services)-len(r.Waiting()), plural.Count(len(r.Services), "service"))
+}
 
 // Ready counts the services and the tasks of a rollout that are as they are declared, and all.
 func (r *Rollout) Ready() (services, tasks, allTasks uint64) {

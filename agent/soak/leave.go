@@ -25,7 +25,7 @@ func Leaves(v board.View) bool {
 	}
 	soak := v.Deployed.Soak
 	still := func(one health.Service) bool { return slices.Contains(soak.Services, one.Name) }
-	return soak.Failed != "" && soak.Automatic && !soak.Refused && slices.ContainsFunc(v.Health.Services, still)
+	return soak.Failed != "" && soak.Automatic && !soak.Refused && slices.ContainsFunc(v.Health.OfRelease().Services, still)
 }
 
 // Leave rolls the deployed release back, or records why that is refused.

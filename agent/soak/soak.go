@@ -53,6 +53,7 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 		return err
 	}
 	j.Board.Update(func(v *board.View) { v.Health = now })
+	now = now.OfRelease() // what another process took is told as drift
 	if err := j.judge(now, seen); err != nil {
 		return err
 	}

@@ -79,6 +79,7 @@ func (p *eventPrinter) print(event events.Event, missed bool) error {
 	if event.Stack != "" {
 		about = event.Stack + ": "
 	}
-	_, err := fmt.Fprintln(p.app.stdout, visible.Line(fmt.Sprintf("%s  %-12s  %s%s", zoned(event.At), event.Kind, about, event.Text)))
+	line := visible.Line(fmt.Sprintf("%s  %-12s  %s%s", zoned(event.At), event.Kind, about, event.Text))
+	_, err := fmt.Fprintln(p.app.stdout, wrapped(line, newPrinter(p.app.stdout).width))
 	return err
 }

@@ -90,7 +90,7 @@ func (a *app) exit(cmd *cobra.Command, args []string, err error) int {
 		advice = append(advice, "this user may not read "+a.unreadable+"; if the command needs the settings, run it as root")
 	}
 	if failed == exitUsage && fault.Hint(err) == "" {
-		advice = append(advice, "agent --help lists the commands and flags")
+		advice = append(advice, helpHint(cmd))
 	}
 	all := fault.All(err)
 	if wrong, ok := err.(usageError); ok { //nolint:errorlint // one inside of another error has words around it

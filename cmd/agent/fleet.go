@@ -145,7 +145,7 @@ func watchFleet(ctx context.Context, a *app, list fleet.List, output string, pol
 
 // fleetScreen lists the nodes of an environment.
 func fleetScreen(s *page, members []fleet.Member) {
-	s.table("NODE\tHEALTH\tCOMMIT\tRELEASE\tSINCE\tVERDICT\tWAITING FOR", func(row func(...any)) {
+	s.table("NODE\tHEALTH\tCOMMIT\tRELEASE\tSINCE\tVERDICT\tWAITING FOR+", func(row func(...any)) {
 		for _, m := range members {
 			said := m.Text
 			if m.State == fleet.Done || m.State == fleet.Silent {
@@ -157,9 +157,9 @@ func fleetScreen(s *page, members []fleet.Member) {
 			said = joined("; ", said, after("its agent does not answer: ", m.Error), m.Ignored)
 			since := "-"
 			if !m.Since.IsZero() {
-				since = zoned(m.Since)
+				since = s.moment(m.Since, zoned)
 			}
 			row(m.Name, orDash(string(m.Health)), orDash(short(m.Commit)), orDash(cmp.Or(m.Release, m.Tag)), since, m.Verdict, orDash(tidy(said)))
 		}
-	})
+	}, "RELEASE", "SINCE")
 }

@@ -197,7 +197,7 @@ func TestWatchingInAPipe(t *testing.T) {
 		time.Sleep(time.Second)
 		at(record.Running, deploy.Pending)
 		at(record.RolledBack, deploy.Failed)
-		want := "sandbox/node3 HEALTHY  1 of 1 service run · 79f141c9f3 is running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
+		want := "sandbox/node3 ROLLING OUT  0 of 1 service ready · 79f141c9f3 is running; sync #12 of 79f141c9f3 running at verify\n12s  s_web 0/2 pending: why\n" +
 			"sandbox/node3 HEALTHY  1 of 1 service run · out of sync, still 79f141c9f3; sync #12 of 79f141c9f3 rolled_back\ns_web 2/2 running\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Error(diff)

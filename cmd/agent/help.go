@@ -96,11 +96,13 @@ func flagText(flag *pflag.Flag) string {
 // template: cobra fills templates with text/template, and the linker then keeps every
 // exported method of every library.
 func explainSettings(root *cobra.Command) {
-	root.SetUsageFunc(printUsage)
-	show := root.HelpFunc()
-	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := fmt.Fprintln(cmd.OutOrStderr(), usageText(cmd, 0))
+		return err
+	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		showSettings(cmd)
-		show(cmd, args)
+		printHelp(cmd)
 	})
 }
 
@@ -122,38 +124,8 @@ func showSettings(cmd *cobra.Command) {
 	})
 }
 
-// printUsage prints how a command is used.
-func printUsage(cmd *cobra.Command) error {
-	var text strings.Builder
-	text.WriteString("Usage:")
-	if cmd.Runnable() {
-		fmt.Fprintf(&text, "\n  %s", cmd.UseLine())
-	}
-	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(&text, "\n  %s [command]", cmd.CommandPath())
-	}
-	if cmd.HasExample() {
-		fmt.Fprintf(&text, "\n\nExamples:\n%s", cmd.Example)
-	}
-	if cmd.HasAvailableSubCommands() {
-		listCommands(&text, cmd)
-	}
-	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&text, "\n\nFlags:\n%s", strings.TrimRight(cmd.LocalFlags().FlagUsages(), " \n"))
-	}
-	if cmd.HasAvailableInheritedFlags() {
-		fmt.Fprintf(&text, "\n\nSettings:\n%s", strings.TrimRight(cmd.InheritedFlags().FlagUsages(), " \n"))
-	}
-	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(&text, "\n\nFlags override %s* variables, which override the settings file; `agent run --help` lists all settings.\n"+
-			"Exit codes: %s\n\nUse \"%s [command] --help\" for more about a command.", settings.EnvPrefix, exitCodes, cmd.CommandPath())
-	}
-	_, err := fmt.Fprintln(cmd.OutOrStderr(), text.String())
-	return err
-}
-
 // listCommands lists the commands below a command by their groups, in the order of the groups.
-func listCommands(text *strings.Builder, cmd *cobra.Command) {
+func listCommands(text *strings.Builder, cmd *cobra.Command, width int) {
 	list := func(title string, belongs func(*cobra.Command) bool) {
 		begun := false
 		for _, one := range cmd.Commands() {
@@ -164,7 +136,7 @@ func listCommands(text *strings.Builder, cmd *cobra.Command) {
 				text.WriteString("\n\n" + title)
 				begun = true
 			}
-			fmt.Fprintf(text, "\n  %-*s %s", one.NamePadding(), one.Name(), one.Short)
+			text.WriteString("\n" + wrapped(fmt.Sprintf("  %-*s %s", one.NamePadding(), one.Name(), one.Short), width))
 		}
 	}
 	for _, group := range cmd.Groups() {

@@ -41,7 +41,7 @@ agent status and the commit that waits show it.`,
 			if err != nil {
 				return usageError{err}
 			}
-			asked.For = time.Until(at).Round(time.Second).String()
+			asked.For = (time.Until(at) + time.Second).Truncate(time.Second).String() // not a moment before it
 		}
 		if asked.For != "" {
 			length, err := durations.Parse(asked.For)

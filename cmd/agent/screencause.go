@@ -24,7 +24,7 @@ func statusCauses(s *page, of statusView) {
 		s.hint(status.PollHint)
 	}
 	if status.Sync != nil {
-		namedOnce(s, "cause", func() { statusResult(s, of) })
+		namedOnce(s, resultName(status.Sync), func() { statusResult(s, of) })
 	}
 	if waiting(*status) {
 		statusLate(s, status)
@@ -51,6 +51,17 @@ func statusCauses(s *page, of statusView) {
 	if p := status.Pause; p != nil {
 		s.line("  paused    until ", pauseEnd(p), ", since ", local(p.Since), " by ", p.Actor, ": ", tidy(p.Reason))
 	}
+}
+
+// resultName names what is shown of a sync.
+func resultName(sync *record.Sync) string {
+	switch {
+	case sync.Error != "", sync.State == record.Waiting, sync.Degraded != "":
+		return "cause"
+	case sync.State.Final():
+		return "result"
+	}
+	return "plan"
 }
 
 // statusLate adds the errors of the services that a rollout waits for: the table cuts them.
@@ -105,16 +116,13 @@ func statusResult(s *page, of statusView) {
 	case sync.Waiting != "":
 		s.waiting(sync)
 	case sync.State != record.Succeeded && sync.Summary != "":
-		s.indented(sync.Summary)
+		s.indented(strings.TrimPrefix(sync.Summary, "about to apply: "))
 	}
 	if status.Progress != "" && status.Rollout == nil {
 		s.indented(status.Progress)
 	}
-	if text := checksText(sync); text != "" {
-		s.indented("checks: ", text)
-	}
-	if sync.Migration != nil {
-		s.indented("migrations: ", migrationText(sync.Migration))
+	if sync.State != record.Succeeded { // else they are below, with what it did
+		statusAsked(s, sync)
 	}
 	back := sync.Rollback
 	switch {
@@ -129,6 +137,16 @@ func statusResult(s *page, of statusView) {
 	default:
 		s.indented(s.yellow("rollback: " + tidy(report.Outcome(back))))
 		s.hint(tidy(sync.Key.In(back.Hint)))
+	}
+}
+
+// statusAsked adds what the checks of a sync, and its migrations, gave.
+func statusAsked(s *page, sync *record.Sync) {
+	if text := checksText(sync); text != "" {
+		s.indented("checks: ", text)
+	}
+	if sync.Migration != nil {
+		s.indented("migrations: ", migrationText(sync.Migration))
 	}
 }
 

@@ -113,7 +113,7 @@ func appliedText(entry *provenance.Entry) string {
 
 // secretsListScreen lists the secrets in Swarm.
 func secretsListScreen(s *page, survey *inventory.Survey) {
-	s.table("SECRET\tVERSION\tCREATED\tAGE\tROTATION\tUSED BY, OR WHY IT STAYS", func(row func(...any)) {
+	s.table("SECRET\tVERSION\tCREATED\tAGE\tROTATION\tUSED BY, OR WHY IT STAYS+", func(row func(...any)) {
 		for _, secret := range survey.Secrets {
 			name, due := secret.Secret, "-"
 			if secret.Overdue {
@@ -125,15 +125,15 @@ func secretsListScreen(s *page, survey *inventory.Survey) {
 				due = joined("; ", strings.TrimPrefix(due, "-"), newer)
 			}
 			if live := secret.Live; live != nil {
-				row(name, live.Name, local(live.Created), between(live.Created, survey.At), due, usersText(live))
+				row(name, live.Name, s.moment(live.Created, local), between(live.Created, survey.At), due, usersText(live))
 				name = ""
 			}
 			for _, other := range secret.Others {
-				row(name, other.Name, local(other.Created), between(other.Created, survey.At), "", s.dim(fateText(other)))
+				row(name, other.Name, s.moment(other.Created, local), between(other.Created, survey.At), "", s.dim(fateText(other)))
 				name = ""
 			}
 		}
-	})
+	}, "CREATED", "ROTATION")
 }
 
 // collection is a survey, and whether its versions were removed.
@@ -146,7 +146,7 @@ type collection struct {
 func secretsGCScreen(s *page, of collection) {
 	survey := of.survey
 	due := deploy.Collectable(survey.Versions)
-	s.table("KIND\tNAME\tAGE\tWHAT", func(row func(...any)) {
+	s.table("KIND\tNAME\tAGE\tWHAT+", func(row func(...any)) {
 		for _, one := range survey.Removed {
 			row(one.Kind, one.Name, between(one.Created, survey.At), s.yellow("removed"))
 		}

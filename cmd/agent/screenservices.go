@@ -111,11 +111,30 @@ type rolloutView struct {
 
 // rolloutScreen shows how far a rollout is, and the services that it waits for.
 func rolloutScreen(s *page, of rolloutView) {
-	rollout, waiting := of.rollout, of.rollout.Waiting()
-	s.put(len(rollout.Services)-len(waiting), " of ", len(rollout.Services), " services ready after ", since(rollout.Started))
+	s.put(of.rollout.Counts(), " after ", since(of.rollout.Started))
 	if s.p.width > 0 {
-		statusProgress(s, rollout)
+		statusProgress(s, of.rollout)
 	}
+	rolloutServices(s, of)
+}
+
+// statusRollout adds what rolloutScreen shows to a status, whose first line has the count.
+func statusRollout(s *page, of rolloutView) {
+	s.line()
+	if s.p.width > 0 {
+		statusProgress(s, of.rollout)
+	} else {
+		s.line(of.rollout.Counts(), " after ", since(of.rollout.Started))
+	}
+	if len(of.rollout.Waiting()) > 0 {
+		s.line()
+	}
+	rolloutServices(s, of)
+}
+
+// rolloutServices adds the services that a rollout waits for.
+func rolloutServices(s *page, of rolloutView) {
+	waiting := of.rollout.Waiting()
 	if len(waiting) == 0 {
 		return
 	}
@@ -139,12 +158,14 @@ func statusProgress(s *page, rollout *report.Rollout) {
 	if limit := rollout.Until.Sub(rollout.Started); limit > 0 {
 		passed := min(time.Since(rollout.Started), limit)
 		s.bar("time", float64(passed)/float64(limit), fmt.Sprintf("%s of %s", roughly(passed), roughly(limit)))
+	} else {
+		s.line("  ", pad("time"), since(rollout.Started))
 	}
 }
 
 // bar adds a bar of which a share is filled.
 func (s *page) bar(name string, share float64, text string) {
-	room := min(40, max(10, s.p.width-12-len(" 00m of 00m")-3))
+	room := min(100, max(10, s.p.width-12-len(" 00m of 00m")-3))
 	full := int(share * float64(room))
 	s.line("  ", pad(name), "[", strings.Repeat("#", full), strings.Repeat("-", room-full), "] ", text)
 }

@@ -187,7 +187,7 @@ func syncReleased(s *page, services []report.Service) {
 			}
 			row(one.Name, imageText(one), cmp.Or(one.Action, "-"), ready, state)
 		}
-	})
+	}, "IMAGE")
 }
 
 // imageText gives the image of a service, and the one that it had before if it changed.

@@ -32,25 +32,38 @@ func statusScreen(s *page, of statusView) {
 	if status.Mode != "" {
 		s.line("  mode      ", s.yellow(status.Mode+": the agent plans and reports, and changes nothing"))
 	}
-	statusCauses(s, of)
-	s.line("  next      ", status.Next)
+	statusAnswer(s, of)
 	switch {
 	case waiting(*status):
-		s.line()
-		s.line()
-		rolloutScreen(s, rolloutView{status.Rollout, status.Stack})
+		statusRollout(s, rolloutView{status.Rollout, status.Stack})
 		statusServices(s, of)
 	case len(status.Services) > 0 || len(status.Drift) > 0:
 		s.line()
 		statusServices(s, of)
 	}
 	if status.Sync != nil && len(status.Sync.Warnings) > 0 {
+		if len(status.Services) == 0 {
+			s.line()
+		}
 		s.line(s.yellow(counted(len(status.Sync.Warnings), "warning", "warnings")), ": agent show ", status.Sync.ID)
 	}
 	statusLogs(s, status)
 	s.line()
 	statusTroubles(s, of)
 	statusFollowed(s, status)
+}
+
+// statusAnswer adds why the node is as its verdict says, and what a user does next. A cause that
+// would take the next step out of sight comes after it.
+func statusAnswer(s *page, of statusView) {
+	cause, next := &page{p: s.p}, &page{p: s.p}
+	statusCauses(cause, of)
+	next.line("  next      ", of.status.Next)
+	first, second := cause, next
+	if room := s.p.height - 1; s.p.height > 0 && len(s.lines())+len(cause.lines())+len(next.lines()) >= room {
+		first, second = next, cause
+	}
+	s.text.WriteString(first.text.String() + second.text.String())
 }
 
 // statusStacks lists the stacks of a node, and gives the name of the one that the rest is about.
@@ -133,6 +146,9 @@ func statusFollowed(s *page, status *report.Status) {
 		s.put(", ", ago(sync.Started))
 		if sync.State == record.Succeeded && sync.Summary != "" {
 			s.indented(sync.Summary)
+		}
+		if sync.State == record.Succeeded {
+			statusAsked(s, sync)
 		}
 	}
 	switch {
@@ -244,6 +260,9 @@ func statusNotices(s *page, health *notify.Health, all bool) {
 	for _, receiver := range health.Receivers {
 		if receiver.Last != "" && all {
 			s.indented(receiver.String(), "  ", ago(receiver.LastSent), ": ", tidy(receiver.Last))
+		}
+		if !receiver.Held.IsZero() {
+			s.indented(receiver.String(), ": ", counted(receiver.Waiting, "notice", "notices"), " held until ", clock(receiver.Held), ", as one message: it had 5 within 10 minutes")
 		}
 		if problem := receiver.Problem; problem != nil {
 			s.indented(s.red(receiver.String() + ": " + problem.Error))

@@ -22,7 +22,7 @@ func historyScreen(s *page, syncs []record.Sync) {
 	if several {
 		head += "STACK\t"
 	}
-	s.table(head+"COMMIT\tREF\tRELEASE\tTRIGGER\tWAITED\tTOOK\tSTATE\tAUTHOR\tSUBJECT\tWHAT", func(row func(...any)) {
+	s.table(head+"COMMIT\tREF\tRELEASE\tTRIGGER\tWAITED\tTOOK\tSTATE\tAUTHOR\tSUBJECT\tWHAT+", func(row func(...any)) {
 		for i := range syncs {
 			sync := &syncs[i]
 			state := string(sync.State)
@@ -33,7 +33,7 @@ func historyScreen(s *page, syncs []record.Sync) {
 			if sync.Actor.Person() {
 				trigger += joinShown(" by ", sync.Actor)
 			}
-			cells := []any{sync.ID, zoned(sync.Started)}
+			cells := []any{sync.ID, s.moment(sync.Started, zoned)}
 			if several {
 				cells = append(cells, orDash(string(sync.Key)))
 			}
@@ -41,17 +41,25 @@ func historyScreen(s *page, syncs []record.Sync) {
 				orDash(lasted(report.Waited(sync))), orDash(lasted(report.Worked(sync))), state,
 				orDash(audit.AuthorName(sync.Author)), orDash(oneline.Cut(tidy(sync.Subject), 50)), tidy(report.What(sync)))...)
 		}
-	})
+	}, "SUBJECT", "AUTHOR", "WAITED", "TRIGGER", "REF", "RELEASE", "TOOK")
 }
 
 // logScreen lists entries of the audit log.
 func logScreen(s *page, entries []audit.Entry) {
-	s.table("NO\tTIME\tWHO\tACTION\tOBJECT\tCOMMIT\tOUTCOME\tWHAT", func(row func(...any)) {
+	s.table("NO\tTIME\tWHO\tACTION\tOBJECT\tCOMMIT\tOUTCOME\tWHAT+", func(row func(...any)) {
 		for _, one := range entries {
-			row(one.Seq, local(one.Time), tidy(one.Actor.String()), one.Action, fmt.Sprint(one.Kind, " ", one.Name), orDash(short(one.Revision)), one.Outcome,
+			row(one.Seq, s.moment(one.Time, local), tidy(one.Actor.String()), one.Action, fmt.Sprint(one.Kind, " ", one.Name), orDash(short(one.Revision)), one.Outcome,
 				tidy(joined("; ", one.Error, after("by ", one.Service), one.Detail)))
 		}
-	})
+	}, "COMMIT")
+}
+
+// moment gives a time as a function does, but on a narrow terminal without seconds and zone.
+func (s *page) moment(at time.Time, wide func(time.Time) string) string {
+	if s.p.width > 0 && s.p.width < 120 {
+		return minute(at)
+	}
+	return wide(at)
 }
 
 // lasted gives a length of time; "" for none.

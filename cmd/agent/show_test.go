@@ -95,7 +95,7 @@ func TestShowNothing(t *testing.T) {
 		{"show 12", "agent: error: no such sync: #12\nagent: hint: the history has #13 to #15: see `agent history`\n"},
 		{"show x", "agent: error: no such sync: \"x\" is not a number\nagent: hint: name the ID as `agent history` shows it, or latest\n"},
 		{"show 15 -o report", "agent: error: sync #15 has no rollback\nagent: hint: `agent show 15` shows what it did; `agent history` marks the syncs with a rollback\n"},
-		{"show", "agent: error: name one sync: its number, as `agent history` shows it, or latest\nagent: hint: agent --help lists the commands and flags\nagent: usage: agent show ID [flags]\nagent: example: agent show latest\nagent: example: agent show 12 -o report > rollback.md\n"},
+		{"show", "agent: error: name one sync: its number, as `agent history` shows it, or latest\nagent: hint: agent show --help lists its flags\nagent: usage: agent show ID [flags]\nagent: example: agent show latest\nagent: example: agent show 12 -o report > rollback.md\n"},
 	}
 	for _, test := range tests {
 		if stdout, stderr := offline(t, dir, strings.Fields(test.args)...); stdout != "" || stderr != test.want {

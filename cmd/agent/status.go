@@ -43,6 +43,9 @@ func statusCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// errorLines are what the error that no agent runs takes below the status on a narrow terminal.
+const errorLines = 5
+
 // printStatus prints a status. On a terminal it leaves out the last lines, which matter least,
 // where they would move the first ones out of sight.
 func printStatus(a *app, output string, of statusView) error {
@@ -50,6 +53,9 @@ func printStatus(a *app, output string, of statusView) error {
 		return printJSON(a.stdout, of.status)
 	}
 	p := newPrinter(a.stdout)
+	if !of.status.Running && p.height > 0 {
+		p.height = max(1, p.height-errorLines)
+	}
 	s := &page{p: p}
 	statusScreen(s, of)
 	lines := s.lines()
@@ -101,7 +107,7 @@ func byWhom(subject, author string) string {
 }
 
 func tasks(service deploy.ServiceStatus) string {
-	return fmt.Sprintf("%d/%d", service.Running, service.Desired)
+	return fmt.Sprintf("%d/%d", service.Running, service.Wanted())
 }
 
 // headlineColours are the colours of what a headline, or the state of a service, stands for.

@@ -113,7 +113,7 @@ func requestedFrom(ctx context.Context, a *app, client *control.Client, stack st
 	case err == nil && status.Mode != "":
 		p.line("%ssync requested; the agent only observes (mode: observe): `agent status` shows what it would change", of(stack))
 	case err == nil && status.Pause != nil:
-		p.line("%ssync requested; it waits until the pause ends: %s; by %s: %s", of(stack), pauseEnd(status.Pause), status.Pause.Actor, printable(status.Pause.Reason))
+		p.line("%ssync requested; it waits: paused by %s (%s) until %s", of(stack), status.Pause.Actor, printable(status.Pause.Reason), pauseEnd(status.Pause))
 	default:
 		p.line("%ssync requested; `agent status` shows the progress", of(stack))
 	}

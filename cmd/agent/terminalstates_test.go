@@ -76,6 +76,22 @@ var terminalStates = []terminalState{
 		s.Unknown = &report.Unknown{Since: s.Observed, Why: string(deploy.Hangs)}
 		s.PollError, s.PollHint = "list services: the engine at unix:///var/run/docker.sock does not answer within 12s", "systemctl status docker"
 	}, "UNKNOWN for 2 min", "does not answer", "agent doctor"},
+	{"enginegonelater", func(s *report.Status, now time.Time) { // what failed before takes a small terminal
+		s.InSync, s.Observed = false, now.Add(-150*time.Second)
+		s.Unknown = &report.Unknown{Since: s.Observed, Why: string(deploy.Hangs)}
+		s.PollError, s.PollHint = "list services: the engine at unix:///var/run/docker.sock does not answer within 12s", "find out what blocks it: `journalctl -u docker`; if it stays so, `systemctl restart docker`"
+		s.Sync.State, s.Sync.Stage, s.Sync.Summary, s.Sync.Wrote, s.Sync.Code = record.Failed, "verify", "", true, "verify"
+		s.Sync.Error, s.Sync.Hint = "service coin_pdf-renderer: task: non-zero exit (3); Swarm paused the update (on dkapp3)", "its last lines are in `agent status`; the rest: docker service logs coin_pdf-renderer; or roll back: agent rollback"
+		s.Services[1].Running, s.Services[1].UpdateState, s.Services[1].Message = 1, "paused", "update paused due to failure or early termination of task e0jc9xcsjuu6tdr0ihehn2pnl"
+	}, "UNKNOWN for 2 min", "does not answer", "agent doctor"},
+	{"scaled", func(s *report.Status, now time.Time) {
+		s.InSync = false
+		s.Services[1].Running, s.Services[1].Desired, s.Services[1].Declared = 0, 0, 2
+		s.Drift = []deploy.Step{{Action: deploy.Update, Kind: deploy.Service, Name: "coin_pdf-renderer", Changes: []deploy.Change{{Path: "Mode.Replicated.Replicas", Old: "0", New: "2"}}}}
+		s.Health = &health.Verdict{State: health.Unhealthy, All: 16, Run: 15, Services: []health.Service{{
+			Name: "coin_pdf-renderer", Short: "pdf-renderer", State: health.Unhealthy, Desired: 2, Taken: "scaled to 0", Since: now.Add(-270 * time.Second),
+		}}}
+	}, "UNHEALTHY", "pdf-renderer 0/2 (scaled to 0 in the engine)", "agent sync"},
 	{"down", nil, "the agent does not run", "applied", "systemctl start coin-agent"},
 }
 

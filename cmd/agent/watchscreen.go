@@ -133,7 +133,7 @@ func (v *viewer) press(key terminal.Key) {
 // draw shows the part of the text that the user has scrolled to, and below it which part that is.
 func (v *viewer) draw() error {
 	width, height := v.screen.Size()
-	lines := v.lines(width)
+	lines := v.lines(width, height)
 	room := max(1, height-1)
 	v.offset = max(0, min(v.offset, len(lines)-room))
 	shown := lines[v.offset:min(len(lines), v.offset+room)]
@@ -149,10 +149,10 @@ func (v *viewer) draw() error {
 	return v.screen.Draw(append(frame, string(p.paint(dim, foot))))
 }
 
-// lines gives the text for a terminal of a width. While the agent does not answer, the last answer
+// lines gives the text for a terminal of a size. While the agent does not answer, the last answer
 // stays, and says so.
-func (v *viewer) lines(width int) []string {
-	s := &page{p: printer{Writer: io.Discard, colour: v.colour, width: width}}
+func (v *viewer) lines(width, height int) []string {
+	s := &page{p: printer{Writer: io.Discard, colour: v.colour, width: width, height: height}}
 	if err := v.last.err; err != nil {
 		text := err.Error()
 		if errors.Is(err, control.ErrNotRunning) {

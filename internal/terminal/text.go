@@ -140,24 +140,53 @@ func Wrap(line string, most int) []string {
 }
 
 // breakAt gives where a line of the room's columns ends: at its last blank, or in a word that is
-// longer than the line.
+// longer than the line. A command between backquotes stays whole if the next line has room for it,
+// so that a user can copy it.
 func breakAt(all []cell, room int, first bool, indent int) int {
-	used, blank, least := 0, 0, 0
+	used, blank, outside, part, least, next := 0, 0, 0, 0, 0, room
 	if first {
-		least = indent
+		least, next = indent, room-indent
 	}
+	quoted := false
 	for i, one := range all {
-		if one.char == ' ' && i > least {
-			blank = i
+		switch {
+		case one.char == '`':
+			quoted = !quoted
+		case one.char == ' ' && i > least:
+			if blank = i; !quoted {
+				outside = i
+			}
+		}
+		if i > 0 && i > least && all[i-1].char == '/' {
+			part = i // a path that is too long for a line is broken after a slash
 		}
 		if used += columns(one.char); used > room {
-			if blank > 0 {
+			switch {
+			case outside > 0 && outside < blank && widthOf(word(all[outside+1:])) <= next:
+				return outside
+			case blank > 0:
 				return blank
+			case part > 0:
+				return part
 			}
 			return max(i, 1)
 		}
 	}
 	return len(all)
+}
+
+// word gives the first word, which a command between backquotes is as a whole.
+func word(all []cell) []cell {
+	quoted := false
+	for i, one := range all {
+		switch {
+		case one.char == '`':
+			quoted = !quoted
+		case one.char == ' ' && !quoted:
+			return all[:i]
+		}
+	}
+	return all
 }
 
 // indentOf gives the column at which the text of a line begins: after its last gap near the
