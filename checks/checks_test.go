@@ -25,8 +25,8 @@ func TestTCP(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	list := []checks.Check{
-		{Name: "open", Timeout: time.Second, TCP: &checks.TCP{Address: "{{public_ip}}:" + port}},
-		{Name: "closed", Timeout: time.Second, TCP: &checks.TCP{Address: "{{public_ip}}:1"}},
+		{Name: "open", Timeout: time.Minute, TCP: &checks.TCP{Address: "{{public_ip}}:" + port}},
+		{Name: "closed", Timeout: time.Minute, TCP: &checks.TCP{Address: "{{public_ip}}:1"}},
 	}
 	results := checks.Run(t.Context(), list, checks.Options{Facts: map[string]string{"public_ip": "127.0.0.1"}})
 	if !results[0].OK {
@@ -64,13 +64,13 @@ func TestExec(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check := checks.Check{Name: "command", Timeout: time.Second, Exec: &checks.Exec{Service: "web", Command: []string{"/app", "{{node}}"}, OutputContains: "well"}}
+			check := checks.Check{Name: "command", Timeout: time.Minute, Exec: &checks.Exec{Service: "web", Command: []string{"/app", "{{node}}"}, OutputContains: "well"}}
 			judge(t, checks.Run(t.Context(), []checks.Check{check}, checks.Options{
 				Facts: map[string]string{"node": "node3"}, Secrets: map[string]checks.Secret{"x": value("canary-x")}, Execer: test.engine,
 			})[0], test.want)
 		})
 	}
-	check := checks.Check{Name: "command", Timeout: time.Second, Exec: &checks.Exec{Service: "web", Command: []string{"cat"}}}
+	check := checks.Check{Name: "command", Timeout: time.Minute, Exec: &checks.Exec{Service: "web", Command: []string{"cat"}}}
 	judge(t, checks.Run(t.Context(), []checks.Check{check}, checks.Options{
 		Execer: says(1, "canary-x", nil), Unknown: func(service string) string { return service + "_key" },
 	})[0], "got exit code 1 (not shown, because the value of the secret web_key is unknown and cannot be masked), want 0")
@@ -84,9 +84,9 @@ func TestTarget(t *testing.T) {
 	looks := func(text string) string { return strings.ReplaceAll(text, "looks-secret", "***") }
 	ask := checks.HTTP{URL: "http://127.0.0.1:1/health?key={{env.KEY}}", Method: "GET", Status: []int{200}}
 	list := []checks.Check{
-		{Name: "url", Timeout: time.Second, HTTP: &ask},
-		{Name: "command", Timeout: time.Second, Exec: &checks.Exec{Service: "web", Command: []string{"ask", "--key", "{{env.KEY}}", "looks-secret"}}},
-		{Name: "port", Timeout: time.Second, TCP: &checks.TCP{Address: "127.0.0.1:1"}},
+		{Name: "url", Timeout: time.Minute, HTTP: &ask},
+		{Name: "command", Timeout: time.Minute, Exec: &checks.Exec{Service: "web", Command: []string{"ask", "--key", "{{env.KEY}}", "looks-secret"}}},
+		{Name: "port", Timeout: time.Minute, TCP: &checks.TCP{Address: "127.0.0.1:1"}},
 	}
 	results := checks.Run(t.Context(), list, checks.Options{
 		Facts: map[string]string{"env.KEY": plain}, Secrets: map[string]checks.Secret{"key": value(plain)}, Mask: looks,
@@ -197,6 +197,6 @@ func TestCompare(t *testing.T) {
 func TestUnknownName(t *testing.T) {
 	t.Parallel()
 	own := checks.HTTP{URL: "http://127.0.0.1:1/{{id}}", Method: "GET", Status: []int{200}, JSONPath: "id", SaveAs: "id"}
-	result := checks.Run(t.Context(), []checks.Check{{Name: "own", Timeout: time.Second, HTTP: &own}}, checks.Options{})[0]
+	result := checks.Run(t.Context(), []checks.Check{{Name: "own", Timeout: time.Minute, HTTP: &own}}, checks.Options{})[0]
 	judge(t, result, "{{id}} is not defined")
 }

@@ -89,7 +89,7 @@ func TestTokenIsNotExposed(t *testing.T) {
 		"/moved":  {checks.HTTP{URL: "http://127.0.0.1:" + port + "/moved", Token: value("canary")}, true, "got status 307"},
 	} {
 		test.check.Method, test.check.Status = http.MethodGet, []int{200}
-		result := checks.Run(t.Context(), []checks.Check{{Name: "c", Timeout: 5 * time.Second, HTTP: &test.check}},
+		result := checks.Run(t.Context(), []checks.Check{{Name: "c", Timeout: time.Minute, HTTP: &test.check}},
 			checks.Options{Secrets: map[string]checks.Secret{"key": value("canary")}})[0]
 		if _, sent := seen.Load(name); sent != test.sent || result.OK != (test.want == "") || !strings.Contains(result.Error, test.want) {
 			t.Errorf("%s: sent %t, got %q", name, sent, result.Error)

@@ -139,7 +139,11 @@ func TestHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.check.URL = server.URL + test.path
-			judge(t, ask(t, test.check, 500*time.Millisecond), test.want)
+			timeout := time.Minute
+			if test.path == "/hang" {
+				timeout = 500 * time.Millisecond
+			}
+			judge(t, ask(t, test.check, timeout), test.want)
 		})
 	}
 }
@@ -147,7 +151,7 @@ func TestHTTP(t *testing.T) {
 // TestHTTPUnanswered uses servers that do not answer, or do not answer in HTTP.
 func TestHTTPUnanswered(t *testing.T) {
 	t.Parallel()
-	judge(t, ask(t, checks.HTTP{URL: "http://127.0.0.1:1/"}, time.Second), "got no connection: connect: connection refused, want status 200")
+	judge(t, ask(t, checks.HTTP{URL: "http://127.0.0.1:1/"}, time.Minute), "got no connection: connect: connection refused, want status 200")
 	judge(t, ask(t, checks.HTTP{URL: "http://nowhere.invalid/"}, time.Second), "want ")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -164,7 +168,7 @@ func TestHTTPUnanswered(t *testing.T) {
 			_ = connection.Close()
 		}
 	}()
-	judge(t, ask(t, checks.HTTP{URL: "http://" + listener.Addr().String()}, time.Second), "got no answer: ")
+	judge(t, ask(t, checks.HTTP{URL: "http://" + listener.Addr().String()}, time.Minute), "got no answer: ")
 }
 
 func TestHTTPS(t *testing.T) {
@@ -186,7 +190,7 @@ func TestHTTPS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			judge(t, ask(t, checks.HTTP{URL: server.URL + "/health", TLS: test.tls}, 5*time.Second), test.want)
+			judge(t, ask(t, checks.HTTP{URL: server.URL + "/health", TLS: test.tls}, time.Minute), test.want)
 		})
 	}
 }
@@ -207,7 +211,7 @@ func TestSaved(t *testing.T) {
 			{Name: "read", HTTP: &checks.HTTP{URL: server.URL + "/transactions/{{id}}", Method: "GET", Headers: bearer, JSONPath: "status", JSONEquals: []string{"pending"}}},
 		}
 		for i := range all {
-			all[i].HTTP.Status, all[i].Timeout = []int{200}, 5*time.Second
+			all[i].HTTP.Status, all[i].Timeout = []int{200}, time.Minute
 		}
 		return all
 	}
@@ -237,7 +241,7 @@ func TestRetries(t *testing.T) {
 	run := func(retries int) checks.Result {
 		asked.Store(0)
 		return checks.Run(t.Context(), []checks.Check{{
-			Name: "web", Retries: retries, Interval: time.Millisecond, Timeout: 5 * time.Second,
+			Name: "web", Retries: retries, Interval: time.Millisecond, Timeout: time.Minute,
 			HTTP: &checks.HTTP{URL: server.URL, Method: "GET", Status: []int{200}},
 		}}, checks.Options{})[0]
 	}

@@ -127,11 +127,14 @@ func between(t *testing.T, database checks.Database) {
 	}
 }
 
-// locked checks that a read of a table that a migration locks ends.
+// locked checks that a read of a table that a migration locks ends. The migration ends
+// when there is a table released.
 func locked(t *testing.T, server *postgrestest.Server, database checks.Database) {
 	t.Helper()
 	over := make(chan string, 1)
-	go func() { over <- server.Exec(t, "BEGIN; LOCK TABLE schema_migrations; SELECT pg_sleep(2); COMMIT") }()
+	go func() {
+		over <- server.Exec(t, "BEGIN; LOCK TABLE schema_migrations; DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'released') LOOP PERFORM pg_sleep(0.05); END LOOP; END $$; COMMIT")
+	}()
 	table := checks.Migrations{Database: database, Table: "schema_migrations", Column: "id"}
 	waitfor.NoError(t, time.Minute, func() error {
 		if server.Exec(t, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'schema_migrations'::regclass") == "0" {
@@ -144,6 +147,7 @@ func locked(t *testing.T, server *postgrestest.Server, database checks.Database)
 	if id, err := table.Highest(limited); err == nil {
 		t.Errorf("got %d through a lock", id)
 	}
+	server.Exec(t, "CREATE TABLE released ()")
 	<-over
 	if id, err := table.Highest(t.Context()); id != 565 || err != nil {
 		t.Errorf("got %d, %v", id, err)

@@ -77,7 +77,7 @@ func numbered(n int, format string) string {
 func TestBombs(t *testing.T) {
 	for name, bomb := range bombs() {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			_, err := apart.Do(ctx, func() (*compose.Stack, error) { return renderFiles(t, bomb.files) }, nil)
 			refused(t, err, bomb.limit)

@@ -44,7 +44,7 @@ func TestBombs(t *testing.T) {
 		"project.env": {"file_bytes", map[string]string{"project.env": strings.Repeat("A=1\n", 2<<20)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			_, err := apart.Do(ctx, func() (*manifests.Node, error) { return manifests.Load(repository(bomb.files), "sandbox", "node3") }, nil)
 			if !errors.Is(err, limits.ErrExceeded) || !strings.Contains(err.Error(), "limits."+bomb.limit+" allows") || !strings.Contains(fault.Hint(err), "agent.yml") {

@@ -35,7 +35,7 @@ func TestSyslogAddresses(t *testing.T) {
 // received reads the next message of a real listener.
 func received(t *testing.T, listener net.PacketConn) string {
 	t.Helper()
-	if err := listener.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := listener.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)
@@ -104,7 +104,7 @@ func TestSyslogThatComesLater(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	failing := func(want bool) {
 		t.Helper()
-		waitfor.NoError(t, 10*time.Second, func() error {
+		waitfor.NoError(t, time.Minute, func() error {
 			if one := outbox.Health()[0]; (one.Error != "") != want {
 				return fmt.Errorf("health %+v", one)
 			}

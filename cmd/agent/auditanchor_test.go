@@ -78,7 +78,7 @@ func (l *lab) anchored() {
 
 func received(t *testing.T, listener net.PacketConn) string {
 	t.Helper()
-	if err := listener.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := listener.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)

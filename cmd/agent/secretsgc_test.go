@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/internal/waitfor"
 )
 
 // collectingNode is a node that no other test has: tests share the engine, and an
@@ -48,14 +49,19 @@ func (l *lab) raiseTo(version int) {
 	l.looks(1) // the collection comes after the outcome
 }
 
+// wantSecrets waits until the stack has these secrets and no others: as long as the task of a
+// version stops, the agent does not remove it.
 func (l *lab) wantSecrets(shorts ...string) {
 	l.t.Helper()
 	for i := range shorts {
 		shorts[i] = l.stack + "_" + shorts[i]
 	}
-	if diff := cmp.Diff(shorts, l.secrets()); diff != "" {
-		l.t.Errorf("secrets (-want +got):\n%s", diff)
-	}
+	waitfor.NoError(l.t, patience, func() error {
+		if diff := cmp.Diff(shorts, l.secrets()); diff != "" {
+			return fmt.Errorf("secrets (-want +got):\n%s", diff)
+		}
+		return nil
+	})
 }
 
 // TestSecretsCollected raises a secret three times where the count alone decides

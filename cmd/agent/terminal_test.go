@@ -22,9 +22,6 @@ import (
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
-// terminalPatience is how long a terminal may take. Nothing but two programs work on it.
-const terminalPatience = 20 * time.Second
-
 // pane is a terminal of tmux.
 type pane struct {
 	t             *testing.T
@@ -64,7 +61,7 @@ func (p *pane) text() string { return strings.TrimRight(p.tmux("capture-pane", "
 // shows waits until the terminal shows texts and no longer changes, and gives all that it shows.
 func (p *pane) shows(texts ...string) (all string) {
 	p.t.Helper()
-	waitfor.NoError(p.t, terminalPatience, func() error {
+	waitfor.NoError(p.t, patience, func() error {
 		before := all
 		if all = p.text(); all != before {
 			return fmt.Errorf("it changes:\n%s", all)
@@ -146,7 +143,7 @@ func TestTerminals(t *testing.T) {
 		for at, size := range sizes {
 			name := fmt.Sprintf("%s-%dx%d", state.name, size[0], size[1])
 			once[at].run("clear; " + agent + "status 2>/dev/null; printf '\\033]2;%s\\007' done-" + name + "; exec cat")
-			waitfor.NoError(t, terminalPatience, func() error {
+			waitfor.NoError(t, patience, func() error {
 				if title := once[at].tmux("display-message", "-p", "#{pane_title}"); !strings.Contains(title, "done-"+name) {
 					return fmt.Errorf("%s: %s", title, once[at].text())
 				}
@@ -161,7 +158,7 @@ func TestTerminals(t *testing.T) {
 	watch.resize(60, 20)
 	watch.width, watch.height = 60, 20
 	small := readFile(t, "testdata/terminal/down-60x20.watch.txt")
-	waitfor.NoError(t, terminalPatience, func() error {
+	waitfor.NoError(t, patience, func() error {
 		if text := watch.text(); text != small {
 			return fmt.Errorf("after a resize:\n%s", text)
 		}

@@ -81,7 +81,7 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.options = containers.Options{API: l.engine.API, Files: memory, Timeout: time.Minute}
+	l.options = containers.Options{API: l.engine.API, Files: memory, Timeout: 5 * time.Minute}
 	l.write("docker-compose.yml", composeFile)
 	l.write("db_access", canary)
 	l.write("nginx.conf", "events {}\n")
