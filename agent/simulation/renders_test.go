@@ -14,8 +14,12 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// renderedAgain is how many stacks are taken from memory before one is rendered again.
-const renderedAgain = 50
+const (
+	// renderedAgain is how many stacks are taken from memory before one is rendered again.
+	renderedAgain = 50
+	// mostRenders is how many stacks are in memory; then all are forgotten.
+	mostRenders = 500
+)
 
 // renders remembers the stacks of all seeds, because a third of the time would go into
 // rendering the same files. It may be used concurrently.
@@ -68,6 +72,9 @@ func (r *renders) remember(key [32]byte, stack *compose.Stack) {
 	defer r.mu.Unlock()
 	known, found := r.known[key]
 	if !found {
+		if len(r.known) >= mostRenders {
+			clear(r.known)
+		}
 		r.known[key] = rendered{stack, text}
 		return
 	}
