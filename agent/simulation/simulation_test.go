@@ -18,7 +18,7 @@ import (
 const (
 	perSeed       = 20               // rounds of one seed
 	layeredEvery  = 6                // of so many seeds one has a node with several stacks
-	defaultRounds = 300              // rounds without ROUNDS, as many as fit in patience: the same seeds
+	defaultRounds = 120              // rounds without ROUNDS, as many as fit in patience: the same seeds
 	patience      = 75 * time.Second // on every machine, for the race detector (make test runs more without it)
 	shownSeeds    = 3                // failing seeds that are shown with their trace
 )

@@ -108,7 +108,7 @@ func newLabOn(t *testing.T, s *swarmtest.Swarm) *lab {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	l.dir = dir
-	l.git = gittest.HTTP(t, l.repo.Root(), gittest.Options{})
+	l.git = gittest.HTTP(t, l.repo.Root(), gittest.Options{Remember: true})
 	l.settings = map[string]string{
 		"environment": "sandbox", "node": "node3",
 		"repository": l.git.URL + "/repo", "age_key_files": l.file("age.key", l.key.Identity+"\n"),

@@ -77,7 +77,7 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	settings := map[string]string{
-		"environment": "sandbox", "node": "node1", "repository": gittest.HTTP(t, l.repo.Root(), gittest.Options{}).URL + "/repo",
+		"environment": "sandbox", "node": "node1", "repository": gittest.HTTP(t, l.repo.Root(), gittest.Options{Remember: true}).URL + "/repo",
 		"age_key_files": private(t, "../keys/sandbox.agekey"), "engine": l.recorder.Host,
 		"state_dir": dir + "/state", "socket": l.socket, "listen": "127.0.0.1:0", "interval": "1s", "log_format": "json",
 		"gitlab_url": l.gitlab.URL, "gitlab_project": "coin/coin-gitops", "gitlab_token_file": l.gitlab.TokenFile,

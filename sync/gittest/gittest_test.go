@@ -2,6 +2,7 @@ package gittest_test
 
 import (
 	"net/http/httptest"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -28,6 +29,26 @@ func TestPush(t *testing.T) {
 			t.Errorf("%s: pushed %s, got %q", name, pushed, got)
 		}
 	}
+}
+
+// TestRemember looks at a repository before and after a commit, and at one that is made later.
+func TestRemember(t *testing.T) {
+	made := gittest.New(t)
+	server := gittest.HTTP(t, made.Root(), gittest.Options{Remember: true})
+	for _, message := range []string{"First", "Second"} {
+		want := made.Commit(message, map[string]string{"a": message}) + "\trefs/heads/master"
+		for range 2 {
+			if got := made.Git("ls-remote", server.URL+"/repo", "refs/heads/master"); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	}
+	later := server.URL + "/later.git"
+	if _, err := exec.Command("git", "ls-remote", later).CombinedOutput(); err == nil {
+		t.Error("there is a repository before it was made")
+	}
+	made.Git("clone", "--quiet", "--bare", made.Dir, filepath.Join(made.Root(), "later.git"))
+	made.Git("ls-remote", later)
 }
 
 func TestSameHashes(t *testing.T) {

@@ -26,6 +26,9 @@ type Options struct {
 	// Version0 has the server answer in version 0 of the protocol, as behind a proxy that drops the
 	// header, and as an sshd does by default. The git daemon answers in version 2 all the same.
 	Version0 bool
+
+	// Remember has the server ask git only once what it can do, for tests that look often.
+	Remember bool
 }
 
 // Handler serves the repositories in root over git's smart HTTP, for reads and pushes.
@@ -51,7 +54,10 @@ func Handler(root string, options Options) (http.Handler, error) {
 	for i, key := range slices.Sorted(maps.Keys(config)) {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, config[key]))
 	}
-	served := &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard, Logger: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	var served http.Handler = &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard, Logger: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	if options.Remember {
+		served = remember(served)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, password, _ := r.BasicAuth()
 		if options.Token != "" && subtle.ConstantTimeCompare([]byte(password), []byte(options.Token)) != 1 {

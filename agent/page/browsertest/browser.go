@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	patience = time.Minute // for what a page must show
-	oneStep  = time.Minute // for one answer of the browser
+	patience = 5 * time.Minute // for what a page must show
+	oneStep  = 5 * time.Minute // for one answer of the browser
 )
 
 // Tab is the only tab of a browser.
