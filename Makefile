@@ -15,8 +15,11 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
-ALONE = $(addprefix agent/,consent decision dora drift explain fleetsim inventory metrics page record report settings setup) \
-	$(addprefix internal/,demoimage durations hostpath limits oneline privatefile sdnotify visible)
+# What these packages lock, the tests of agent and of the simulation use at the same time; their
+# own do one thing after the other.
+ALONE = $(addprefix agent/,board consent decision dora drift explain fleetsim gates health inventory metrics page publish record \
+	report selection settings setup store) \
+	$(addprefix internal/,demoimage durations hostpath limits oneline privatefile sdnotify structure visible)
 RACE  = $(filter-out $(ALONE:%=\%/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
