@@ -136,7 +136,7 @@ func locked(t *testing.T, server *postgrestest.Server, database checks.Database)
 		over <- server.Exec(t, "BEGIN; LOCK TABLE schema_migrations; DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'released') LOOP PERFORM pg_sleep(0.05); END LOOP; END $$; COMMIT")
 	}()
 	table := checks.Migrations{Database: database, Table: "schema_migrations", Column: "id"}
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		if server.Exec(t, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'schema_migrations'::regclass") == "0" {
 			return errors.New("the table is not locked yet")
 		}

@@ -79,7 +79,7 @@ func printing(t *testing.T, s *swarmtest.Swarm) ([]container.Summary, error) {
 // confined waits for the container that prints, and checks what it may do.
 func confined(t *testing.T, s *swarmtest.Swarm) {
 	t.Helper()
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		found, err := printing(t, s)
 		if err != nil || len(found) != 1 || found[0].State != container.StateRunning {
 			return fmt.Errorf("%v, %w", found, err)

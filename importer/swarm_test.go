@@ -131,7 +131,7 @@ func planned(t *testing.T, engine *deploy.Engine, stack *compose.Stack) (*deploy
 // running waits until each service has one running task, and gives the IDs of all tasks.
 func running(t *testing.T, engine *swarmtest.Swarm, services []string) (ids []string) {
 	t.Helper()
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		ids = nil
 		for _, service := range services {
 			tasks := engine.Tasks(t, service)

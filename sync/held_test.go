@@ -58,7 +58,7 @@ func TestRetryAfter(t *testing.T) {
 				expect(t, err, gitsync.ErrUnreachable, "asks for no request for another", "interval")
 			}
 			if test.after == "1" {
-				waitfor.NoError(t, time.Minute, func() error {
+				waitfor.NoError(t, 5*time.Minute, func() error {
 					_, err := repo.Fetch(t.Context(), rev, nil)
 					return err
 				})

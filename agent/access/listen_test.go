@@ -100,5 +100,5 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		t.Errorf("another address gets no answer: %v", err)
 	}
 	_ = open[0].Close()
-	waitfor.NoError(t, time.Minute, func() error { return answers(dial(t, "127.0.0.1", at)) })
+	waitfor.NoError(t, 5*time.Minute, func() error { return answers(dial(t, "127.0.0.1", at)) })
 }

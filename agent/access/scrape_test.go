@@ -47,7 +47,7 @@ func TestScrape(t *testing.T) {
 	}
 	base := prometheus(t, config)
 	for query, want := range map[string]string{`coin_agent_in_sync`: `"job":"good"`, `up{job="good"}`: `"1"`, `up{job="bad"}`: `"0"`} {
-		waitfor.NoError(t, time.Minute, func() error {
+		waitfor.NoError(t, 5*time.Minute, func() error {
 			response, err := http.Get(base + "/api/v1/query?query=" + url.QueryEscape(query)) //nolint:noctx // of this test's process
 			if err != nil {
 				return err

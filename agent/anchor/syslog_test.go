@@ -104,7 +104,7 @@ func TestSyslogThatComesLater(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	failing := func(want bool) {
 		t.Helper()
-		waitfor.NoError(t, time.Minute, func() error {
+		waitfor.NoError(t, 5*time.Minute, func() error {
 			if one := outbox.Health()[0]; (one.Error != "") != want {
 				return fmt.Errorf("health %+v", one)
 			}

@@ -53,7 +53,7 @@ func TestWipeAfterRender(t *testing.T) {
 		t.Errorf("the value is %q while it is read", content)
 	}
 	close(proceed)
-	waitfor.NoError(t, time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		if state.Wipe(); content[0] != 0 {
 			return errors.New("the value is not wiped")
 		}

@@ -219,7 +219,7 @@ func TestDashboardsHaveData(t *testing.T) {
 	base := prometheus(t, map[string]string{"coin-agent": at(agent), "coin-api": at(others)})
 	data := func(query string) {
 		t.Helper()
-		waitfor.NoError(t, time.Minute, func() error {
+		waitfor.NoError(t, 5*time.Minute, func() error {
 			n, err := asked(base, query)
 			if err == nil && n == 0 {
 				err = fmt.Errorf("%s gives nothing", query)

@@ -27,7 +27,7 @@ func TestLogsReconnect(t *testing.T) {
 		}
 		return fmt.Sprintf("event: line\ndata: %s\n\n", data)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -53,7 +53,7 @@ func newTrial(t *testing.T, repository fs.FS, environment, name string) *trial {
 // assigns the address of a new service, and is then run again.
 func (r *trial) docker(t *testing.T, flags ...string) (sent *bodies, err error) {
 	t.Helper()
-	waitfor.NoError(t, 2*time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		sent, err = stackDeploy(t, r.engine.Host, r.dir, r.node, flags...)
 		if err != nil && strings.Contains(err.Error(), "update out of sequence") {
 			return err

@@ -70,7 +70,7 @@ func steps(plan deploy.Plan) []string {
 func (r *trial) scale(t *testing.T, service string, count uint64) {
 	t.Helper()
 	name := r.node.Stack + "_" + service
-	waitfor.NoError(t, 2*time.Minute, func() error { // the engine also updates a new service
+	waitfor.NoError(t, 5*time.Minute, func() error { // the engine also updates a new service
 		found, _, err := r.engine.API.ServiceInspectWithRaw(t.Context(), name, swarm.ServiceInspectOptions{})
 		if err != nil {
 			return err

@@ -53,7 +53,7 @@ func Registry(tb testing.TB) string {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	waitfor.NoError(tb, time.Minute, func() error {
+	waitfor.NoError(tb, 5*time.Minute, func() error {
 		connection, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = connection.Close()

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	startLimit = 3 * time.Minute
+	startLimit = 5 * time.Minute
 	stopLimit  = 40 * time.Second
 
 	// prefix is the beginning of the paths of private engines' directories.

@@ -182,7 +182,7 @@ func (r *Registry) Start(tb testing.TB) {
 		tb.Fatalf("start a registry: %v", err)
 	}
 	r.process, r.ended = command.Process, ended
-	waitfor.NoError(tb, 2*time.Minute, func() error { return r.answers(tb.Context()) })
+	waitfor.NoError(tb, 5*time.Minute, func() error { return r.answers(tb.Context()) })
 }
 
 // answers tells whether the registry accepts connections.

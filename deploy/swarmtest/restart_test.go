@@ -25,7 +25,7 @@ networks: {inner: {driver: overlay}}
 secrets: {kept: {external: true, name: %s_kept}}
 `, stack), "stack", "deploy", "--resolve-image=never", "-c", "-", stack)
 	running := func() (id string) {
-		waitfor.NoError(t, 3*time.Minute, func() error {
+		waitfor.NoError(t, 5*time.Minute, func() error {
 			for _, task := range s.Tasks(t, stack+"_app") {
 				if id = task.ID; task.Status.State == swarm.TaskStateRunning && task.DesiredState == swarm.TaskStateRunning {
 					return nil
@@ -39,7 +39,7 @@ secrets: {kept: {external: true, name: %s_kept}}
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	waitfor.NoError(t, 3*time.Minute, func() error {
+	waitfor.NoError(t, 5*time.Minute, func() error {
 		if after := running(); after == before {
 			return fmt.Errorf("task %s is still said to run", before)
 		}

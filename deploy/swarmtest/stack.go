@@ -36,8 +36,8 @@ func (s *Swarm) remove(ctx context.Context, tb testing.TB, name string) {
 			tb.Errorf("clean up: remove service %s: %v", service.Spec.Name, err)
 		}
 	}
-	waitfor.NoError(tb, 2*time.Minute, func() error { return s.noContainers(ctx, name) })
-	waitfor.NoError(tb, 2*time.Minute, func() error { return s.noNetworks(ctx, name) })
+	waitfor.NoError(tb, 5*time.Minute, func() error { return s.noContainers(ctx, name) })
+	waitfor.NoError(tb, 5*time.Minute, func() error { return s.noNetworks(ctx, name) })
 	s.removeObjects(ctx, tb, name)
 }
 

@@ -95,7 +95,7 @@ func TestServe(t *testing.T) {
 	start(t, app, env)
 	var body string
 	for _, port := range []string{first, second} {
-		waitfor.NoError(t, time.Minute, func() (err error) {
+		waitfor.NoError(t, 5*time.Minute, func() (err error) {
 			body, err = get(t, "http://127.0.0.1:"+port+"/")
 			return err
 		})
@@ -136,7 +136,7 @@ func TestHealth(t *testing.T) {
 			port := freePort(t)
 			env := []string{"LISTEN_PORTS=" + port, "HEALTH_FAIL=" + test.fail}
 			start(t, app, env)
-			waitfor.NoError(t, time.Minute, func() error {
+			waitfor.NoError(t, 5*time.Minute, func() error {
 				_, err := get(t, "http://127.0.0.1:"+port+"/")
 				return err
 			})

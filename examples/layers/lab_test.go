@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(swarmtest.Main(m)) }
 
 const (
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 	folder   = "environments/sandbox/nodes/node1/"
 )
 

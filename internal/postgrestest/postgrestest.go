@@ -143,7 +143,7 @@ func (s *Server) start(tb testing.TB, sockets string) {
 			tb.Errorf("PostgreSQL: %v\n%s", err, log.String())
 		}
 	})
-	waitfor.NoError(tb, 2*time.Minute, func() error {
+	waitfor.NoError(tb, 5*time.Minute, func() error {
 		if output, err := s.command(tb, "pg_isready", "-h", s.Host, "-p", strconv.Itoa(s.Port)).CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, output)
 		}

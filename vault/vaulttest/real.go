@@ -53,7 +53,7 @@ func Real(tb testing.TB, binary string) Server {
 	case <-time.After(time.Minute):
 		tb.Fatal("Vault did not start within a minute")
 	}
-	waitfor.NoError(tb, time.Minute, func() error {
+	waitfor.NoError(tb, 5*time.Minute, func() error {
 		response, err := http.Get(made.Address + "/v1/sys/health") //nolint:noctx // of the loopback
 		if err == nil {
 			err = response.Body.Close()
