@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // instant is all that a kill would leave.
@@ -91,7 +92,7 @@ func TestRollbackAfterAnyKill(t *testing.T) {
 // revive starts an agent where another one was killed, with the remote gone.
 func (w *world) revive(left instant) {
 	w.t.Helper()
-	w.dir, w.live, w.reported, w.selectErr = w.t.TempDir(), left.live, nil, context.DeadlineExceeded
+	w.dir, w.live, w.reported, w.selectErr = memoryfolder.New(w.t), left.live, nil, context.DeadlineExceeded
 	for name, content := range left.files {
 		if err := os.WriteFile(filepath.Join(w.dir, name), content, 0o600); err != nil {
 			w.t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/memoryfolder"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -101,7 +102,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		w := &world{t: t, dir: t.TempDir(), live: map[string]swarm.ServiceSpec{}, networks: map[string]network.CreateOptions{}, secrets: map[string]swarm.Secret{}, descends: true}
+		w := &world{t: t, dir: memoryfolder.New(t), live: map[string]swarm.ServiceSpec{}, networks: map[string]network.CreateOptions{}, secrets: map[string]swarm.Secret{}, descends: true}
 		w.files = fstest.MapFS{
 			configFile:                     file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
 			nodeDir + "node.env":           file("TAG=1\n"),

@@ -25,6 +25,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memoryfolder"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
 )
@@ -118,7 +119,7 @@ type node struct {
 }
 
 func (w *world) node(name string) *node {
-	return &node{w: w, name: name, dir: filepath.Join(w.t.TempDir(), name)}
+	return &node{w: w, name: name, dir: filepath.Join(memoryfolder.New(w.t), name)}
 }
 
 var errKilled = errors.New("killed")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
+	"coin.internal/coin-agent/internal/memoryfolder"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -31,21 +32,10 @@ type fixture struct {
 	renders   *renders
 }
 
-// memoryFolder gives a folder whose files cost no disk, where the machine has one.
-func memoryFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "simulation-") //nolint:usetesting // a folder in memory
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	prepareKey(t)
-	dir := memoryFolder(t)
+	dir := memoryfolder.New(t)
 	keys := sealKey.Keyring(t)
 	return &fixture{dir: dir, tokenFile: gitlabtest.TokenFile(t, gitlabtest.Secret), keys: keys, renders: &renders{known: map[[32]byte]rendered{}}}
 }

@@ -6,12 +6,13 @@ import (
 
 	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // The key of the audit log is made once, is another one on each node, and is there to check
 // the log without the daemon. The head says from which entry on it seals.
 func TestAuditKey(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	key, err := store.AuditKey()
 	if err != nil || len(key) != 32 || bytes.Equal(key, store.Objects().FingerprintKey()) {
@@ -41,7 +42,7 @@ func TestAuditKey(t *testing.T) {
 	if got, err := reader.Anchors(); err != nil || got.Kept["issue #17"] != book.Kept["issue #17"] {
 		t.Errorf("%+v, %v", got, err)
 	}
-	other := open(t, t.TempDir())
+	other := open(t, memoryfolder.New(t))
 	defer shut(t, other)
 	if foreign, err := other.AuditKey(); err != nil || bytes.Equal(key, foreign) {
 		t.Errorf("two nodes have one key, %v", err)

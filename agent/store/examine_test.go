@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // The doctor's look at the state folder names what is wrong and the remedy, and changes
@@ -47,7 +48,7 @@ func TestExamine(t *testing.T) {
 		}, owner, "", "sync #1 of stack default", "skips them"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := memoryfolder.New(t)
 			test.prepare(t, dir)
 			text, err := store.Examine(dir, test.owner)
 			switch {

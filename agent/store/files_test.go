@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // keep records a good state that was made of files.
@@ -47,7 +48,7 @@ func contents(t *testing.T, dir string) (n int) {
 
 // Equal contents are stored once, and go with the last state that has them.
 func TestFilesOfGoodStates(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	keep(t, store, 0, map[string]string{"a/config.yml": "config", "a/node.env": "TAG=0", "a/same": "config"})
 	keep(t, store, 1, map[string]string{"a/config.yml": "config", "a/node.env": "TAG=1"})
@@ -82,7 +83,7 @@ func TestFilesOfGoodStates(t *testing.T) {
 
 // The rules that the next commit is judged by outlive the state that they come from.
 func TestRulesOutliveTheirState(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	defer shut(t, store)
 	keep(t, store, 0, map[string]string{"a/node.env": "TAG=0"})
 	first := &record.GoodState{}
@@ -107,7 +108,7 @@ func TestRulesOutliveTheirState(t *testing.T) {
 
 // Fifty states of a large node take little room: what differs is the tag.
 func TestFilesTakeLittleRoom(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	compose := strings.Repeat("  service: {image: \"registry/app:$TAG\", secrets: [a, b]}\n", 3000)
 	for on := range 50 {
@@ -125,7 +126,7 @@ func TestFilesTakeLittleRoom(t *testing.T) {
 
 // A state that an older agent has recorded has no files, and can still be read.
 func TestNoFiles(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	defer shut(t, store)
 	if files, err := store.Files(&record.GoodState{}); files != nil || err != nil {
 		t.Errorf("got %v, %v", files, err)
@@ -135,7 +136,7 @@ func TestNoFiles(t *testing.T) {
 // Contents stay as long as a state of any stack has them, wherever its record names them, also
 // beside specs that are full of digits.
 func TestFilesOfOtherStacks(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	save := func(key record.StackKey, on int, files ...string) *record.GoodState {
 		t.Helper()

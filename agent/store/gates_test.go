@@ -10,11 +10,12 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 func TestAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := store.Open(t.TempDir(), "sandbox/node3", nil)
+		store, err := store.Open(memoryfolder.New(t), "sandbox/node3", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +44,7 @@ func TestAsked(t *testing.T) {
 }
 
 func TestPauseIsKept(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	kept := open(t, dir)
 	since := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	want := &record.Pause{Actor: audit.Actor{By: audit.ByUser, Name: "ada"}, Reason: "why", Since: since, Until: since.Add(time.Hour)}

@@ -13,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 const day = 24 * time.Hour
@@ -47,7 +48,7 @@ func wantGood(t *testing.T, store *store.Store, want ...string) {
 // A good state is recorded where something differs, and kept by count and by the
 // time since another one took its place, not since it came.
 func TestGoodStates(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	rule := record.Retention{After: 10 * day, Versions: 1}
 	prove(t, store, 0, "a", rule)
@@ -89,7 +90,7 @@ func TestGoodStates(t *testing.T) {
 // A state that went back to an older one is that one again: it takes no other one's
 // place in the count.
 func TestGoodStatesThatWentBack(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	rule := record.Retention{After: 10 * day, Versions: 1}
 	prove(t, store, 0, "a", rule)
 	prove(t, store, 30, "b", rule)
@@ -109,7 +110,7 @@ func TestGoodStatesThatWentBack(t *testing.T) {
 }
 
 func TestGoodStatesAreBounded(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	for n := range 60 {
 		prove(t, store, n, fmt.Sprint(n), record.Retention{After: 1000 * day, Versions: 1000})
 	}
@@ -120,7 +121,7 @@ func TestGoodStatesAreBounded(t *testing.T) {
 
 // A name that an object newly has is a difference; its rotation period is none.
 func TestGoodStatesByNames(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	for n, secrets := range [][]record.Object{
 		{{Name: "a.1"}}, {{Name: "a.1", Rotate: day}}, {{Name: "a.2"}}, {{Name: "a.2"}, {Name: "b.1"}},
 	} {
@@ -135,7 +136,7 @@ func TestGoodStatesByNames(t *testing.T) {
 // A state with the objects of the one before takes its place in all but its name: a rollback to
 // it has the settings of the last commit.
 func TestGoodStatesAreRenewed(t *testing.T) {
-	store := open(t, t.TempDir())
+	store := open(t, memoryfolder.New(t))
 	for n, state := range []record.GoodState{
 		{Commit: "first", Release: "1", At: began, Drift: "report", Resolve: "always", Ignored: json.RawMessage(`{"s_web":[]}`), Unfit: "why"},
 		{Commit: "second", Release: "2", At: began.Add(day), Drift: "correct", Resolve: "never", Freezes: json.RawMessage(`[]`)},
@@ -234,7 +235,7 @@ func rewrite(t *testing.T, dir string, change func(map[string]json.RawMessage) [
 // The time counts from when nothing used an object first, and anew after it was
 // used again. What does not change is not written.
 func TestUnused(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	for _, step := range []struct {
 		on   int

@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // copyOf gives a folder with a state file of an older schema from testdata.
@@ -22,7 +23,7 @@ func copyOf(t *testing.T, name string) (dir string, content []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir = t.TempDir()
+	dir = memoryfolder.New(t)
 	if err := os.WriteFile(filepath.Join(dir, "state.db"), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func TestDamagedFile(t *testing.T) {
 				return b
 			}},
 		} {
-			dir := t.TempDir()
+			dir := memoryfolder.New(t)
 			if err := os.WriteFile(filepath.Join(dir, "state.db"), spoil.with(bytes.Clone(whole)), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +151,7 @@ func TestDamagedFile(t *testing.T) {
 
 // An unreadable record is skipped and named; later outcomes are recorded.
 func TestUnreadableRecord(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	opened := open(t, dir)
 	stack := opened.Stack(record.OnlyStack)
 	for _, commit := range []string{"a", "b"} {

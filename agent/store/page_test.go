@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // planOf makes the plan of a number of services.
@@ -44,7 +45,7 @@ func ids(t *testing.T, page func(record.Query) (record.Page, error), query recor
 
 // Pages have what a query selects, of all stacks in one order, each sync once.
 func TestPages(t *testing.T) {
-	s := open(t, t.TempDir())
+	s := open(t, memoryfolder.New(t))
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 12 {
 		sync := &record.Sync{
@@ -97,7 +98,7 @@ func TestPages(t *testing.T) {
 
 // Pages of a full history of a large stack are bounded, and so is the work for each.
 func TestPagesOfALargeHistory(t *testing.T) {
-	s := open(t, t.TempDir())
+	s := open(t, memoryfolder.New(t))
 	plan := planOf(1000)
 	stack := s.Stack(record.OnlyStack)
 	for i := range 150 { // of 1,000, so that the test is short

@@ -5,11 +5,12 @@ import (
 
 	"coin.internal/coin-agent/agent/preview"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // What is shown on merge requests is on record for each stack.
 func TestPreviewBooks(t *testing.T) {
-	s := open(t, t.TempDir())
+	s := open(t, memoryfolder.New(t))
 	if books, err := store.PreviewBooks(s); err != nil || len(books) > 0 {
 		t.Errorf("before the first: %v, %v", books, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/store"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 func entry(commit string) *gitlab.Entry {
@@ -18,7 +19,7 @@ func entry(commit string) *gitlab.Entry {
 // The outbox's store keeps entries in order, never gives a number twice, and
 // settles an entry and its trail together; all of it over restarts.
 func TestOutboxStore(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	store := open(t, dir)
 	outbox := store.Outbox()
 	first, second := entry("a"), entry("b")
@@ -62,7 +63,7 @@ func TestOutboxStore(t *testing.T) {
 
 // Old trails are dropped with the first report after the start, and with one a day later.
 func TestOldTrails(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	synctest.Test(t, func(t *testing.T) {
 		opened := open(t, dir)
 		settle := func(commit string, updated time.Time) {

@@ -7,7 +7,6 @@ import (
 	"html"
 	"io"
 	"net/http"
-	"time"
 
 	"coin.internal/coin-agent/examples/local"
 )
@@ -42,7 +41,7 @@ func (c *chat) take(out http.ResponseWriter, request *http.Request) {
 
 // showMessage waits for the next message to the chat and prints it.
 func (w *world) showMessage(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
 	select {
 	case <-ctx.Done():
