@@ -72,7 +72,6 @@ func New(parts Parts) *Agent {
 		a.sum = &publish.Sum{Name: gates.StatusName(parts.Settings.Environment, parts.Settings.Node), Statuses: parts.Reports, Stacks: a.names}
 	}
 	a.roster.Begin()
-	a.parts.measure()
 	return a
 }
 

@@ -150,24 +150,3 @@ func (p *Parts) auditMoved() {
 func (p *Parts) notes(stack string) *journal.Notes {
 	return &journal.Notes{Stack: stack, Log: p.Audit, Heads: p.Store, Moved: p.auditMoved}
 }
-
-// measure has the node's metrics ask the parts at each scrape.
-func (p *Parts) measure() {
-	p.Metrics.Reports(func() int {
-		if p.Reports == nil {
-			return 0
-		}
-		return p.Reports.Health().Undelivered
-	})
-	if p.Tokens != nil {
-		p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(p.Tokens()) }, func() map[string]bool { return tokens.Usable(p.Tokens()) })
-	}
-	if p.Audit != nil {
-		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
-			if p.Anchors == nil {
-				return nil
-			}
-			return anchor.Left(p.Anchors.Health())
-		})
-	}
-}

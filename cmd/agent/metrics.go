@@ -7,9 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
+	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/access"
+	"coin.internal/coin-agent/agent/anchor"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/agent/tokens"
 )
 
 // serveMetrics opens the addresses of metrics and health, and gives what serves them: the one
@@ -39,4 +43,25 @@ func serveMetrics(a *app, handler http.Handler, log *slog.Logger) (exposed *acce
 	return exposed, append(services, func(ctx context.Context) error {
 		return control.Serve(ctx, exposed.Listener(), exposed.Handler(handler))
 	}), nil
+}
+
+// measureNode has the node's metrics ask the parts of its agent at each scrape.
+func measureNode(p *agent.Parts) {
+	p.Metrics.Reports(func() int {
+		if p.Reports == nil {
+			return 0
+		}
+		return p.Reports.Health().Undelivered
+	})
+	if p.Tokens != nil {
+		p.Metrics.Tokens(func() map[string]time.Time { return tokens.Expiries(p.Tokens()) }, func() map[string]bool { return tokens.Usable(p.Tokens()) })
+	}
+	if p.Audit != nil {
+		p.Metrics.Audit(func() uint64 { return p.Audit.Head().Seq }, func() map[string]int {
+			if p.Anchors == nil {
+				return nil
+			}
+			return anchor.Left(p.Anchors.Health())
+		})
+	}
 }

@@ -263,6 +263,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 		p.close()
 		return nil, err
 	}
+	measureNode(&made)
 	p.agent = agent.New(made)
 	return p, nil
 }
