@@ -146,8 +146,7 @@ func (a *Agent) takeList(ctx context.Context, checkout *gitsync.Checkout) error 
 	return err
 }
 
-// mostAnew is how often a turn begins anew, so that stacks which follow different tags with
-// different lists do not keep the loop.
+// mostAnew bounds how often a turn begins anew: stacks may follow tags with different lists.
 const mostAnew = 5
 
 // turn looks at each stack once, in the order of the list. If the commit lists other stacks, the

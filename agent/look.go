@@ -16,25 +16,15 @@ import (
 	gitsync "coin.internal/coin-agent/sync"
 )
 
-// look observes, decides and acts, until nothing is left to do before the next look. The revision
-// that it reads is on record from the first reading to the last.
+// look observes, decides and acts, until nothing is left to do before the next look.
 func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
-	s.readings.Hold()
-	done := s.decide(ctx, why, progress)
-	if err := s.readings.Release(); err != nil && done.Err == nil {
-		done.Err = fmt.Errorf("save state: %w", err)
-	}
-	return done
-}
-
-// decide observes and decides, until an action ends the look.
-func (s *stack) decide(ctx context.Context, why rollout.Cause, progress func(string)) rollout.Outcome {
 	if why.Trigger == record.OnRequest {
 		s.readings.Forgive()
 	}
 	seen := &sighting{stack: s, observed: decision.Observed{Trigger: why.Trigger}, to: why.To}
+	s.readings.Hold()
 	release := func() {}
-	defer func() { release() }()
+	defer func() { release(); s.readings.Release() }()
 	for {
 		known, err := s.known()
 		if err != nil {
@@ -77,12 +67,10 @@ func (s *stack) known() (decision.Record, error) {
 
 // act carries out an action.
 func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
-	base := s.board.Snapshot().Base()
-	if action != decision.Sync {
-		if err := s.readings.Release(); err != nil {
-			return rollout.Outcome{Err: fmt.Errorf("save state: %w", err)}
-		}
+	if action != decision.Sync { // which reads the revision further
+		s.readings.Release()
 	}
+	base := s.board.Snapshot().Base()
 	switch action {
 	case decision.Unreachable:
 		return rollout.Outcome{Err: fmt.Errorf("look at the remote: %w", seen.observed.Remote.Err)}

@@ -89,19 +89,22 @@ func (c *Counter) end() error {
 }
 
 // Hold keeps the revision that is read next on record until Release, or until it has passed:
-// readings of it that follow one another write the state file twice, not twice each.
+// readings of it that follow one another in a look write the state file twice, not twice each.
 func (c *Counter) Hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = true
 }
 
-// Release ends what Hold began.
-func (c *Counter) Release() error {
+// Release ends what Hold began. A record that cannot be written then counts as a death at the next
+// start, as it would after a kill.
+func (c *Counter) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = false
-	return c.end()
+	if err := c.end(); err != nil {
+		c.log.Error("cannot save state", "error", err.Error())
+	}
 }
 
 // Passed records that the revision was read up to its plan. The agent did not end because of

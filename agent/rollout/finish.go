@@ -65,7 +65,7 @@ func (f *forward) leaveWaiting() Outcome {
 	f.keep()
 	done := f.publishWaiting()
 	if done.Err == nil {
-		f.remember()
+		remember(f)
 	}
 	return done
 }

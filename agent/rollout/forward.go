@@ -44,7 +44,7 @@ type forward struct {
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	f := r.newForward(base, to)
-	if waiting, still := f.stillWaits(ctx, to); still {
+	if waiting, still := stillWaits(ctx, f, to); still {
 		return waiting
 	}
 	r.asked, f.of = nil, r.use.makings(base.Deployed, f.a.commit, to.Signer)
