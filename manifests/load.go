@@ -26,11 +26,6 @@ func LoadStack(fsys fs.FS, environment, node, stack string) (*Node, error) {
 	return load(fsys, selection{environment, node, stack}, nil)
 }
 
-// Load reads the node of the judges by the config.yml that is in force.
-func (j Judges) Load(fsys fs.FS, environment string) (*Node, error) {
-	return j.LoadStack(fsys, environment, "")
-}
-
 // LoadStack reads one stack of the node of the judges as LoadStack does, by the config.yml
 // that is in force.
 func (j Judges) LoadStack(fsys fs.FS, environment, stack string) (*Node, error) {

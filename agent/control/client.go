@@ -72,12 +72,6 @@ func (c *Client) Detail(ctx context.Context, which string) (Detail, error) {
 	return ask[Detail](ctx, c, "GET /v1/syncs/"+url.PathEscape(which), nil)
 }
 
-// FindSync asks for one sync, by its ID or the latest.
-func (c *Client) FindSync(ctx context.Context, which string) (*record.Sync, error) {
-	detail, err := c.Detail(ctx, which)
-	return detail.Sync, err
-}
-
 // Plan asks for the present plan, or what has drifted.
 func (c *Client) Plan(ctx context.Context) (Plan, error) {
 	return ask[Plan](ctx, c, "GET /v1/plan", nil)

@@ -3,14 +3,13 @@ package control
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/privatefile"
@@ -38,7 +37,7 @@ func NewRemote(to Remote) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := trusted(to.CAFile)
+	roots, err := authorities.Load(to.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -72,24 +71,4 @@ func addressOf(text string) (*url.URL, error) {
 		return nil, fault.New(fault.Place{}, "write it as https://"+address.Host, "the agent's address does not use TLS, so that others could read the token")
 	}
 	return address, nil
-}
-
-// trusted gives the certificates of the system and those of a file; nil for the system's
-// alone.
-func trusted(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: file}, "correct --ca-file", "read certificates: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fault.New(fault.Place{File: file}, "write certificates in PEM form into it", "the file has no certificate")
-	}
-	return pool, nil
 }

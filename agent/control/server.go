@@ -5,7 +5,6 @@ package control
 
 import (
 	"context"
-	"net"
 	"net/http"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -89,17 +88,6 @@ func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()
 		mux.HandleFunc(route.pattern, within(route.scope, route.handler))
 	}
 	return mux, h.background.running.Wait
-}
-
-// Serve answers on a listener until ctx ends, and returns when all requests and all that
-// they started have ended.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	asked, cancel := context.WithCancel(ctx)
-	handler, wait := s.Handler(asked)
-	err := Serve(ctx, listener, handler)
-	cancel()
-	wait()
-	return err
 }
 
 // open gives the desk of the stack that a request is about, and the request's body.

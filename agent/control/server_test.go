@@ -114,7 +114,12 @@ func serving(t *testing.T, d *double) (client *control.Client, stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server(d).Serve(ctx, listener) }()
+	handler, wait := server(d).Handler(ctx)
+	go func() {
+		err := control.Serve(ctx, listener, handler)
+		wait()
+		ended <- err
+	}()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -184,7 +189,7 @@ func TestRefusals(t *testing.T) {
 	ctx := t.Context()
 	for name, ask := range map[string]func() error{
 		"history": func() error { _, err := client.Page(ctx, record.Query{}); return err },
-		"one":     func() error { _, err := client.FindSync(ctx, "2"); return err },
+		"one":     func() error { _, err := client.Detail(ctx, "2"); return err },
 		"sync":    func() error { _, err := client.Sync(ctx, request.Sync{}, func(control.Event) {}); return err },
 		"detach":  func() error { _, err := client.Sync(ctx, request.Sync{}, nil); return err },
 		"retry":   func() error { _, err := client.Retry(ctx, request.Retry{}, nil); return err },

@@ -35,7 +35,7 @@ func checkOf(spec *swarm.ContainerSpec, b Behaviour) *check {
 func (e *Engine) followHealth(t *task, by *check) {
 	b := t.container.does
 	passes := func(since time.Duration) bool {
-		return !b.Unhealthy && since >= b.Healthy && (b.Sick == 0 || since < b.Sick)
+		return !b.Unhealthy && (b.Sick == 0 || since < b.Sick)
 	}
 	failures := 0
 	for since := by.interval; ; since += by.interval {

@@ -23,7 +23,6 @@ type Behaviour struct {
 
 	Checked   bool          // the image itself has a health check: each second, three retries
 	Unhealthy bool          // health checks fail always
-	Healthy   time.Duration // from when on after the start health checks pass
 	Sick      time.Duration // from when on after the start they fail again; 0 for never
 
 	Missing     bool   // no registry has the image
@@ -69,11 +68,6 @@ func Refused(words string) Trait {
 // Pulls sets how long a node takes to pull the image.
 func Pulls(d time.Duration) Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Pull = d } }
 
-// HealthyAfter makes health checks fail until some time after the start.
-func HealthyAfter(d time.Duration) Trait {
-	return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Healthy = d }
-}
-
 // Unhealthy makes every health check fail.
 func Unhealthy() Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Unhealthy = true } }
 
@@ -84,11 +78,6 @@ func SickAfter(d time.Duration) Trait {
 
 // Checked gives the image a health check of its own.
 func Checked() Trait { return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Checked = true } }
-
-// Prints makes containers print lines when they start.
-func Prints(lines ...string) Trait {
-	return func(b *Behaviour, _ *swarm.ContainerSpec) { b.Prints = lines }
-}
 
 // image is one content of an image, whatever tag it has.
 type image struct {
