@@ -193,6 +193,22 @@ func TestTakenServices(t *testing.T) {
 		if got, want := status(), "HEALTHY 1 of 1 service run · in sync with "+record.Short(commit)+": running"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+		box.wants(t)
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success)
 		w.wantLast(commit, record.Succeeded)
+	})
+}
+
+// A service that fails, and that a user then scales to 0, has not recovered.
+func TestFailedServiceIsTaken(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, box *mailbox, commit string) {
+		c.runs(0)
+		w.pass(2 * time.Minute)
+		box.wants(t, "services are unhealthy after the rollout, release 1")
+		w.scale("s_web", 0)
+		w.set(func() { w.counts = nil })
+		w.pass(time.Hour)
+		box.wants(t, "the live services differ from what was applied, release 1")
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
 	})
 }

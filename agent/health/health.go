@@ -154,10 +154,13 @@ type Watch struct {
 // memory is what is remembered of one service.
 type memory struct {
 	state State     // as it is shown
+	taken string    // likewise, what another process did to it
 	seen  State     // what the last looks saw
 	times int       // how many looks in a row saw it
 	since time.Time // when it stopped being healthy
-	ended map[string]deploy.EndedTask
+
+	missed string // what the last looks saw of another process
+	ended  map[string]deploy.EndedTask
 }
 
 // Deployed notes that another good state is deployed since a time: what was seen before does
@@ -223,22 +226,22 @@ func (w *Watch) see(now time.Time, stack string, services []deploy.ServiceStatus
 // see takes what a look saw of the service. Its state changes at once where restarts prove
 // it, and else when looks in a row saw the same.
 func (m *memory) see(now time.Time, service deploy.ServiceStatus, since time.Time, ended []deploy.EndedTask) Service {
-	one := Service{Name: service.Name, Running: service.Running, Desired: service.Wanted(), Taken: service.Taken()}
+	one := Service{Name: service.Name, Running: service.Running, Desired: service.Wanted()}
 	if !service.OneShot {
 		last := m.remember(since, ended)
 		one.Restarts, one.ExitCode, one.Error, one.Node = len(m.ended), last.ExitCode, last.Error, last.Node
 	}
 	worst := m.worstReplica()
-	if state := judge(service, worst); state != m.seen {
-		m.seen, m.times = state, 0
+	if state, taken := judge(service, worst), service.Taken(); state != m.seen || taken != m.missed {
+		m.seen, m.missed, m.times = state, taken, 0
 	}
 	if m.times++; m.times >= looks || worst >= restarts {
 		if m.state == Healthy {
 			m.since = now
 		}
-		m.state = m.seen
+		m.state, m.taken = m.seen, m.missed
 	}
-	one.State, one.Since, one.Crashes = m.state, m.since, worst >= restarts
+	one.State, one.Taken, one.Since, one.Crashes = m.state, m.taken, m.since, worst >= restarts
 	return one
 }
 

@@ -53,7 +53,6 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 		return err
 	}
 	j.Board.Update(func(v *board.View) { v.Health = now })
-	now = now.OfRelease() // what another process took is told as drift
 	if err := j.judge(now, seen); err != nil {
 		return err
 	}
@@ -61,10 +60,12 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	if last == nil || last.State != record.Succeeded {
 		return nil
 	}
-	well := now.State == health.Healthy
-	if well == (last.Degraded == "") || well && !now.Certain {
+	ofRelease := now.OfRelease() // what another process took is told as drift
+	well := ofRelease.State == health.Healthy
+	if well == (last.Degraded == "") || well && (!now.Certain || now.State != health.Healthy) {
 		return nil
 	}
+	now = ofRelease
 	sync := last.Copy()
 	sync.Degraded = now.Names()
 	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
@@ -98,7 +99,7 @@ func (j *Judge) judge(now health.Verdict, seen drift.Seen) error {
 		return j.remark(good.Recover(), audit.Succeeded, "healthy for "+good.Soak.For.String()+" again", unmark)
 	}
 	failed := slices.DeleteFunc(slices.Clone(now.Services), func(one health.Service) bool {
-		return !good.Watches(one.Name, at) || !one.Crashes && at.Sub(one.Since) < good.Soak.Patience
+		return one.Taken != "" || !good.Watches(one.Name, at) || !one.Crashes && at.Sub(one.Since) < good.Soak.Patience
 	})
 	if len(failed) == 0 {
 		return nil

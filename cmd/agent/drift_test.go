@@ -61,7 +61,7 @@ func TestDrift(t *testing.T) {
 	l.step("removed by hand", func() {
 		l.swarm.Docker(l.t, "", "service", "rm", l.stack+"_web", l.stack+"_worker")
 		l.until("drifted", func(s report.Status) bool { return len(s.Drift) == 2 })
-		l.mustRun(exitDifferent, []string{"\nweb      -      drifted: to create", "\nworker   -      drifted: to create"}, "status")
+		l.mustRun(exitDifferent, []string{"\nweb      0/1    drifted: removed", "\nworker   0/1    drifted: removed"}, "status")
 		l.mustRun(exitDone, []string{"2 services created"}, "sync", "--wait")
 		l.mustRun(exitDone, []string{"in sync"}, "status")
 	})

@@ -101,7 +101,7 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 	asJSON()
 	l.finds("status --watch", watched(),
 		`^sandbox/node3 HEALTHY  1 of 1 service run · in sync with \w+; sync #1 of .* succeeded\n`,
-		`(?m)^sandbox/node3 HEALTHY .* is running; sync #2 of .* running at verify$`,
+		`(?m)^sandbox/node3 ROLLING OUT .* is running; sync #2 of .* running at verify$`,
 		`(?m)^\d+s  NAME_ill 0/1 pending: 0 of 1 tasks run$`,
 		`(?m)^\d+s  NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
 	seen := map[string]int{}
