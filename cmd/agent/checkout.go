@@ -14,8 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/desired"
-	"coin.internal/coin-agent/agent/record"
-	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/secrets"
@@ -54,7 +52,7 @@ func (f *checkoutFlags) files(ctx context.Context, a *app) (fsys fs.FS, closer f
 	if err != nil {
 		return nil, nil, err
 	}
-	revision, err := selectRevision(ctx, a, source, f.revision)
+	revision, err := selectRevision(ctx, a, source, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,10 +70,11 @@ var fullHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // selectRevision finds the revision that the user named: a commit, a branch or a
 // tag. Without a name it selects the one that the node follows now.
-func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, name string) (gitsync.Revision, error) {
+func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, f *checkoutFlags) (gitsync.Revision, error) {
+	name := f.revision
 	switch {
 	case name == "":
-		return a.follows(ctx, source)
+		return follows(ctx, a, source, f.stack)
 	case fullHash.MatchString(name):
 		return gitsync.Revision{Commit: name, Ref: name}, nil
 	}
@@ -87,30 +86,6 @@ func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, nam
 		return tags[0].Revision(), nil
 	}
 	return gitsync.Revision{}, err
-}
-
-// follows gives the revision that the node follows now, as its agent selects it, and prints
-// what a user has to know about other tags.
-func (a *app) follows(ctx context.Context, source *gitsync.Repository) (gitsync.Revision, error) {
-	revision, told, err := selection.NewRemote(source, a.settings.Rule()).Now(ctx, onRecord(ctx, a))
-	for _, text := range told {
-		printFault(a.stderr, "warning", errors.New(text))
-	}
-	return revision, err
-}
-
-// onRecord gives what the agent, or its state file, has on record of the node; nothing if
-// there is neither, or they are of another node.
-func onRecord(ctx context.Context, a *app) selection.Record {
-	status, err := readStatus(ctx, a)
-	if err != nil || status.Environment != a.settings.Environment || status.Node != a.settings.Node {
-		return selection.Record{}
-	}
-	var deployed *record.GoodState
-	if status.Applied != nil {
-		deployed = &record.GoodState{Commit: status.Applied.Commit}
-	}
-	return selection.NewRecord(status.Sync, deployed)
 }
 
 // rendered gives the stacks of the node from the files that the flags name, and what else

@@ -244,7 +244,7 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	}
 	client, err := pipelineGitLab(a)
 	if err != nil {
-		return err
+		return fault.WithHint(fmt.Errorf("the statuses of %s are not known: %w", f.promotion.From, err), `name GitLab's project, or add --unproven --reason "why"`)
 	}
 	branch, err := f.common.into(ctx, a, client)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/proposal"
+	"coin.internal/coin-agent/release"
 )
 
 // A promotion needs a proof and answers. It makes one commit and one merge request, however
@@ -128,4 +130,24 @@ func TestWaitUnchanged(t *testing.T) {
 	r.repo.Commit("Concerned", map[string]string{fromNode + "node.env": "TAG=2025-12-16-aaaaaaaaaa\n"})
 	r.pushed()
 	r.command(exitTimeout, wait+" --timeout 3s --repo "+r.repo.Dir, "node3: no status")
+}
+
+// TestPromotionScreen begins each table with a line of its own.
+func TestPromotionScreen(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	plan := release.PromotionPlan{
+		From: "sandbox", To: "testing", Files: []proposal.File{{Path: "node.env"}},
+		Lacking:   []release.Lacking{{Name: "LOG_LEVEL", Value: "info", Of: "project.env"}},
+		Flags:     []release.Differs{{Node: "test1", Name: "FEATURE_A", From: "true", To: "false"}},
+		Resources: []release.Resource{{Node: "test1", Service: "api", What: "replicas", From: "3", To: "2", After: "3"}},
+	}
+	if err := printPage(newPrinter(&out), promotedScreen, promoted{Plan: &plan}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"in project.env\nNODE   FLAG", "false\nNODE   SERVICE"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
 }

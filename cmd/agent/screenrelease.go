@@ -65,6 +65,7 @@ func (s *page) reviewed(plan *release.PromotionPlan) {
 		s.line(s.yellow("check"), " ", place, ": it is next to a line that ", plan.To, " has changed")
 	}
 	if len(plan.Flags) > 0 {
+		s.line("")
 		s.table(markup("NODE\tFLAG\t"+strings.ToUpper(plan.From)+"\t"+strings.ToUpper(plan.To)), func(row func(...any)) {
 			for _, flag := range plan.Flags {
 				row(flag.Node, flag.Name, orDash(flag.From), orDash(flag.To))
@@ -72,6 +73,7 @@ func (s *page) reviewed(plan *release.PromotionPlan) {
 		})
 	}
 	if len(plan.Resources) > 0 {
+		s.line("")
 		s.table(markup("NODE\tSERVICE\tRESOURCE\t"+strings.ToUpper(plan.From)+"\t"+strings.ToUpper(plan.To)+"\tTHEN"), func(row func(...any)) {
 			for _, r := range plan.Resources {
 				row(r.Node, r.Service, r.What, orDash(r.From), orDash(r.To), orDash(r.After))
