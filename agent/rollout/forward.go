@@ -44,7 +44,7 @@ type forward struct {
 // sync on.
 func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	f := r.newForward(base, to)
-	if waiting, still := f.stillWaits(ctx, to); still {
+	if waiting, still := stillWaits(ctx, f, to); still {
 		return waiting
 	}
 	r.asked, f.of = nil, r.use.makings(base.Deployed, f.a.commit, to.Signer)
@@ -204,7 +204,7 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 			return plan, err
 		}
 	}
-	return plan, f.compareSecrets(ctx, live)
+	return plan, compareSecrets(ctx, f, live)
 }
 
 // rerunAsked makes services run again that have failed for good: this is a new rollout. A
@@ -234,7 +234,7 @@ func givenVariables(f *forward, stack *compose.Stack) *compose.Stack {
 }
 
 // compareSecrets refuses versions whose content differs from the live one.
-func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
+func compareSecrets(ctx context.Context, f *forward, live *deploy.Live) error {
 	prints := f.a.use.Fingerprints
 	known, err := prints.Fingerprints()
 	if err != nil {

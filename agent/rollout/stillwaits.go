@@ -51,7 +51,7 @@ func (p *Parts) makings(deployed *record.GoodState, commit, signer string) makin
 // If they let it pass, or refuse it, or if anything differs, the sync takes all of its stages again:
 // nothing is written of a plan that is not new. Registries, Vault and the signatures of images are
 // asked anew with the verdict about the release, after verdictAge at the latest.
-func (f *forward) stillWaits(ctx context.Context, to Commit) (Outcome, bool) {
+func stillWaits(ctx context.Context, f *forward, to Commit) (Outcome, bool) {
 	r, last := f.rollouts, f.a.base.Last
 	known, released := r.asked, r.released
 	if known == nil || released == nil || !quiet(to.Cause) || last == nil || last.State != record.Waiting || last.ID != known.sync ||
