@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/removal"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/agent/roster"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -35,7 +36,7 @@ func prune(ctx context.Context, a *Agent) {
 			continue
 		}
 		held := removal.Held(one, a.parts.Settings.Node, append(a.roster.Deployed(s.key), s.board.Snapshot().Deployed), a.roster.Config(), a.parts.Policy.Policy().Gates())
-		if held == "" && one.Freeze == nil && unread(a) {
+		if held == "" && one.Freeze == nil && roster.Unread(a.roster, func(s *stack) bool { return s.board.Snapshot().Waits() }) {
 			held = "the removal waits until the commit that waits is read again: a freeze may be in it"
 		}
 		if s.board.Snapshot().Held != held {
@@ -49,13 +50,6 @@ func prune(ctx context.Context, a *Agent) {
 			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err.Error(), "hint", fault.Hint(err))
 		}
 	}
-}
-
-// unread reports whether a commit waits whose config.yml was not read since the start of the agent,
-// as while the remote is away.
-func unread(a *Agent) bool {
-	waits := func(s *stack) bool { return s.board.Snapshot().Waits() }
-	return a.roster.Config() == nil && slices.ContainsFunc(a.roster.Stacks(), waits)
 }
 
 // leftOf says of a stack that it was taken off the list, and what holds its removal.

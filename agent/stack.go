@@ -70,8 +70,7 @@ type stack struct {
 
 // newStack makes the state machine of a stack.
 func newStack(a *Agent, key record.StackKey) *stack {
-	parts := a.parts
-	settings := &parts.Settings
+	parts, settings := a.parts, &a.parts.Settings
 	s := &stack{
 		parts: parts, key: key, log: parts.Log, remote: a.remote, stops: make(chan struct{}),
 		records: parts.Store.Stack(key), readings: a.readings, live: a.live, leave: func() {}, fetched: a.takeList,
@@ -86,7 +85,7 @@ func newStack(a *Agent, key record.StackKey) *stack {
 		Gates:     func() (bool, []record.Gate) { return s.board.Snapshot().Gates() },
 		Rotations: func() []inventory.Rotation { return s.board.Snapshot().Rotations },
 		Ages:      func() []inventory.Age { return s.board.Snapshot().Ages },
-		Totals:    s.records.Totals,
+		Totals:    func() (record.Totals, error) { return store.TotalsOf(s.records) },
 		Started:   func() (time.Time, bool) { return s.board.Snapshot().Started() },
 		Services:  func() metrics.Services { return s.sight.Services() },
 		Soaking:   func() bool { return s.board.Snapshot().Deployed.Soaks(time.Now()) },

@@ -32,7 +32,7 @@ func (q *Query) Wants(sync *Sync) bool {
 	case q.Failed && sync.State != Failed && sync.State != RolledBack:
 	case !q.Since.IsZero() && sync.Started.Before(q.Since):
 	case q.Author != "" && !contains(sync.Author, q.Author) && !contains(sync.Actor.String(), q.Author):
-	case q.Service != "" && !sync.Changes(q.Service):
+	case q.Service != "" && !changes(sync, q.Service):
 	default:
 		return true
 	}
@@ -43,8 +43,8 @@ func contains(text, part string) bool {
 	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
 }
 
-// Changes reports whether the plan of a sync, or of its rollback, changes a service.
-func (s *Sync) Changes(service string) bool {
+// changes reports whether the plan of a sync, or of its rollback, changes a service.
+func changes(s *Sync, service string) bool {
 	plans := []json.RawMessage{s.Plan}
 	if s.Rollback != nil {
 		plans = append(plans, s.Rollback.Plan)

@@ -204,7 +204,7 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 			return plan, err
 		}
 	}
-	return plan, f.compareSecrets(ctx, live)
+	return plan, compareSecrets(ctx, f, live)
 }
 
 // rerunAsked makes services run again that have failed for good: this is a new rollout. A
@@ -234,7 +234,7 @@ func givenVariables(f *forward, stack *compose.Stack) *compose.Stack {
 }
 
 // compareSecrets refuses versions whose content differs from the live one.
-func (f *forward) compareSecrets(ctx context.Context, live *deploy.Live) error {
+func compareSecrets(ctx context.Context, f *forward, live *deploy.Live) error {
 	prints := f.a.use.Fingerprints
 	known, err := prints.Fingerprints()
 	if err != nil {

@@ -73,6 +73,12 @@ func (r *Roster[S]) Config() *manifests.Config {
 	return r.config
 }
 
+// Unread reports whether a stack waits, and no config.yml was read since the start of the agent, as
+// while the remote is away.
+func Unread[S Stack](r *Roster[S], waits func(S) bool) bool {
+	return r.Config() == nil && slices.ContainsFunc(r.Stacks(), waits)
+}
+
 func learn[S Stack](r *Roster[S], config *manifests.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// Totals gives the totals of the stack's syncs.
-func (s *Stack) Totals() (record.Totals, error) {
+// TotalsOf gives the totals of a stack's syncs.
+func TotalsOf(s *Stack) (record.Totals, error) {
 	var totals record.Totals
 	err := viewStack(s, func(b *bbolt.Bucket) error {
 		totals = totalsOf(s, b)

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/agent/store"
 )
 
 // Totals are saved with the syncs, survive a restart, outlive the history, and begin with the
@@ -24,7 +25,7 @@ func TestTotals(t *testing.T) {
 	}
 	want := func(succeeded, failed uint64) {
 		t.Helper()
-		got, err := opened.Stack(record.OnlyStack).Totals()
+		got, err := store.TotalsOf(opened.Stack(record.OnlyStack))
 		expected := map[record.Result]map[record.Trigger]uint64{
 			record.ResultSucceeded: {record.OnCommit: succeeded}, record.ResultFailed: {record.OnCommit: failed},
 		}
@@ -86,7 +87,7 @@ func TestTotalsBeginAtTheStart(t *testing.T) {
 	for _, key := range []string{"totals", "syncs"} {
 		change(key)
 		opened = open(t, dir)
-		got, err := opened.Stack(record.OnlyStack).Totals()
+		got, err := store.TotalsOf(opened.Stack(record.OnlyStack))
 		if err != nil || got.Syncs[record.ResultRolledBack][record.OnCommit] != 1 || len(got.Rollbacks) > 0 {
 			t.Errorf("without %s: %+v, %v", key, got, err)
 		}

@@ -127,7 +127,7 @@ func auditScreen(s *page, report audit.Report) {
 		s.line("keyed    sealed with the node's key from entry ", report.Keyed, " on")
 	}
 	if report.Anchors != nil {
-		s.compared(report.Anchors)
+		compared(s, report.Anchors)
 	}
 	if !report.Known.Known() {
 		s.line("note     the state file does not record the head: the check does not find entries that are missing at the end")
@@ -143,7 +143,7 @@ func auditScreen(s *page, report audit.Report) {
 }
 
 // compared adds what the anchors say of the log.
-func (s *page) compared(with *audit.Comparison) {
+func compared(s *page, with *audit.Comparison) {
 	switch {
 	case with.Differs != nil:
 		s.line("anchors  ", s.red(fmt.Sprintf("the log differs from entry %d on: %s (note %d)", with.Differs.From, with.Differs.What, with.Differs.Note)))
