@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -134,6 +135,13 @@ func (p *parts) senders() []func(context.Context) error {
 	return all
 }
 
+// limitMemory has the garbage collector work harder near the limit of agent.yml.
+func limitMemory(a *app) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes))
+	}
+}
+
 // together runs services until ctx ends or one of them fails, and waits for all.
 func together(ctx context.Context, services []func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -245,7 +253,7 @@ func (a *app) assemble(log *slog.Logger) (*parts, error) {
 	p := &parts{memory: footprint.New(store.Unload), source: source, engine: engine, store: store, gitlab: client, audit: auditLog, policy: policy.NewCurrent(a.settings.Policy), events: events.New(), node: nodeOf(&a.settings)}
 	made := agent.Parts{
 		Settings: a.settings, Version: version, Log: log, Source: source, Engine: engine, Tasks: deploy.TasksOf(engine), Exec: deploy.ContainersOf(engine), Release: engine, Store: store, Audit: auditLog,
-		Policy: p.policy, Events: p.events, Rested: p.memory.Rest, Render: renderTrimmed(p.memory),
+		Policy: p.policy, Events: p.events, Rested: p.memory.Rest,
 		Keys: a.keyring, KeyState: a.settings.KeyFiles().State, Vault: vaultOf(&a.settings), Metrics: metrics.New(a.settings.Environment, a.settings.Node, version),
 	}
 	p.first = pace.Pace{Interval: a.settings.Interval}.First(ran)

@@ -6,7 +6,6 @@ package footprint
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -20,10 +19,6 @@ import (
 // Step is how much a process allocates before it is worth a collection to give memory back, which
 // takes some milliseconds. A look at 20 services allocates 0.1 to 0.4 MB, a sync of them 10 MB.
 const Step = 2 << 20
-
-// Much is how much of a process is resident before Trim does anything. A sync of 20 services stays
-// below it.
-const Much = 46 << 20
 
 // Memory is the memory of this process.
 type Memory struct {
@@ -55,17 +50,6 @@ func (m *Memory) Rest() {
 	}
 }
 
-// Trim gives back the pages of the program, and what others hold, if much is resident. It is for
-// the middle of the work, between parts that need different pages: those that are needed again
-// come from the kernel's cache.
-func (m *Memory) Trim() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if resident() >= Much {
-		m.unload()
-	}
-}
-
 // Release gives memory back.
 func (m *Memory) Release() {
 	m.mu.Lock()
@@ -75,12 +59,6 @@ func (m *Memory) Release() {
 
 func (m *Memory) release() {
 	debug.FreeOSMemory()
-	m.unload()
-	m.allocated = allocated()
-}
-
-// unload gives back the pages of files.
-func (m *Memory) unload() {
 	for _, one := range m.program {
 		// A failure leaves the pages where they are.
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, one.start, one.end-one.start, unix.MADV_DONTNEED)
@@ -88,19 +66,7 @@ func (m *Memory) unload() {
 	for _, give := range m.also {
 		give()
 	}
-}
-
-// resident gives how many bytes of the process are in memory; 0 if that is not known.
-func resident() int {
-	var size, pages int
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err == nil {
-		_, err = fmt.Sscan(string(statm), &size, &pages)
-	}
-	if err != nil {
-		return 0
-	}
-	return pages * os.Getpagesize()
+	m.allocated = allocated()
 }
 
 // allocated gives how many bytes the process has allocated so far.

@@ -90,26 +90,3 @@ func TestRest(t *testing.T) {
 		t.Errorf("%d collections after much work three times", now-before)
 	}
 }
-
-// TestTrim gives pages of the program back while much is resident, without a collection.
-func TestTrim(t *testing.T) {
-	others := 0
-	memory := footprint.New(func() { others++ })
-	memory.Release()
-	if figure(t, "VmRSS") < footprint.Much { // the test's program alone is small
-		memory.Trim()
-	}
-	if others != 1 {
-		t.Errorf("others gave memory back %d times while little was resident", others)
-	}
-	fill(footprint.Much)
-	before, file := forced(), figure(t, "RssFile")
-	memory.Trim()
-	if others != 2 || forced() != before {
-		t.Errorf("others gave memory back %d times, %d collections", others, forced()-before)
-	}
-	if now := figure(t, "RssFile"); now >= file {
-		t.Errorf("%d bytes of the program are in memory, before it were %d", now, file)
-	}
-	kept = nil
-}
