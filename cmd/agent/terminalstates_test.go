@@ -83,7 +83,7 @@ var terminalStates = []terminalState{
 		s.Sync.State, s.Sync.Stage, s.Sync.Summary, s.Sync.Wrote, s.Sync.Code = record.Failed, "verify", "", true, "verify"
 		s.Sync.Error, s.Sync.Hint = "service coin_pdf-renderer: task: non-zero exit (3); Swarm paused the update (on dkapp3)", "its last lines are in `agent status`; the rest: docker service logs coin_pdf-renderer; or roll back: agent rollback"
 		s.Services[1].Running, s.Services[1].UpdateState, s.Services[1].Message = 1, "paused", "update paused due to failure or early termination of task e0jc9xcsjuu6tdr0ihehn2pnl"
-	}, "UNKNOWN for 2 min", "does not answer", "agent doctor"},
+	}, "UNKNOWN for 2 min", "Swarm paused the update", "agent doctor"},
 	{"scaled", func(s *report.Status, now time.Time) {
 		s.InSync = false
 		s.Services[1].Running, s.Services[1].Desired, s.Services[1].Declared = 0, 0, 2
