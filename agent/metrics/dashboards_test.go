@@ -108,7 +108,7 @@ func node(t *testing.T) (handler http.Handler, deploys func(release string)) {
 		Gates:     func() (bool, []record.Gate) { return false, []record.Gate{{Name: record.GateApproval, Since: now}} },
 		Rotations: func() []inventory.Rotation { return []inventory.Rotation{{Secret: "db_access", Due: now}} },
 		Ages:      func() []inventory.Age { return []inventory.Age{{Secret: "db_access", Created: now}} },
-		Totals:    records.Totals,
+		Totals:    func() (record.Totals, error) { return store.TotalsOf(records) },
 		Started:   func() (time.Time, bool) { return now, true },
 		Services:  func() metrics.Services { return services },
 	})
