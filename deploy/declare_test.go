@@ -26,22 +26,24 @@ func TestDeclare(t *testing.T) {
 		removed        bool
 		once           bool // its tasks are not started again
 		ignored        string
+		image          string // of the live service, if it is another
 		running        uint64
 		want           want
 	}{
-		"as declared":       {declared: replicated(2), live: replicated(2), running: 2, want: want{2, false, ""}},
-		"scaled to 0":       {declared: replicated(2), live: replicated(0), want: want{2, true, "scaled to 0"}},
-		"scaled down":       {declared: replicated(2), live: replicated(1), running: 1, want: want{2, true, "scaled to 1"}},
-		"scaled up":         {declared: replicated(2), live: replicated(3), running: 2, want: want{3, true, ""}},
-		"declared with 0":   {declared: replicated(0), live: replicated(0), want: want{0, false, ""}},
-		"by an autoscaler":  {declared: replicated(2), live: replicated(0), ignored: "replicas", want: want{0, false, ""}},
-		"another mode":      {declared: replicated(2), live: swarm.ServiceMode{Global: &swarm.GlobalService{}}, running: 1, want: want{0, false, ""}},
-		"removed":           {declared: replicated(2), removed: true, want: want{2, true, "removed"}},
-		"removed, global":   {declared: swarm.ServiceMode{Global: &swarm.GlobalService{}}, removed: true, want: want{1, true, "removed"}},
-		"removed, a job":    {declared: replicated(1), removed: true, once: true, want: want{1, false, "removed"}},
-		"removed, ignored":  {declared: replicated(2), removed: true, ignored: "replicas", want: want{2, true, "removed"}},
-		"removed, with 0":   {declared: replicated(0), removed: true, want: want{0, false, "removed"}},
-		"a job scaled to 0": {declared: replicated(1), live: replicated(0), once: true, want: want{0, false, ""}},
+		"as declared":                          {declared: replicated(2), live: replicated(2), running: 2, want: want{2, false, ""}},
+		"scaled to 0":                          {declared: replicated(2), live: replicated(0), want: want{2, true, "scaled to 0"}},
+		"scaled down":                          {declared: replicated(2), live: replicated(1), running: 1, want: want{2, true, "scaled to 1"}},
+		"scaled up":                            {declared: replicated(2), live: replicated(3), running: 2, want: want{3, true, ""}},
+		"declared with 0":                      {declared: replicated(0), live: replicated(0), want: want{0, false, ""}},
+		"by an autoscaler":                     {declared: replicated(2), live: replicated(0), ignored: "replicas", want: want{0, false, ""}},
+		"by an autoscaler, with another image": {declared: replicated(2), live: replicated(1), ignored: "replicas", image: "app:2", running: 1, want: want{1, false, ""}},
+		"another mode":                         {declared: replicated(2), live: swarm.ServiceMode{Global: &swarm.GlobalService{}}, running: 1, want: want{0, false, ""}},
+		"removed":                              {declared: replicated(2), removed: true, want: want{2, true, "removed"}},
+		"removed, global":                      {declared: swarm.ServiceMode{Global: &swarm.GlobalService{}}, removed: true, want: want{1, true, "removed"}},
+		"removed, a job":                       {declared: replicated(1), removed: true, once: true, want: want{1, false, "removed"}},
+		"removed, ignored":                     {declared: replicated(2), removed: true, ignored: "replicas", want: want{2, true, "removed"}},
+		"removed, with 0":                      {declared: replicated(0), removed: true, want: want{0, false, "removed"}},
+		"a job scaled to 0":                    {declared: replicated(1), live: replicated(0), once: true, want: want{0, false, ""}},
 	} {
 		service := "s_web"
 		if test.once {
@@ -61,6 +63,9 @@ func TestDeclare(t *testing.T) {
 		}
 		if !test.removed {
 			spec.Mode = test.live
+			if test.image != "" {
+				spec.TaskTemplate.ContainerSpec = &swarm.ContainerSpec{Image: test.image}
+			}
 			counts := &swarm.ServiceStatus{RunningTasks: test.running}
 			if mode := test.live.Replicated; mode != nil {
 				counts.DesiredTasks = *mode.Replicas

@@ -58,6 +58,7 @@ func (s ServiceStatus) Taken() string {
 // the steps that would make the services equal to the applied stack again. Services that are
 // gone are added.
 func Declare(stack string, statuses []ServiceStatus, drifted []Step, applied *compose.Stack) []ServiceStatus {
+	scaled, _ := ignorableOf("replicas")
 	for _, step := range drifted {
 		spec, declared := applied.Services[step.Name]
 		switch i := slices.IndexFunc(statuses, func(s ServiceStatus) bool { return s.Name == step.Name }); {
@@ -69,7 +70,8 @@ func Declare(stack string, statuses []ServiceStatus, drifted []Step, applied *co
 			}
 			gone.Image, _, _ = strings.Cut(containerOf(spec).Image, "@")
 			statuses = append(statuses, gone)
-		case spec.Mode.Replicated != nil && !statuses[i].OneShot && statuses[i].Mode == modeName(spec.Mode) && statuses[i].Desired < replicas(spec):
+		case statuses[i].OneShot || statuses[i].Mode != modeName(spec.Mode) || !slices.ContainsFunc(step.Changes, scaled.has):
+		case spec.Mode.Replicated != nil && statuses[i].Desired < replicas(spec):
 			statuses[i].Declared = replicas(spec)
 		}
 	}

@@ -220,6 +220,19 @@ func TestAway(t *testing.T) {
 	})
 }
 
+// TestClockSetBack asks although the clock was a year ahead when Vault was asked last.
+func TestClockSetBack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ahead := time.Now().AddDate(1, 0, 0)
+		w.saved = newest.Known{Asked: ahead, Next: ahead.Add(time.Hour)}
+		w.deployed = []string{"kv/data/db"}
+		w.start()
+		if asked := w.after(71 * time.Minute); w.opened != 2 || len(asked) != 1 {
+			t.Errorf("%d logins, asked %v", w.opened, asked)
+		}
+	})
+}
+
 // TestAwayAtFirst asks again soon after a first failure.
 func TestAwayAtFirst(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -68,12 +68,18 @@ func (w *Watch) Known() Known {
 func (w *Watch) Run(ctx context.Context, paths func() []string) error {
 	bell := backoff.NewBell()
 	for ctx.Err() == nil {
-		if in := paths(); len(in) > 0 && !time.Now().Before(w.Known().Next) {
+		if in := paths(); len(in) > 0 && w.Known().due(time.Now()) {
 			w.round(ctx, in)
 		}
 		bell.Rest(ctx, glance)
 	}
 	return ctx.Err()
+}
+
+// due reports whether Vault is asked now. A next time that no answer gives is one of a clock that was
+// ahead, and does not count.
+func (k Known) due(now time.Time) bool {
+	return !now.Before(k.Next) || k.Next.Sub(now) > hourly+jitter
 }
 
 // round asks once, and keeps the answer.
