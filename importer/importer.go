@@ -58,6 +58,11 @@ type Result struct {
 	Refused   string   `json:"refused,omitempty"` // why nothing was written
 }
 
+// Changing reports whether the repository lacks a part of it.
+func (r *Result) Changing() bool {
+	return r.Config != "" || slices.ContainsFunc(r.Files, func(file File) bool { return file.State != stateUnchanged })
+}
+
 // File is one file of the node's folder.
 type File struct {
 	Path      string `json:"path"` // in the repository

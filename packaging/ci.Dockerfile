@@ -1,6 +1,7 @@
 # The image for the jobs of ci/: a shell, git, curl, trusted certificates and the agent. `make images`
 # builds it. By hand, in the project's root, after `make dist`:
 #
+#   cp ci/coin-agent-revert dist/root/
 #   docker build -t coin-agent-ci -f packaging/ci.Dockerfile dist/root
 #
 # Another base has to be a Debian or an Ubuntu: --build-arg BASE=harbor.example.com/library/debian:12-slim

@@ -1,8 +1,8 @@
 // Package provenance reports where the versions of a node's secrets come from. Input:
 // the git history of a working copy, keys if there are any, the syncs that an agent
 // recorded, and the commit statuses in GitLab. Output: for each secret, who committed
-// each version and when, what merged it, when each node applied it, and whether a
-// rotation is overdue. Its guarantee: it only reads, and no value of a secret leaves
+// each version and when, what merged it, when each node applied it, which services use
+// it, and whether a rotation is overdue. Its guarantee: it only reads, and no value of a secret leaves
 // memory. What cannot be known is reported as unknown.
 package provenance
 
@@ -35,6 +35,7 @@ type Secret struct {
 	// VaultNewest is the newest version there; 0 where Vault was not asked.
 	VaultNewest int      `json:"vault_newest,omitempty"`
 	External    bool     `json:"external,omitempty"` // not created by the agent: its value is not in the repository
+	Users       []string `json:"used_by,omitempty"`  // the services that have it now, by their names in Swarm
 	Removed     bool     `json:"removed,omitempty"`  // the node does not have it any more
 	Entries     []*Entry `json:"versions"`           // the oldest first
 

@@ -31,6 +31,7 @@ type node struct {
 	keyed     []*secretFile     // the SOPS files of keys; the last has precedence
 	whole     []*secretFile     // the files of secrets/
 	secrets   map[string]*reading
+	users     map[string][]string // the services of each secret, by its key
 }
 
 // definition is a secret as a compose file defines it.
@@ -65,9 +66,14 @@ func (f *files) readings(dir string) map[string]*reading {
 func join(all map[string]*reading, stack, key string, one *reading) {
 	before, twice := all[key]
 	switch {
-	case !twice, before.external && !one.external && before.object == one.object:
+	case !twice:
 		all[key] = one
 	case before.object == one.object && one.object != "", before.shares(one):
+		users := append(before.users, one.users...)
+		if before.external && !one.external {
+			all[key] = one
+		}
+		all[key].users = users
 	default:
 		all[stack+"/"+key] = one
 	}
@@ -80,7 +86,7 @@ func (r *reading) shares(other *reading) bool {
 
 // stackReadings gives the secrets of one stack of the node in dir.
 func (f *files) stackReadings(dir string, entry entry, stack layer) map[string]*reading {
-	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}, stack: stack.Name, home: dir, dir: path.Join(dir, stack.Path)}
+	n := &node{variables: map[string]string{}, sealed: map[string]string{}, secrets: map[string]*reading{}, users: map[string][]string{}, stack: stack.Name, home: dir, dir: path.Join(dir, stack.Path)}
 	settings := map[string]manifests.Variable{}
 	for _, name := range n.settingsFiles(entry) {
 		content, _ := f.read(name)
@@ -110,6 +116,7 @@ func (f *files) stackReadings(dir string, entry entry, stack layer) map[string]*
 	for _, name := range f.composeFiles(n.dir, stack.Files) {
 		f.define(n, path.Join(n.dir, name), n.dir, 0)
 	}
+	n.setUsers()
 	return n.secrets
 }
 
@@ -188,10 +195,7 @@ func (f *files) composeFiles(dir string, listed []string) (names []string) {
 // define adds the secrets of a compose file, whose relative paths start from dir, to
 // those of the files before it and of those that it includes.
 func (f *files) define(n *node, name, dir string, depth int) {
-	file := decode[struct {
-		Secrets map[string]definition
-		Include []any
-	}](f, name)
+	file := decode[composeFile](f, name)
 	if depth == maxIncludes {
 		return
 	}
@@ -214,6 +218,7 @@ func (f *files) define(n *node, name, dir string, depth int) {
 			f.define(n, included, from, depth+1)
 		}
 	}
+	f.use(n, name, dir)
 	for key, found := range file.Secrets {
 		n.secrets[key] = n.reading(key, found, dir, f.history.run)
 	}
@@ -244,6 +249,7 @@ type reading struct {
 	sealed   string // the digest of the version's ciphertext, where no key opens it
 	object   string // the name in Swarm; "" where the version is not known
 	external bool
+	users    []string // the services that have it, by their names in Swarm
 
 	file  *secretFile        // that holds the value; nil for none
 	key   string             // in the file; "" for the whole file

@@ -103,6 +103,7 @@ func (t *track) secret(key string, period time.Duration, today time.Time) *Secre
 		return secret
 	}
 	secret.Variable, secret.Version, secret.Object, secret.External = now.variable, now.version, now.object, now.external
+	secret.Users = now.users
 	if now.vault != nil {
 		secret.VaultPath = now.vault.Path
 	}

@@ -18,12 +18,15 @@ func TestTraceStacks(t *testing.T) {
 			"nodes:\n  - {name: node3, context: c, stacks: [{name: system}, {name: business, path: layers/business, files: [app.yml]}]}\n",
 		node3 + "system/docker-compose.yml": stack,
 		node3 + "layers/business/app.yml": `services:
-  web: {image: "web:1", secrets: [db_access, api_key, shared]}
+  web: {image: "web:1", secrets: [db_access, {source: api_key}]}
+  api: {image: "api:1", extends: web, secrets: [shared]}
+  old: {image: "old:1", extends: {file: ./base.yml, service: base}}
 secrets:
   db_access: {external: true, name: db_access.$SV_db_access}
   api_key: {file: ./secrets/api_key, name: business_key.$SV_business_key}
   shared: {file: ./secrets/db_access, name: shared.$SV_db_access}
 `,
+		node3 + "layers/business/base.yml":             "services:\n  base: {image: \"old:1\", secrets: [shared]}\n",
 		node3 + "layers/business/secrets.enc":          l.sealed("unused", "canary-business"),
 		node3 + "layers/business/secrets.override.env": "SV_business_key=4\n",
 		node3 + "layers/business/node.env":             "SV_db_access=7\n",
@@ -31,11 +34,11 @@ secrets:
 	report := l.trace(l.keys)
 	var got []string
 	for _, one := range report.Secrets {
-		got = append(got, fmt.Sprintf("%s %s=%s %s", one.Name, one.Variable, one.Version, one.Object))
+		got = append(got, fmt.Sprintf("%s %s=%s %s %v", one.Name, one.Variable, one.Version, one.Object, one.Users))
 	}
 	want := []string{
-		"api_key SV_api_key=0 api_key.0", "business/api_key SV_business_key=4 business_key.4",
-		"db_access SV_db_access=1 db_access.1", "shared SV_db_access=1 shared.1",
+		"api_key SV_api_key=0 api_key.0 []", "business/api_key SV_business_key=4 business_key.4 [business_api business_web]",
+		"db_access SV_db_access=1 db_access.1 [system_web business_api business_web]", "shared SV_db_access=1 shared.1 [business_api business_old]",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)

@@ -116,11 +116,19 @@ func filled(text string, width int) string {
 // flagFault says in plain words what is wrong with a flag.
 func flagFault(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
-	var number *strconv.NumError
-	if errors.As(err, &invalid) && errors.As(err, &number) {
-		return usageError{fault.New(fault.Place{}, helpHint(cmd), "--%s: %q is not a whole number", invalid.GetFlag().Name, invalid.GetValue())}
+	if !errors.As(err, &invalid) {
+		return usageError{err}
 	}
-	return usageError{err}
+	flag := invalid.GetFlag()
+	kinds := map[string]string{"bool": "is not true or false", "int": "is not a whole number", "uint": "is not a whole number", "duration": "is not a length of time, such as 15m"}
+	wrong := kinds[strings.TrimRight(flag.Value.Type(), "0123456789")]
+	if wrong == "" {
+		return usageError{err}
+	}
+	if errors.Is(err, strconv.ErrRange) {
+		wrong = "is too large or too small"
+	}
+	return usageError{fault.New(fault.Place{}, helpHint(cmd), "--%s: %q %s", flag.Name, invalid.GetValue(), wrong)}
 }
 
 // helpHint names the help of a command.

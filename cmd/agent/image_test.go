@@ -155,4 +155,7 @@ func TestCIDockerfile(t *testing.T) {
 	if !slices.Equal(copied, want) {
 		t.Errorf("copies %q, want %q", copied, want)
 	}
+	if by := "#   cp ci/coin-agent-revert dist/root/"; !slices.Contains(lines, by) { // scripts/dist does not
+		t.Errorf("who builds the image by hand is not told: %s", by)
+	}
 }

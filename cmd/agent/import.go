@@ -55,7 +55,7 @@ func importCommand(a *app) *cobra.Command {
 	flags.BoolVar(&request.Plaintext, "plaintext", false, "write settings that look like secrets as they are")
 	flags.BoolVar(&request.Changes, "changes", false, "accept specs that differ from those of the directory")
 	flags.BoolVar(&request.Overwrite, "overwrite", false, "replace files of the node that exist and differ")
-	flags.BoolVar(&request.DryRun, "dry-run", false, "show what would be written")
+	flags.BoolVar(&request.DryRun, "dry-run", false, "show what would be written; exit code 3 if there are changes")
 	output := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.settings.Environment == "" || a.settings.Node == "" {
@@ -67,7 +67,8 @@ func importCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// runImport imports, and prints the result; exit code 3 if nothing was written because of it.
+// runImport imports, and prints the result; exit code 3 if nothing was written because of it, or if a dry
+// run would write.
 func runImport(ctx context.Context, a *app, repo string, request importer.Request, output string) error {
 	var err error
 	if err = forbidCoreDumps(); err != nil {
@@ -83,7 +84,7 @@ func runImport(ctx context.Context, a *app, repo string, request importer.Reques
 	if err != nil {
 		return err
 	}
-	return differentIf(result.Refused != "", printScreen(a.stdout, output, importScreen, result))
+	return differentIf(result.Refused != "" || request.DryRun && result.Changing(), printScreen(a.stdout, output, importScreen, result))
 }
 
 // importInto gives the folder of the repository. The first node may have no environments/ yet.

@@ -149,7 +149,7 @@ func TestMigrationGuard(t *testing.T) {
 	seen.everything(l, "refused")
 
 	l.mustRun(exitError, []string{lies, "--force-migrations"}, "rollback", "--yes")
-	l.mustRun(exitDone, []string{"across migrations, by --force-migrations: " + lies}, "rollback", "--dry-run", "--force-migrations")
+	l.mustRun(exitDifferent, []string{"across migrations, by --force-migrations: " + lies}, "rollback", "--dry-run", "--force-migrations")
 	l.mustRun(exitDone, []string{"rolled back to 1 (sync #1) by ", "wallets are new"}, "rollback", "--yes", "--force-migrations", "--reason", "wallets are new")
 	l.unchanged(before)
 	status = l.await(bad, record.RolledBack)

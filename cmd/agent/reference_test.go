@@ -99,7 +99,7 @@ line of standard error: a JSON object with ` + "`code`, `error`" + ` and, where 
 | 0 | done, in sync, or no difference |
 | 1 | error |
 | 2 | wrong usage |
-| 3 | differences (` + "`diff`; `--dry-run` of `sync`, `stack deploy` and `release`" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `doctor`, `audit verify`" + `), a rotation overdue (` + "`secrets audit`" + `) or not made (` + "`secrets rotate --overdue`" + `), a node waits for a user (` + "`wait`" + `) |
+| 3 | differences (` + "`diff`, and `--dry-run` of each command" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `doctor`, `audit verify`" + `), a rotation overdue (` + "`secrets audit`" + `) or not made (` + "`secrets rotate --overdue`" + `), a node waits for a user (` + "`wait`" + `) |
 | 4 | the time is over (` + "`wait`" + `) |
 
 `

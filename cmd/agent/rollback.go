@@ -70,7 +70,7 @@ the addresses of --api, or to nodes[].url of config.yml.`,
 	flags.StringSliceVar(&f.request.Services, "service", nil, "roll back only this service; may be given several times")
 	flags.StringVar(&f.request.Reason, "reason", "", "reason; the history, the audit log and GitLab show it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask for confirmation")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing; exit code 3 if there are changes")
 	flags.BoolVar(&f.once, "once", false, "run the rollback in this process, without the daemon")
 	flags.BoolVar(&f.request.Force, "force-migrations", false, "roll back even if the database has migrations that are newer than the good state; it is recorded")
 	f.output = outputFlag(cmd, "text", "json")
@@ -106,7 +106,7 @@ func rollback(ctx context.Context, a *app, by backer, f rollbackFlags, stdin io.
 		return err
 	}
 	if err := printRollbackPlan(a.stdout, plan, f); err != nil || f.dryRun {
-		return err
+		return differentIf(len(plan.Plan.Steps) > 0, err)
 	}
 	if !f.yes && !confirmed(stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")

@@ -181,7 +181,7 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 	}
 	if *f.output == "text" || f.dryRun {
 		if err := printScreen(a.stdout, *f.output, groupScreen, plans); err != nil || f.dryRun {
-			return err
+			return differentIf(release.Rolls(plans), err)
 		}
 	}
 	if asking && release.Rolls(plans) && !confirmed(stdin, a.stdout, "roll back?") {

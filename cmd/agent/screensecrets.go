@@ -27,6 +27,9 @@ func secretsAuditScreen(s *page, report *provenance.Report) {
 		for _, one := range secrets {
 			s.line("  ", one.Node, ": ")
 			secretRotation(s, one)
+			if !one.Removed {
+				s.line("    used by ", orDash(printable(strings.Join(one.Users, ", "))))
+			}
 			for _, warning := range one.Warnings {
 				s.line("    ", s.yellow("warning"), ": ", short(warning.Commit), ": ", printable(warning.Author), ", ", warning.Text)
 			}

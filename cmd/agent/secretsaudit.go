@@ -31,7 +31,8 @@ func secretsAuditCommand(a *app) *cobra.Command {
 		Use:   "audit --environment E [--node N] [--secret NAME]",
 		Short: "Show who committed each version of a secret, when nodes applied it, and which rotations are overdue",
 		Long: `Show, for each secret of an environment, who committed each version and when,
-what merged it, when each node applied it, and whether its rotation is overdue.
+what merged it, when each node applied it, which services use it, and whether its
+rotation is overdue.
 
 The command reads the git history of a working copy, from its last commit back.
 Changes that are not committed do not count. No key is needed. With keys, the

@@ -24,7 +24,7 @@ func writeSecretsCSV(w io.Writer, report *provenance.Report) error {
 		"environment", "secret", "node", "variable", "version", "object", "current", "change", "new_value",
 		"commit", "author", "author_email", "authored", "committer", "committer_email", "committed", "subject",
 		"merge_commit", "merged_by", "merged", "merge_request", "applied", "applied_commit", "applied_source", "created",
-		"rotated", "rotated_by", "age_days", "rotation_days", "overdue_days", "warning",
+		"rotated", "rotated_by", "age_days", "rotation_days", "overdue_days", "warning", "used_by",
 	}
 	rows := [][]string{header}
 	for _, secret := range report.Secrets {
@@ -63,7 +63,7 @@ func csvRow(environment string, secret *provenance.Secret, entry *provenance.Ent
 		merged.Hash, merged.Author, csvTime(merged.Committed), entry.Request,
 		csvTime(applied.At), applied.Commit, applied.Source, csvTime(entry.Created),
 		csvTime(last.At), last.By, age, strconv.Itoa(secret.RotationDays), strconv.Itoa(secret.OverdueDays),
-		strings.Join(warnings, "; "),
+		strings.Join(warnings, "; "), strings.Join(secret.Users, " "),
 	}
 	for i, cell := range row {
 		row[i] = csvCell(cell)

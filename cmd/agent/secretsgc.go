@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/inventory"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -26,17 +27,18 @@ last sync did not succeed or live services have drifted.`,
 		Args: noArgs,
 	}
 	output := outputFlag(cmd, "text", "json")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the versions to remove, and change nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the versions to remove, and change nothing; exit code 3 if there are some")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		survey, err := collect(cmd.Context(), a, dryRun)
 		if survey == nil {
 			return err
 		}
 		survey.Secrets = nil // for `list`
+		removable := dryRun && len(deploy.Collectable(survey.Versions)) > 0
 		if *output == "json" {
-			return errors.Join(printJSON(a.stdout, survey), err)
+			return differentIf(removable, errors.Join(printJSON(a.stdout, survey), err))
 		}
-		return errors.Join(printPage(newPrinter(a.stdout), secretsGCScreen, collection{survey, dryRun}), err)
+		return differentIf(removable, errors.Join(printPage(newPrinter(a.stdout), secretsGCScreen, collection{survey, dryRun}), err))
 	}
 	return cmd
 }

@@ -94,11 +94,11 @@ func TestSecretsCollected(t *testing.T) {
 	l.step("by hand", func() {
 		l.swarm.Docker(l.t, "a content", "secret", "create", "--label", compose.LabelOwner+"=sandbox/node7",
 			"--label", compose.LabelStack+"="+l.stack, gone, "-")
-		l.mustRun(exitDone, []string{gone, "to remove", "1 version to remove, 3 versions stay"}, "secrets", "gc", "--dry-run")
+		l.mustRun(exitDifferent, []string{gone, "to remove", "1 version to remove, 3 versions stay"}, "secrets", "gc", "--dry-run")
 		l.swarm.Docker(l.t, "", "service", "update", "--detach", "--env-add", "BY_HAND=1", l.stack+"_worker")
 		l.until("drifted", func(s report.Status) bool { return len(s.Drift) > 0 })
 		l.mustRun(exitError, []string{"nothing was removed: live services drifted: " + l.stack + "_worker"}, "secrets", "gc")
-		l.mustRun(exitDone, []string{"but not now"}, "secrets", "gc", "--dry-run")
+		l.mustRun(exitDifferent, []string{"but not now"}, "secrets", "gc", "--dry-run")
 		if !slices.Contains(l.secrets(), gone) {
 			l.t.Fatal("it was removed by a dry run or while the state was uncertain")
 		}

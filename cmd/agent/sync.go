@@ -87,7 +87,7 @@ func syncCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&once, "once", false, "run one sync in this process, without the daemon")
 	cmd.Flags().StringVar(&asked.To, "to", "", "roll out this tag, which need not be the newest; it is recorded")
 	cmd.Flags().BoolVar(&asked.Adopt, "adopt", false, "with --once: adopt what the first sync takes over from another tool")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan and change nothing; exit code 3 if there are changes")
 	cmd.Flags().BoolVar(&wait, "wait", false, "show the progress until the sync ends")
 	cmd.Flags().BoolVar(&overrideFreeze, "override-freeze", false, "do not wait for the end of a freeze")
 	cmd.Flags().StringVar(&why, "reason", "", "reason for overriding the freeze; it is recorded")

@@ -40,8 +40,9 @@ The nodes are those of config.yml at that commit. A node that the commit leaves 
 has succeeded; its agent posts no status of it with unchanged_statuses: false. In a clone
 of the repository, as in a pipeline, the command sees that itself after --settle: the
 node's files are those of one of the last 20 commits, with which it succeeded. Without a
-clone, name the nodes that the commit concerns with --node. In a pipeline the commit, the address and the project are those of the
-pipeline (CI_COMMIT_SHA, CI_SERVER_URL, CI_PROJECT_PATH).
+clone, name the nodes that the commit concerns with --node. In a pipeline the commit, the
+address and the project are those of the pipeline (CI_COMMIT_SHA, CI_SERVER_URL,
+CI_PROJECT_PATH).
 
 Exit codes: 0 all nodes succeeded, 1 a node failed, or an error, 2 wrong usage, 3 a node
 waits for a user (approval, adoption, pause, freeze, or a rollout that a user starts),

@@ -25,6 +25,17 @@ func Serve(handler http.Handler) (url string, end func() error, err error) {
 	return "http://" + listener.Addr().String(), server.Close, nil
 }
 
+// Accepted gives the error of a hook that was sent, also if the agent does not take it.
+func Accepted(code int, err error) error {
+	if err == nil && code != http.StatusAccepted {
+		err = fmt.Errorf("the agent answered %d %s", code, http.StatusText(code))
+	}
+	if err != nil {
+		return fmt.Errorf("send a hook: %w", err)
+	}
+	return nil
+}
+
 // FreeAddress gives an address with an unused port.
 func FreeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

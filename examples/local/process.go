@@ -81,6 +81,11 @@ func OnThread(run func() error) error {
 
 // Stop ends a program and waits until it has ended.
 func (p *Process) Stop() error {
+	select {
+	case <-p.Ended: // another process may have its ID now
+		return nil
+	default:
+	}
 	_ = syscall.Kill(p.ID, syscall.SIGTERM)
 	select {
 	case <-p.Ended:

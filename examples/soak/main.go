@@ -5,7 +5,7 @@
 //
 // It needs root on a Linux machine with Go, dockerd and git. The services have no tasks. Its
 // output is a table of the memory, soak-N.csv with each measure and soak-N.svg, a plot. It fails
-// if the memory grows or a goal of docs/benchmarks.md is exceeded, and always cleans up.
+// if the memory grows or a goal of docs/memory.md is exceeded, and always cleans up.
 package main
 
 import (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"time"
 
@@ -117,8 +116,8 @@ func (w *world) planRequest(ctx context.Context) error {
 	}
 	number := w.server.AddOpen(gitlabtest.Open{Source: "feature", Head: head, Base: w.head})
 	open := gitlabtest.MergeRequest{IID: number, SourceBranch: "feature", TargetBranch: "master", SHA: head, State: "opened"}
-	if code, err := w.server.SendMergeRequest(ctx, w.hookTo(), open, "open"); code != http.StatusAccepted || err != nil {
-		return fmt.Errorf("send the hook of a merge request: %d, %w", code, err)
+	if err := local.Accepted(w.server.SendMergeRequest(ctx, w.hookTo(), open, "open")); err != nil {
+		return err
 	}
 	noted := func() bool { return len(w.server.RequestNotes(number)) > 0 && w.server.succeeded(head) }
 	if err := w.server.until(ctx, "the note", w.agent.Ended, noted); err != nil {
@@ -148,11 +147,7 @@ func (w *world) look(ctx context.Context) error {
 
 // hook tells the agent of a push.
 func (w *world) hook(ctx context.Context) error {
-	code, err := w.server.SendPush(ctx, w.hookTo(), "master", w.head, w.head)
-	if code != http.StatusAccepted || err != nil {
-		return fmt.Errorf("send the hook of a push: %d, %w", code, err)
-	}
-	return nil
+	return local.Accepted(w.server.SendPush(ctx, w.hookTo(), "master", w.head, w.head))
 }
 
 func (w *world) hookTo() gitlabtest.Hook { return gitlabtest.Hook{URL: w.hooks, Token: hookWord} }

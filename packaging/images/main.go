@@ -1,6 +1,6 @@
 // Command images takes an image that an engine saved, as a tar archive, and writes it without what differs
 // from build to build: the times are those of SOURCE_DATE_EPOCH, and the names of containers and of images
-// in between are left out. The same files give the same bytes, on any engine.
+// in between are left out. The same files and the same builder give the same bytes.
 package main
 
 import (
