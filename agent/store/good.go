@@ -59,10 +59,10 @@ func briefGood(s *Stack, b *bbolt.Bucket, limit int) []record.GoodState {
 }
 
 // brief reads a good state without services, networks and files. They come last in the record, and
-// what comes before is all that it reads. An older agent has written other fields after them:
-// then it reads the whole record.
+// what comes before is all that it reads. The services are a mapping, and those of the soak time
+// a list. An older agent has written other fields after them: then it reads the whole record.
 func brief(data []byte, good *record.GoodState) error {
-	head, _, found := bytes.Cut(data, []byte(`,"services":`))
+	head, _, found := bytes.Cut(data, []byte(`,"services":{`))
 	if found && bytes.Contains(head, []byte(`"resolve":`)) && json.Unmarshal(append(bytes.Clone(head), '}'), good) == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,7 +190,7 @@ func TestBriefGood(t *testing.T) {
 	}
 	same()
 	shut(t, opened)
-	rewrite(t, dir, func(whole map[string]json.RawMessage) []byte { // as the agent before wrote it
+	rewrite(t, dir, func(whole map[string]json.RawMessage, _ []byte) []byte { // as the agent before wrote it
 		first := []byte{'{'}
 		for _, key := range []string{"sync_id", "commit", "release", "at", "stack", "owner", "services"} {
 			first = fmt.Appendf(first, "%q:%s,", key, whole[key])
@@ -206,8 +207,27 @@ func TestBriefGood(t *testing.T) {
 	same()
 }
 
+// The services of a good state, most of its record, are not read for the brief one: here they cannot be.
+func TestBriefGoodReadsTheBeginning(t *testing.T) {
+	dir := t.TempDir()
+	opened := open(t, dir)
+	for _, soak := range []*record.Soak{nil, {}, {Services: []string{"s_web"}}} {
+		state := &record.GoodState{At: began, Resolve: "always", Secrets: []record.Object{{Name: fmt.Sprint(soak)}}, Soak: soak, Services: json.RawMessage(`{"s_web":{}}`), Retention: record.Retention{After: day}}
+		if err := opened.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, opened)
+	rewrite(t, dir, func(_ map[string]json.RawMessage, whole []byte) []byte { return whole[:len(whole)-1] })
+	opened = open(t, dir)
+	defer shut(t, opened)
+	if good, err := opened.Stack(record.OnlyStack).BriefGood(began); err != nil || len(good) != 3 {
+		t.Errorf("%d good states, %v", len(good), err)
+	}
+}
+
 // rewrite changes the records of the good states.
-func rewrite(t *testing.T, dir string, change func(map[string]json.RawMessage) []byte) {
+func rewrite(t *testing.T, dir string, change func(map[string]json.RawMessage, []byte) []byte) {
 	t.Helper()
 	db, err := bbolt.Open(filepath.Join(dir, store.FileName), 0o600, nil)
 	if err != nil {
@@ -219,7 +239,7 @@ func rewrite(t *testing.T, dir string, change func(map[string]json.RawMessage) [
 		err := b.ForEach(func(key, data []byte) error {
 			var fields map[string]json.RawMessage
 			err := json.Unmarshal(data, &fields)
-			changed[string(key)] = change(fields)
+			changed[string(key)] = change(fields, bytes.Clone(data))
 			return err
 		})
 		for key, data := range changed {
