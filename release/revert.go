@@ -199,19 +199,7 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 				plan.Others = append(plan.Others, name)
 			default:
 				file := proposal.File{Path: "environments/" + r.asked.Environment + "/" + within}
-				err := plainChange(change, file.Path)
-				var beside []int
-				if err == nil {
-					beside, err = takeBackFile(&file, name, [3]*object.Tree{before, after, now})
-				}
-				conflicts = append(conflicts, err)
-				for _, line := range beside {
-					plan.Beside = append(plan.Beside, fault.Place{File: file.Path, Line: line}.String())
-				}
-				if string(file.Before) != string(file.After) || (file.Before == nil) != (file.After == nil) {
-					plan.Files = append(plan.Files, file)
-					plan.Changes = append(plan.Changes, Change{file.Path, file.Diff()})
-				}
+				conflicts = append(conflicts, plan.takeBack(file, name, change, [3]*object.Tree{before, after, now}))
 			}
 		}
 	}
@@ -223,6 +211,24 @@ func (r *reverter) takeBack(brought, parent *object.Commit, plan *RevertPlan) er
 	plan.Others = slices.Compact(plan.Others)
 	slices.SortFunc(plan.Files, func(a, b proposal.File) int { return strings.Compare(a.Path, b.Path) })
 	return nil
+}
+
+// takeBack takes back what a change did to a file that has that name in the trees before it, after
+// it, and now.
+func (p *RevertPlan) takeBack(file proposal.File, name string, change *object.Change, trees [3]*object.Tree) error {
+	err := plainChange(change, file.Path)
+	var beside []int
+	if err == nil {
+		beside, err = takeBackFile(&file, name, trees)
+	}
+	for _, line := range beside {
+		p.Beside = append(p.Beside, fault.Place{File: file.Path, Line: line}.String())
+	}
+	if string(file.Before) != string(file.After) || (file.Before == nil) != (file.After == nil) {
+		p.Files = append(p.Files, file)
+		p.Changes = append(p.Changes, Change{file.Path, file.Diff()})
+	}
+	return err
 }
 
 // plainChange refuses what a file's content does not say: links, modules, and another mode.

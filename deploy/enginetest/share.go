@@ -29,7 +29,7 @@ func (s *sharing) service(spec *swarm.ServiceSpec) swarm.ServiceSpec {
 		return cloneSpec(spec)
 	}
 	given := *shared(s, s.services, spec, cloneSpec)
-	given.Networks, given.TaskTemplate.Networks = clone(given.Networks), clone(given.TaskTemplate.Networks)
+	given.Networks, given.TaskTemplate.Networks = clone(given.Networks), clone(given.TaskTemplate.Networks) //nolint:staticcheck // old services have the deprecated field
 	return given
 }
 
