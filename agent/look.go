@@ -38,6 +38,9 @@ func (s *stack) look(ctx context.Context, why rollout.Cause, progress func(strin
 		if action.Writes() {
 			s.live.Write(s.board.Snapshot().Stack())
 		}
+		if !seen.reads(action) {
+			s.readings.Release()
+		}
 		if ask := seen.observation(action); ask != nil {
 			if err := ask(ctx); err != nil {
 				if rollout.Unreadable(err) {
@@ -67,9 +70,6 @@ func (s *stack) known() (decision.Record, error) {
 
 // act carries out an action.
 func (s *stack) act(ctx context.Context, action decision.Action, seen *sighting, why rollout.Cause, progress func(string)) rollout.Outcome {
-	if action != decision.Sync { // which reads the revision further
-		s.readings.Release()
-	}
 	base := s.board.Snapshot().Base()
 	switch action {
 	case decision.Unreachable:

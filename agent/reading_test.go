@@ -10,6 +10,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -92,6 +93,46 @@ func TestDeathsBeforeTheFetch(t *testing.T) {
 			if got := read[what]; !got.Open || got.Commit != second {
 				t.Errorf("%s: on record is %+v", what, got)
 			}
+		}
+	})
+}
+
+// hearingEngine is an engine that notes when services are read.
+type hearingEngine struct {
+	engine
+	note func()
+}
+
+func (e hearingEngine) ObserveChanged(ctx context.Context, name string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
+	e.note()
+	return e.engine.ObserveChanged(ctx, name, last)
+}
+
+// An agent that ends while it reads the services did not end because of a revision whose history it
+// has read in the same look.
+func TestDeathsWhileServicesAreRead(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var read []record.Reading
+		w.change = func(p *agent.Parts) {
+			p.Engine = hearingEngine{engine{w}, func() {
+				reading, err := p.Store.Reading()
+				if err != nil {
+					t.Error(err)
+				}
+				read = append(read, reading)
+			}}
+		}
+		w.start()
+		older := w.revision
+		newer := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.poll()
+		w.set(func() {
+			w.revision, read = older, nil
+			w.older = func(old, revision string) bool { return old == older.Commit && revision == newer }
+		})
+		w.poll()
+		if len(read) == 0 || read[0].Commit != older.Commit || read[0].Open {
+			t.Errorf("on record while services were read: %+v", read)
 		}
 	})
 }

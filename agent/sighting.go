@@ -50,6 +50,20 @@ func (seen *sighting) observation(action decision.Action) func(context.Context) 
 	return nil
 }
 
+// reads reports whether the selected commit is read in an action, or may be in one that follows it. The
+// agent does not end because of the commit in any other.
+func (seen *sighting) reads(action decision.Action) bool {
+	switch action {
+	case decision.AskRemote, decision.AskLineage, decision.AskFiles, decision.Sync:
+		return true
+	case decision.AskGroup:
+		return seen.observed.Lineage == nil // the commit is not left behind
+	case decision.AskDrift, decision.Wait, decision.Unreachable, decision.CarryBack, decision.LeaveGroup, decision.LeaveRelease, decision.RefusePinned,
+		decision.RefuseRewrite, decision.RefuseSigner, decision.Share, decision.CorrectSync, decision.CorrectBack:
+	}
+	return false
+}
+
 // cause adds the tag that a user asked for. It is on record also if the tag is refused, so that
 // the node does not follow the tag that the user left.
 func (seen *sighting) cause(why rollout.Cause) rollout.Cause {

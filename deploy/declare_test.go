@@ -82,3 +82,16 @@ func TestDeclare(t *testing.T) {
 		}
 	}
 }
+
+// The engine has a message about each update. It shows where the update did not go well.
+func TestSummariseUpdate(t *testing.T) {
+	for state, want := range map[swarm.UpdateState]string{
+		swarm.UpdateStateUpdating: "", swarm.UpdateStateCompleted: "", swarm.UpdateStatePaused: "said", swarm.UpdateStateRollbackStarted: "said", swarm.UpdateStateRollbackCompleted: "said",
+	} {
+		spec := swarm.ServiceSpec{TaskTemplate: swarm.TaskSpec{ContainerSpec: &swarm.ContainerSpec{}}}
+		live := deploy.LiveServices{"s_web": {Spec: spec, UpdateStatus: &swarm.UpdateStatus{State: state, Message: "said"}}}
+		if got := deploy.Summarise("s", live)[0]; got.Message != want || got.UpdateState != string(state) {
+			t.Errorf("%s: %+v", state, got)
+		}
+	}
+}

@@ -93,7 +93,7 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 		status.Changed = changedAt(service)
 		if update := service.UpdateStatus; update != nil {
 			status.UpdateState = string(update.State)
-			if update.State != swarm.UpdateStateCompleted {
+			if update.State != swarm.UpdateStateCompleted && update.State != swarm.UpdateStateUpdating {
 				status.Message = update.Message
 			}
 		}

@@ -1,7 +1,7 @@
 // Package rollout makes attempts at one stack: it takes a goal, which is the files of a
 // commit or a recorded good state, through the stages, and gives the sync with its
-// outcome. It guarantees that every step is on record before it is taken, so that an
-// attempt that is cut off at any point continues to the same end.
+// outcome. It guarantees that every step that changes something is on record before it is taken,
+// so that an attempt that is cut off at any point continues to the same end.
 package rollout
 
 import (
