@@ -19,8 +19,9 @@ The approval replaces the merge request approvals that config.yml requires. It i
 valid for this plan only. agent status, the history, the audit log and the commit in
 GitLab show the user and the reason. agent diff shows the plan.
 
-With --stack, it approves the removal of a stack that a commit took off the list of the
-node. A freeze holds the removal, unless --override-freeze is given, also later.`,
+On a node with several stacks, --stack names the one whose plan waits. If a commit took
+that stack off the list of the node, the approval has it removed. A freeze holds the
+removal; --override-freeze lifts that, with the approval or with a second one.`,
 		Example: `  agent approve 79f141c9f3 --reason "GitLab is down, agreed with the board by phone"
   agent approve 79f141c9f3 --stack business --reason "moved to node4"`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -17,9 +17,8 @@ import (
 )
 
 func auditCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Show or verify the log of what the agent did with stacks and secrets", Args: noArgs}
+	cmd := &cobra.Command{Use: "audit", Short: "Show or verify the log of what the agent did with stacks and secrets"}
 	cmd.AddCommand(auditLogCommand(a), auditVerifyCommand(a))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 

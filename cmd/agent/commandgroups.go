@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,4 +55,32 @@ func grouped(root *cobra.Command) {
 			command.Example = "  " + strings.ReplaceAll(text, "\n", "\n  ")
 		}
 	}
+}
+
+// withoutCommand has each command that only contains others show its help, and refuse a name that none of
+// them has: to cobra that is a success.
+func withoutCommand(root *cobra.Command) {
+	for _, command := range root.Commands() {
+		if command.HasSubCommands() && !command.Runnable() {
+			command.Args = noArgs
+			command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [command]", Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, left, err := root.Find(args)
+			if err == nil && len(left) > 0 {
+				err = unknownCommand(about, left[0])
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return about.Help()
+		},
+	})
+}
+
+func unknownCommand(in *cobra.Command, name string) error {
+	return fmt.Errorf("unknown command %q for %q", name, in.CommandPath())
 }

@@ -33,7 +33,7 @@ func printHelp(cmd *cobra.Command) {
 func usageText(cmd *cobra.Command, width int) string {
 	var text strings.Builder
 	text.WriteString("Usage:")
-	if cmd.Runnable() {
+	if cmd.Runnable() && !cmd.HasAvailableSubCommands() {
 		text.WriteString("\n" + wrapped("  "+cmd.UseLine(), width))
 	}
 	if cmd.HasAvailableSubCommands() {
@@ -115,6 +115,9 @@ func filled(text string, width int) string {
 
 // flagFault says in plain words what is wrong with a flag.
 func flagFault(cmd *cobra.Command, err error) error {
+	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 { // the flags are those of the command that was meant
+		return usageError{unknownCommand(cmd, cmd.Flags().Arg(0))}
+	}
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return usageError{err}
@@ -133,8 +136,11 @@ func flagFault(cmd *cobra.Command, err error) error {
 
 // helpHint names the help of a command.
 func helpHint(cmd *cobra.Command) string {
-	if cmd == nil || !cmd.HasParent() {
+	switch {
+	case cmd == nil || !cmd.HasParent() || cmd.Name() == "help":
 		return "agent --help lists the commands and flags"
+	case cmd.HasSubCommands():
+		return cmd.CommandPath() + " --help lists its commands"
 	}
 	return cmd.CommandPath() + " --help lists its flags"
 }

@@ -3,8 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func releaseCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "release", Short: "Bring releases into the repository, and move them, by merge requests", Args: noArgs}
+	cmd := &cobra.Command{Use: "release", Short: "Bring releases into the repository, and move them, by merge requests"}
 	cmd.AddCommand(prepareCommand(a), promoteCommand(a), revertCommand(a), flagsCommand(a))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }

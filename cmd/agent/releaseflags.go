@@ -47,6 +47,8 @@ never ask LaunchDarkly. If it does not answer, nothing changes.`,
 				return usageError{fault.New(fault.Place{}, "add --provider launchdarkly", "--provider %q is not known", f.flags.Provider)}
 			case f.flags.Project == "":
 				return usageError{errors.New("name the project with --project")}
+			case f.token == "":
+				return usageError{errors.New("name a file with an access token of the role Reader with --provider-token-file")}
 			}
 			return f.run(cmd.Context(), a)
 		},

@@ -39,6 +39,7 @@ func TestFlagsCommand(t *testing.T) {
 	s := launchdarklytest.New(t, flag("new-checkout", map[string]any{"variation": 0}))
 	line := "release flags --provider launchdarkly --project demo --environment testing --provider-url " + s.URL + " --provider-token-file " + gitlabtest.TokenFile(t, launchdarklytest.Token)
 	r.agent(exitUsage, "release flags --environment testing --provider vault", `--provider "vault" is not known`)
+	r.agent(exitUsage, "release flags --environment testing --provider launchdarkly --project demo", "with --provider-token-file")
 	r.agent(exitError, strings.Replace(line, s.URL, "http://127.0.0.1:1", 1), "LaunchDarkly does not answer", "nothing was changed")
 	r.agent(exitDone, line, "+FEATURE_NEW_CHECKOUT=true", "/-/merge_requests/1")
 	r.agent(exitDone, line, "finished the commit of an earlier run")

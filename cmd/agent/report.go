@@ -17,7 +17,7 @@ import (
 )
 
 func reportCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "report", Short: "Sum up the history of nodes", Args: noArgs}
+	cmd := &cobra.Command{Use: "report", Short: "Sum up the history of nodes"}
 	cmd.AddCommand(doraCommand(a))
 	return cmd
 }

@@ -125,6 +125,7 @@ func (a *app) root() *cobra.Command {
 		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a), importCommand(a))
 	addStack(a, root)
 	grouped(root)
+	withoutCommand(root)
 	completed(a, root)
 	explainSettings(root)
 	return root
@@ -133,7 +134,7 @@ func (a *app) root() *cobra.Command {
 // settingsFor reads the settings that a command needs. What works with a folder of files does not
 // need the file of this machine: it says that it leaves a wrong one out.
 func (a *app) settingsFor(cmd *cobra.Command) error {
-	if slices.Contains([]string{"version", "explain", "completion", "help"}, cmd.Name()) || cmd.HasParent() && cmd.Parent().Name() == "completion" {
+	if slices.Contains([]string{"version", "explain", "completion", "help"}, cmd.Name()) || cmd.HasSubCommands() || cmd.HasParent() && cmd.Parent().Name() == "completion" {
 		return nil
 	}
 	err := a.readSettings(cmd, true)

@@ -7,9 +7,8 @@ import (
 )
 
 func secretsCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "secrets", Short: "List, rotate, audit and clean up the secrets of an environment", Args: noArgs}
+	cmd := &cobra.Command{Use: "secrets", Short: "List, rotate, audit and clean up the secrets of an environment"}
 	cmd.AddCommand(secretsListCommand(a), secretsGCCommand(a), rotateCommand(a), secretsAuditCommand(a))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 
