@@ -18,16 +18,16 @@ func (p *draft) addServices(live LiveServices, want *compose.Stack) {
 			p.Steps = append(p.Steps, creation(name, want.Services[name]))
 			continue
 		}
-		spec, sum := keep(want, name, existing.Spec), sumOf(want.Services[name])
+		spec := keep(want, name, existing.Spec)
 		if modeName(existing.Spec.Mode) != modeName(spec.Mode) || endsInRollback(want.Name, existing.Spec, spec) {
 			p.Steps = append(p.Steps, Step{
-				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sum, phase: phaseServices,
+				Action: Replace, Kind: Service, Name: name, Restarts: true, Sum: sumOf(want.Services[name]), phase: phaseServices,
 				Changes: serviceChanges(existing.Spec, spec),
 			})
 			continue
 		}
 		if step, differs := alteration(existing.Spec, spec); differs {
-			step.Sum = sum // what stays of the live service changes by itself
+			step.Sum = sumOf(want.Services[name]) // what stays of the live service changes by itself
 			p.Steps = append(p.Steps, step)
 			if existing.Spec.Labels[compose.LabelOwner] == "" && want.Owner != "" {
 				p.Adopted = append(p.Adopted, name)
@@ -67,7 +67,7 @@ func creation(name string, spec swarm.ServiceSpec) Step {
 	return step
 }
 
-// alteration plans the update of one service if it differs.
+// alteration plans the update of one service if it differs, without the Sum of what is wanted.
 func alteration(live, want swarm.ServiceSpec) (Step, bool) {
 	changes := serviceChanges(live, want)
 	if len(changes) == 0 {
@@ -75,7 +75,7 @@ func alteration(live, want swarm.ServiceSpec) (Step, bool) {
 	}
 	return Step{
 		Action: Update, Kind: Service, Name: want.Name, Changes: changes,
-		Restarts: restarts(live, changes), Sum: sumOf(want), phase: phaseServices,
+		Restarts: restarts(live, changes), phase: phaseServices,
 	}, true
 }
 

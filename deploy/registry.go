@@ -22,7 +22,7 @@ const (
 	lookupLimit = 10 * time.Second
 
 	// lookupsAtOnce is how many requests run at once.
-	lookupsAtOnce = 4
+	lookupsAtOnce = 8
 )
 
 // Pushed is what an image's registry answered about it.
