@@ -52,7 +52,7 @@ func (j *Judge) Leave(ctx context.Context, progress func(string)) rollout.Outcom
 	entry.Actor, entry.Action, entry.Outcome, entry.Detail, entry.Error = goal.Actor, audit.Rollback, audit.Failed, "refused: "+goal.Reason, result.Err.Error()
 	err := errors.Join(j.Note(entry), j.Publish.Refused(sync))
 	if err == nil {
-		err = j.Records.SaveFitness(sync, &good, func(*record.GoodState) bool { return false })
+		err = j.Records.SaveFitness(sync, &good, nil)
 	}
 	if err != nil {
 		return rollout.Outcome{Err: err}

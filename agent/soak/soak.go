@@ -131,7 +131,7 @@ func (j *Judge) excuse(seen drift.Seen) (*record.GoodState, error) {
 		return good, nil
 	}
 	good = good.Excuse(changed)
-	if err := j.Records.SaveFitness(nil, good, func(*record.GoodState) bool { return false }); err != nil {
+	if err := j.Records.SaveFitness(nil, good, nil); err != nil {
 		return nil, fmt.Errorf("save good state: %w", err)
 	}
 	j.Board.Update(func(v *board.View) { v.Deployed = good })

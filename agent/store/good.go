@@ -84,8 +84,9 @@ func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) error {
 	return putJSON(b, number(renewed.SyncID), &renewed)
 }
 
-// SaveFitness writes the deployed good state, the recorded good states that change changes,
-// and a sync unless that is nil, in one transaction.
+// SaveFitness writes the deployed good state, the recorded good states that change changes unless that
+// is nil, and a sync unless that is nil, in one transaction. With 200 services, a good state takes
+// a megabyte, so it holds only those that change.
 func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		err := errors.Join(putJSON(b, goodKey, deployed), putAuditHead(s.store, tx))
@@ -93,13 +94,28 @@ func (s *Stack) SaveFitness(sync *record.Sync, deployed *record.GoodState, chang
 			err = errors.Join(err, countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync))
 		}
 		good := b.Bucket(goodBucket)
-		for _, one := range upTo(record.KeepGood, latest[record.GoodState](s, good, "good state")) {
-			if change(&one) {
-				err = errors.Join(err, putJSON(good, number(one.SyncID), &one))
-			}
+		for _, one := range changed(s, good, change) {
+			err = errors.Join(err, putJSON(good, number(one.SyncID), &one))
 		}
 		return err
 	})
+}
+
+// changed gives the recorded good states that change changes, with its changes.
+func changed(s *Stack, b *bbolt.Bucket, change func(*record.GoodState) bool) (all []record.GoodState) {
+	if change == nil {
+		return nil
+	}
+	n := 0
+	for one := range latest[record.GoodState](s, b, "good state") {
+		if change(&one) {
+			all = append(all, one)
+		}
+		if n++; n == record.KeepGood {
+			break
+		}
+	}
+	return all
 }
 
 // PruneGood drops the good states that are no longer to be kept. If there is none to

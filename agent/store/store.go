@@ -96,8 +96,10 @@ func checkOwner(meta *bbolt.Bucket, owner string) error {
 	return nil
 }
 
-// inTransaction changes the file in one transaction.
+// inTransaction changes the file in one transaction. bbolt copies the records beside those that
+// change, some of which have hundreds of kilobytes. The pages that it read are given back.
 func inTransaction(s *Store, change func(*bbolt.Tx) error) error {
+	defer s.Unload()
 	if s.Around == nil {
 		return s.db.Update(change)
 	}
