@@ -74,6 +74,15 @@ func (v View) Judged() *health.Verdict {
 	return &v.Health
 }
 
+// Saw notes what a look saw of the services. The health of those that ran before the deployed good
+// state is forgotten: the look judges it anew, after it has read their tasks.
+func (v *View) Saw(services []deploy.ServiceStatus, drift []deploy.Step, ignored []deploy.Ignored) {
+	if v.Judged() == nil {
+		v.Health = health.Verdict{}
+	}
+	v.Services, v.Drift, v.Ignored, v.Observed = services, drift, ignored, time.Now()
+}
+
 // Base gives what an attempt begins from.
 func (v View) Base() rollout.Base { return rollout.Base{Last: v.Last, Deployed: v.Deployed} }
 

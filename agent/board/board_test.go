@@ -76,3 +76,28 @@ func TestJudged(t *testing.T) {
 		}
 	}
 }
+
+// After another good state was deployed, the health of the services before it is no longer shown:
+// not even between the look that reads the services and its judgement.
+func TestHealthOfAnotherState(t *testing.T) {
+	before := time.Now().Add(-time.Minute)
+	for name, test := range map[string]struct {
+		deployed time.Time
+		want     health.State
+	}{
+		"the same state":     {before.Add(-time.Hour), health.Degraded},
+		"deployed meanwhile": {before.Add(time.Second), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			view := board.View{Observed: before, Health: health.Verdict{State: health.Degraded}, Deployed: &record.GoodState{At: test.deployed}}
+			view.Saw(nil, nil, nil)
+			got := health.State("")
+			if judged := view.Judged(); judged != nil {
+				got = judged.State
+			}
+			if got != test.want {
+				t.Errorf("health %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -89,7 +89,7 @@ func (w *Watch) Look(ctx context.Context) (drifted decision.Drift, err error) {
 	}
 	forbidden := w.forbidden(ctx, v, steps)
 	w.Board.Update(func(v *board.View) {
-		v.Services, v.Drift, v.Ignored, v.Observed = seen.Services, steps, seen.Ignored, time.Now()
+		v.Saw(seen.Services, steps, seen.Ignored)
 		v.Contests, v.Forbidden = drift.Held(contests, v.Observed), forbidden
 	})
 	w.Metrics.Drift(len(steps))

@@ -97,14 +97,15 @@ func (n *narrator) start(t *testing.T) {
 	t.Cleanup(func() { _ = n.server.Close() })
 }
 
-// stored writes the state file that an agent leaves behind.
+// stored writes the state file that an agent left behind days ago, so that the ages in it stay the
+// same however long the test takes.
 func stored(t *testing.T, dir string) {
 	t.Helper()
 	file, err := store.Open(dir, "production/node3", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sync := *terminalStatus(terminalStates[0], time.Now()).Sync
+	sync := *terminalStatus(terminalStates[0], time.Now().Add(-60*time.Hour)).Sync
 	sync.ID, sync.Stack, sync.Good, sync.Actor, sync.Wrote = 0, "coin", true, audit.Agent(), true
 	good := &record.GoodState{Commit: sync.Commit, Release: "1.5", At: sync.Finished, StackName: "coin"}
 	if err := errors.Join(file.Stack(record.OnlyStack).SaveOutcome(&sync, good), file.Close()); err != nil {
