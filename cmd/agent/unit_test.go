@@ -143,3 +143,20 @@ func TestWrongFiles(t *testing.T) {
 		t.Log(errs.String())
 	}
 }
+
+// TestVaultTokenThatComesLater exits with 1 without the token of Vault, which another process writes: systemd
+// starts the agent again.
+func TestVaultTokenThatComesLater(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "agent.yml")
+	text := "environment: sandbox\nnode: node3\nrepository: https://git.example.com/coin\nstate_dir: " + dir + "/state\n" +
+		"key_services: [hc_vault]\nvault_address: https://vault.example.com:8200\nvault_token_file: " + dir + "/token\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := exec.Command(binary, "run", "--config", config)
+	said, _ := daemon.CombinedOutput()
+	if code := daemon.ProcessState.ExitCode(); code != exitError || !strings.Contains(string(said), dir+"/token: read the token file of the Vault") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
