@@ -68,7 +68,7 @@ func withoutCommand(root *cobra.Command) {
 	}
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [command]", Short: "Help about any command",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			about, left, err := root.Find(args)
 			if err == nil && len(left) > 0 {
 				err = unknownCommand(about, left[0])
