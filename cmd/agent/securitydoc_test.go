@@ -9,19 +9,23 @@ import (
 	"testing"
 )
 
-// TestSecurityDocument demands that each test that docs/threats.md names is there: a defence
+// TestSecurityDocument demands that each test that the tables of threats name is there: a defence
 // without its test is a promise.
 func TestSecurityDocument(t *testing.T) {
-	text, err := os.ReadFile("../../docs/threats.md")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range []string{"threats.md", "threats-access.md", "threats-output.md"} {
+		content, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, content...)
 	}
 	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllSubmatch(text, -1)
-	if len(named) < 50 {
-		t.Fatalf("the document names %d tests", len(named))
+	if len(named) < 150 {
+		t.Fatalf("the documents name %d tests", len(named))
 	}
 	var tests bytes.Buffer
-	err = fs.WalkDir(os.DirFS("../.."), ".", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS("../.."), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != "." {
 			return fs.SkipDir
 		}
@@ -37,7 +41,7 @@ func TestSecurityDocument(t *testing.T) {
 	}
 	for _, name := range named {
 		if !bytes.Contains(tests.Bytes(), append(append([]byte("\nfunc "), name[1]...), '(')) {
-			t.Errorf("docs/threats.md names %s, which is not a test", name[1])
+			t.Errorf("the threats name %s, which is not a test", name[1])
 		}
 	}
 }
