@@ -88,9 +88,9 @@ func (w *waiting) renderedAnew(what string, change func() error) {
 // the engine is asked once for each kind of object, and for the services that status shows.
 func TestStillWaits(t *testing.T) {
 	inWaiting(t, func(w *waiting) {
-		before, looks := w.last(), len(w.looks)
+		before, looks := w.last(), w.listings()
 		w.pass(10 * interval)
-		looks = len(w.looks) - looks
+		looks = w.listings() - looks
 		renders, writes, calls := w.take()
 		if renders != 0 || writes != 0 {
 			t.Errorf("%d looks: rendered %d times, %d transactions", looks, renders, writes)
