@@ -31,9 +31,9 @@ func openFolder(t *testing.T, user int) string {
 	return dir
 }
 
-// Of a daemon that may be dumped, the kernel gives /proc/PID/environ to its user;
-// of one that may not, to root: no debugger of that user attaches either.
-func TestDaemonIsClosedToItsOwnUser(t *testing.T) {
+// otherDaemon gives a daemon that runs as a user who is not root, in a folder of its own.
+func otherDaemon(t *testing.T, more ...string) *exec.Cmd {
+	t.Helper()
 	user := os.Getuid()
 	var credential *syscall.Credential
 	if user == 0 {
@@ -48,9 +48,18 @@ func TestDaemonIsClosedToItsOwnUser(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "agent"), program, 0o755); err != nil { //nolint:gosec // to be run by another user
 		t.Fatal(err)
 	}
-	daemon := exec.Command(filepath.Join(dir, "agent"), "run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3",
-		"--repository", dir+"/none", "--engine", "unix://"+dir+"/none.sock", "--state-dir", dir+"/state", "--socket", dir+"/run/agent.sock", "--listen", "")
+	args := append([]string{"run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3",
+		"--repository", dir + "/none", "--engine", "unix://" + dir + "/none.sock", "--state-dir", dir + "/state", "--socket", dir + "/run/agent.sock", "--listen", ""}, more...)
+	daemon := exec.Command(filepath.Join(dir, "agent"), args...)
 	daemon.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	return daemon
+}
+
+// Of a daemon that may be dumped, the kernel gives /proc/PID/environ to its user;
+// of one that may not, to root: no debugger of that user attaches either.
+func TestDaemonIsClosedToItsOwnUser(t *testing.T) {
+	daemon := otherDaemon(t)
+	dir := filepath.Dir(daemon.Path)
 	var said bytes.Buffer
 	daemon.Stdout, daemon.Stderr = &said, &said
 	if err := daemon.Start(); err != nil {
@@ -98,23 +107,7 @@ func TestDaemonRefusesOpenKeys(t *testing.T) {
 // TestSocketGroupThatCannotBe has settings with a group that the daemon does not run with. systemd does not
 // start it again, since that does not help.
 func TestSocketGroupThatCannotBe(t *testing.T) {
-	user := os.Getuid()
-	var credential *syscall.Credential
-	if user == 0 {
-		user = nobody
-		credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	}
-	dir := openFolder(t, user)
-	program, err := os.ReadFile(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "agent"), program, 0o755); err != nil { //nolint:gosec // to be run by another user
-		t.Fatal(err)
-	}
-	daemon := exec.Command(filepath.Join(dir, "agent"), "run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3", "--socket-group", "0",
-		"--repository", dir+"/none", "--engine", "unix://"+dir+"/none.sock", "--state-dir", dir+"/state", "--socket", dir+"/run/agent.sock", "--listen", "")
-	daemon.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	daemon := otherDaemon(t, "--socket-group", "0")
 	said, err := daemon.CombinedOutput()
 	if code := daemon.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(said), "the agent does not run with the group 0") || !strings.Contains(string(said), "[Service] Group=0") {
 		t.Errorf("%v: %s", err, said)
