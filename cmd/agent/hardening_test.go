@@ -48,9 +48,9 @@ func otherDaemon(t *testing.T, more ...string) *exec.Cmd {
 	if err := os.WriteFile(filepath.Join(dir, "agent"), program, 0o755); err != nil { //nolint:gosec // to be run by another user
 		t.Fatal(err)
 	}
-	args := append([]string{"run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3",
-		"--repository", dir + "/none", "--engine", "unix://" + dir + "/none.sock", "--state-dir", dir + "/state", "--socket", dir + "/run/agent.sock", "--listen", ""}, more...)
-	daemon := exec.Command(filepath.Join(dir, "agent"), args...)
+	daemon := exec.Command(filepath.Join(dir, "agent"), "run", "--config", "/dev/null", "--environment", "sandbox", "--node", "node3",
+		"--repository", dir+"/none", "--engine", "unix://"+dir+"/none.sock", "--state-dir", dir+"/state", "--socket", dir+"/run/agent.sock", "--listen", "")
+	daemon.Args = append(daemon.Args, more...)
 	daemon.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	return daemon
 }
