@@ -58,12 +58,11 @@ func (o *Outbox) due(now time.Time) ([]parcel, time.Duration) {
 			continue
 		}
 		sent := recent(o.book.Sent[receiver.String()], now)
-		room := mostSent - len(sent)
-		if room <= 0 {
+		if len(sent) >= most(notices) {
 			next = min(next, sent[0].Add(sentWindow).Sub(now))
 			continue
 		}
-		if len(notices) <= room { // one message for each notice, until the limit is near
+		if len(notices) <= mostSent-len(sent) { // one message for each notice, until the limit is near
 			one.seqs, notices = one.seqs[:1], notices[:1]
 		} else if end := slices.IndexFunc(notices, func(n Notice) bool { return n.alert() != notices[0].alert() }); end > 0 && receiver.Kind == KindPagerDuty {
 			one.seqs, notices = one.seqs[:end], notices[:end] // an event is of one alert
@@ -86,6 +85,14 @@ func (o *Outbox) pending(receiver Receiver) (parcel, []Notice) {
 		}
 	}
 	return one, notices
+}
+
+// most returns how many messages a receiver gets within sentWindow while notices wait for it.
+func most(notices []Notice) int {
+	if slices.ContainsFunc(notices, Notice.urgent) {
+		return mostSent + urgentSent
+	}
+	return mostSent
 }
 
 // recent returns the times within sentWindow. It ignores times in the future, which are

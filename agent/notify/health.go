@@ -53,11 +53,11 @@ func (o *Outbox) Health() Health {
 	defer o.mu.Unlock()
 	health := Health{Undelivered: len(o.book.Entries), Dropped: o.book.Dropped}
 	for _, receiver := range o.book.Wants.Receivers {
-		waiting, _ := o.pending(receiver)
+		waiting, notices := o.pending(receiver)
 		condition := Condition{Kind: receiver.Kind, Address: receiver.Address, Waiting: len(waiting.seqs), Last: o.book.Titles[receiver.String()]}
 		if sent := o.book.Sent[receiver.String()]; len(sent) > 0 {
 			condition.LastSent = sent[len(sent)-1]
-			if late := recent(sent, time.Now()); len(late) >= mostSent && condition.Waiting > 0 {
+			if late := recent(sent, time.Now()); condition.Waiting > 0 && len(late) >= most(notices) {
 				condition.Held = late[0].Add(sentWindow)
 			}
 		}

@@ -69,6 +69,12 @@ func (n *Notice) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
+// urgent reports whether the limit of messages must not delay a notice: other ones leave room
+// for it.
+func (n Notice) urgent() bool {
+	return n.Event == Failure || n.Event == Rollback
+}
+
 // setting returns the setting of the GitLab token that the notice is about.
 func (n *Notice) setting() string {
 	setting, _, _ := strings.Cut(n.Token, " ")

@@ -16,6 +16,7 @@ import (
 const (
 	mostEntries = 100
 	mostSent    = 5 // messages to a receiver within sentWindow
+	urgentSent  = 5 // more of them, for notices that are urgent
 	sentWindow  = 10 * time.Minute
 	sendLimit   = 30 * time.Second // of one attempt
 	longestRest = time.Hour

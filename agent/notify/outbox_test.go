@@ -115,28 +115,53 @@ func TestOnlyWhatIsWanted(t *testing.T) {
 	})
 }
 
-// TestThrottle reports 30 failures within ten minutes: there are never more than five
-// messages in ten minutes, and each failure is in one of them.
+// TestThrottle reports 30 events within ten minutes: a receiver never gets more than five
+// messages in ten minutes, or ten of failures, and each event is in one of them.
 func TestThrottle(t *testing.T) {
+	for event, most := range map[notify.Event]int{notify.Waiting: 5, notify.Failure: 10} {
+		t.Run(string(event), func(t *testing.T) {
+			inRoom(t, func(r *room) {
+				r.use(all, channel)
+				r.run(0)
+				for i := range 30 {
+					r.tell(plainNotice(event, fmt.Sprint(i), fmt.Sprintf("news %02d", i)))
+					r.pass(20 * time.Second)
+					if i%7 == 0 {
+						r.open() // the limit also applies after a restart
+						r.run(0)
+					}
+				}
+				r.pass(20 * time.Minute)
+				times := r.sentAt()
+				for i, at := range times {
+					if i >= most && at.Sub(times[i-most]) < 10*time.Minute {
+						t.Errorf("message %d is sent %s after message %d", i, at.Sub(times[i-most]), i-most)
+					}
+				}
+				var wants []string
+				for i := range most {
+					wants = append(wants, fmt.Sprintf("slack: news %02d", i))
+				}
+				r.wants(append(wants, fmt.Sprintf("slack: news 29 (and %d more)", 29-most))...)
+			})
+		})
+	}
+}
+
+// TestFailureIsNotDelayed checks that the messages before a failure do not delay it: it is in a
+// message at once, and so are the notices that the limit held.
+func TestFailureIsNotDelayed(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.use(all, channel)
 		r.run(0)
-		for i := range 30 {
-			r.tell(plainNotice(notify.Failure, fmt.Sprint(i), fmt.Sprintf("bad %02d", i)))
-			r.pass(20 * time.Second)
-			if i%7 == 0 {
-				r.open() // the limit also applies after a restart
-				r.run(0)
-			}
+		for i := range 7 {
+			r.tell(plainNotice(notify.Waiting, fmt.Sprint(i), fmt.Sprintf("waits %d", i)))
+			r.pass(time.Second)
 		}
-		r.pass(20 * time.Minute)
-		times := r.sentAt()
-		for i, at := range times {
-			if i >= 5 && at.Sub(times[i-5]) < 10*time.Minute {
-				t.Errorf("message %d is sent %s after message %d", i, at.Sub(times[i-5]), i-5)
-			}
-		}
-		r.wants("slack: bad 00", "slack: bad 01", "slack: bad 02", "slack: bad 03", "slack: bad 04", "slack: bad 29 (and 24 more)")
+		r.wants("slack: waits 0", "slack: waits 1", "slack: waits 2", "slack: waits 3", "slack: waits 4")
+		r.tell(plainNotice(notify.Failure, "8", "bad"))
+		r.pass(time.Second)
+		r.wants("slack: bad (and 2 more)")
 	})
 }
 
