@@ -308,7 +308,7 @@ func previewsOf(a *app, client *gitlab.Client, source *gitsync.Repository) *agen
 		return nil
 	}
 	requests := gitlab.NewRequests(client)
-	return &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Notes: requests}
+	return &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Approvals: client, Notes: requests}
 }
 
 // control gives the server of the control socket.
