@@ -108,10 +108,11 @@ type Parts struct {
 
 // Previews are what the plans of merge requests need besides what the stacks have.
 type Previews struct {
-	Branch   string        // that merge requests go into
-	Heads    func() uint64 // of the followed repository: changes when a branch has moved
-	Requests preview.Requests
-	Notes    preview.Notes
+	Branch    string        // that merge requests go into
+	Heads     func() uint64 // of the followed repository: changes when a branch has moved
+	Requests  preview.Requests
+	Approvals preview.Approvals
+	Notes     preview.Notes
 }
 
 // complete fills in what is not given, and puts the demand for signatures in front of the source.

@@ -92,7 +92,7 @@ func TestPlansOnlyRead(t *testing.T) {
 			requests := gitlab.NewRequests(client)
 			parts.Source = source
 			parts.Policy = policy.NewCurrent(&policy.Policy{Strict: true})
-			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Notes: requests}
+			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Approvals: client, Notes: requests}
 		}
 		w.start()
 		w.poll()
@@ -107,7 +107,7 @@ func TestPlansOnlyRead(t *testing.T) {
 			w.poll()
 		}
 		for number, want := range map[int64]string{
-			1: "| node3 | 1 service to update (1 task of 1 service restarts) |  | approval by 2",
+			1: "| node3 | 1 service to update (1 task of 1 service restarts) |  | approval 0/2, as of 2000-01-01 00:",
 			2: "| node3 | refused by the policy: ",
 			3: "| node3 | cannot be rendered: ",
 		} {

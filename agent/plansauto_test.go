@@ -35,7 +35,7 @@ func TestPlansDeriveNoVersion(t *testing.T) {
 		w.change = func(parts *agent.Parts) {
 			requests := gitlab.NewRequests(client)
 			parts.Source, parts.Keys = source, func() (*secrets.Keyring, error) { return keys, nil }
-			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Notes: requests}
+			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Approvals: client, Notes: requests}
 		}
 		w.start()
 		w.poll()

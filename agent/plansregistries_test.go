@@ -39,7 +39,7 @@ func (w *world) showing(rules *policy.Policy) *previewed {
 	w.change = func(parts *agent.Parts) {
 		requests := gitlab.NewRequests(client)
 		parts.Source, parts.Policy = p.source, policy.NewCurrent(rules)
-		parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return p.heads }, Requests: requests, Notes: requests}
+		parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return p.heads }, Requests: requests, Approvals: client, Notes: requests}
 	}
 	return p
 }

@@ -173,7 +173,7 @@ func newPlans(s *stack) preview.Plans {
 	return preview.Plans{Worker: preview.New(preview.Options{
 		Environment: s.node.Environment, Node: node, Status: "coin-agent/" + s.node.Environment + "/" + node + "/plan",
 		Branch: parts.Previews.Branch, Paths: parts.Settings.Paths(), Heads: parts.Previews.Heads,
-		Requests: parts.Previews.Requests, Notes: parts.Previews.Notes, Source: parts.signed, Signer: parts.gate.Check, Planner: planner{s},
+		Requests: parts.Previews.Requests, Approvals: parts.Previews.Approvals, Notes: parts.Previews.Notes, Source: parts.signed, Signer: parts.gate.Check, Planner: planner{s},
 		Last: func() *record.Sync { return s.board.Snapshot().Last }, Syncs: s.records,
 		Reports: parts.Reports, Store: parts.Store.Previews(s.key), Log: s.log, Random: parts.Random,
 	})}

@@ -230,7 +230,7 @@ func TestVaultPlans(t *testing.T) {
 			change(parts)
 			requests := gitlab.NewRequests(client)
 			parts.Source = source
-			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Notes: requests}
+			parts.Previews = &agent.Previews{Branch: "master", Heads: func() uint64 { w.mu.Lock(); defer w.mu.Unlock(); return heads }, Requests: requests, Approvals: client, Notes: requests}
 		}
 		w.start()
 		w.poll()

@@ -56,7 +56,7 @@ func newNode(w *world, number int) *node {
 	requests := gitlab.NewRequests(api)
 	n.plans = preview.New(preview.Options{
 		Environment: "production", Node: name, Status: "coin-agent/production/" + name + "/plan", Branch: branch,
-		Heads: n.git.Heads, Requests: requests, Notes: requests, Source: n.git, Planner: n, Last: n.lastSync, Syncs: n,
+		Heads: n.git.Heads, Requests: requests, Approvals: api, Notes: requests, Source: n.git, Planner: n, Last: n.lastSync, Syncs: n,
 		Signer:  func(context.Context, gitsync.Revision) (string, error) { return "", nil },
 		Reports: n.outbox, Store: shown{}, Log: log, Random: n.pace.Random,
 	})

@@ -120,24 +120,41 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 // agreed judges the approvals of a merge request by one of the approvals that are asked for:
 // it gives the users whose approvals count, or what is lacking.
 func agreed(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, lacking string) {
-	approvers, unknown := asked.Users()
-	by, not := counting(request, approvals, approvers, len(asked.Approvers) == 0)
+	by, why := approvedBy(asked, request, approvals)
 	if len(by) < asked.Minimum {
-		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), asked.Minimum, ofWhom(approvers, unknown)) + notCounted(not)
+		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), asked.Minimum, why)
 	}
 	if !asked.ChangeAdvisoryBoard {
 		return by, ""
 	}
-	label := asked.BoardLabel()
-	if label != "" && slices.Contains(request.Labels, label) {
-		return append(by, fmt.Sprintf("the advisory board (label %q)", label)), ""
-	}
-	members, unknown := asked.BoardUsers()
-	board, not := counting(request, approvals, members, false)
+	board, why := agreedByBoard(asked, request, approvals)
 	if len(board) == 0 {
-		return nil, "is not agreed to by the change advisory board" + boardOptions(label, members, unknown) + notCounted(not)
+		return nil, "is not agreed to by the change advisory board" + why
 	}
 	return append(by, board...), ""
+}
+
+// approvedBy gives the users whose approvals of a merge request count. why names those that
+// can, and says why others do not.
+func approvedBy(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, why string) {
+	approvers, unknown := asked.Users()
+	by, not := counting(request, approvals, approvers, len(asked.Approvers) == 0)
+	return by, ofWhom(approvers, unknown) + notCounted(not)
+}
+
+// agreedByBoard gives what counts as the consent of the change advisory board. Without any, why
+// says what would.
+func agreedByBoard(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, why string) {
+	label := asked.BoardLabel()
+	if label != "" && slices.Contains(request.Labels, label) {
+		return []string{fmt.Sprintf("the advisory board (label %q)", label)}, ""
+	}
+	members, unknown := asked.BoardUsers()
+	by, not := counting(request, approvals, members, false)
+	if len(by) > 0 {
+		return by, ""
+	}
+	return nil, boardOptions(label, members, unknown) + notCounted(not)
 }
 
 // counting gives the users whose approvals count, and says why others of them do not. The

@@ -2,6 +2,7 @@ package gitlab_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type world struct {
 	t         *testing.T
 	store     *memory
 	tokenFile string
+	project   string // default coin/coin-gitops
 	logs      *bytes.Buffer
 	log       *slog.Logger // into logs
 	listener  *pipes
@@ -74,7 +76,7 @@ func (w *world) restart() {
 		w.stop()
 		w.client.CloseIdle()
 	}
-	w.client = newClient(w.t, gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: w.tokenFile})
+	w.client = newClient(w.t, gitlab.Options{URL: "http://localhost", Project: cmp.Or(w.project, "coin/coin-gitops"), TokenFile: w.tokenFile})
 	w.client.DialThrough(w.listener.dial)
 	w.outbox = gitlab.NewOutbox(w.client, w.store, w.log)
 	w.stop = func() {}

@@ -131,6 +131,7 @@ type Posted struct {
 	State      State
 
 	environment int64  // of a deployment
+	number      int64  // of a deployment, in its project
 	url         string // of the environment
 }
 

@@ -80,6 +80,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	switch refused := asError(err); {
 	case err == nil:
 		trail.PipelineID, trail.StatusID = posted.PipelineID, posted.ID
+		trail.Environment, trail.Number = posted.environment, posted.number
 		o.settle(entry, trail, nil)
 	case ctx.Err() != nil && !entry.Attempted: // stopped after a definite refusal
 	case ctx.Err() != nil: // stopped: the entry stays attempted

@@ -91,7 +91,7 @@ func askDeployment(ctx context.Context, c *Client, r Report, call call[*gl.Deplo
 }
 
 func deployed(d *gl.Deployment) Posted {
-	posted := Posted{ID: d.ID, State: State(d.Status)}
+	posted := Posted{ID: d.ID, State: State(d.Status), number: d.IID}
 	if d.Environment != nil {
 		posted.environment, posted.url = d.Environment.ID, d.Environment.ExternalURL
 	}

@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// Version requests the version of GitLab, which needs no rights.
+// Version requests the version of GitLab.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	version, err := ask(ctx, c, "read the version", c.api.Version.GetVersion)
 	if err != nil {

@@ -64,6 +64,11 @@ type Trail struct {
 	Last       Report    `json:"last"`                  // the last settled report
 	Refused    string    `json:"refused,omitempty"`     // why GitLab refused Last, or ""
 	Updated    time.Time `json:"updated"`
+
+	// Environment is the ID of a deployment's environment, and Number the deployment's number in
+	// the project: its page has them.
+	Environment int64 `json:"environment,omitempty"`
+	Number      int64 `json:"number,omitempty"`
 }
 
 // Health is the state of the delivery in `agent status` and the metrics.

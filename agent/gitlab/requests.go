@@ -8,7 +8,9 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
@@ -36,11 +38,21 @@ const Opened = "opened"
 type Request struct {
 	Number         int64
 	State          string // opened, closed, locked or merged
+	Author         string // username in lower case
 	Source, Target string // branches
 	Fork           bool   // the two branches are in different projects
 	Head           string // the last commit of the source branch
 	Base           string // the commit that the source branch began at; "" if GitLab does not say
 	URL            string
+	Labels         []string
+	// Updated is when it changed last. An approval changes it, its withdrawal and a label, but
+	// also each note.
+	Updated time.Time
+}
+
+// Of gives the merge request as Approvals takes it.
+func (r Request) Of() MergeRequestOf {
+	return MergeRequestOf{Number: r.Number, URL: r.URL, State: r.State, Author: r.Author, Target: r.Target, Head: r.Head, Labels: r.Labels}
 }
 
 // MostOpen bounds how many open merge requests are read.
@@ -100,10 +112,18 @@ func (r *Requests) Find(ctx context.Context, number int64) (Request, error) {
 }
 
 func requestOf(one *gl.BasicMergeRequest) Request {
-	return Request{
+	r := Request{
 		Number: one.IID, State: one.State, Source: one.SourceBranch, Target: one.TargetBranch,
 		Fork: one.SourceProjectID == 0 || one.SourceProjectID != one.TargetProjectID, Head: one.SHA, URL: one.WebURL,
+		Labels: one.Labels,
 	}
+	if one.Author != nil {
+		r.Author = strings.ToLower(one.Author.Username)
+	}
+	if one.UpdatedAt != nil {
+		r.Updated = *one.UpdatedAt
+	}
+	return r
 }
 
 // Brought lists the merge requests that brought a commit, given by its full hash, to a

@@ -28,15 +28,23 @@ func TestRequests(t *testing.T) {
 	}
 	const page = "https://gitlab.coin.example/coin/coin-gitops/-/merge_requests/"
 	want := []gitlab.Request{
-		{Number: 2, State: gitlab.Opened, Source: "theirs", Target: "master", Fork: true, Head: head, URL: page + "2"},
-		{Number: 1, State: gitlab.Opened, Source: "one", Target: "master", Head: head, URL: page + "1"},
+		{Number: 2, State: gitlab.Opened, Author: "ada", Source: "theirs", Target: "master", Fork: true, Head: head, URL: page + "2", Labels: []string{}},
+		{Number: 1, State: gitlab.Opened, Author: "ada", Source: "one", Target: "master", Head: head, URL: page + "1", Labels: []string{}},
+	}
+	for i := range open {
+		want[i].Updated = d.MergeRequests()[open[i].Number-1].UpdatedAt
 	}
 	if diff := cmp.Diff(want, open); diff != "" {
 		t.Error(diff)
 	}
 	want[1].Base = base
-	if one, err := requests.Find(t.Context(), 1); err != nil || one != want[1] {
-		t.Errorf("%+v, %v", one, err)
+	one, err := requests.Find(t.Context(), 1)
+	if diff := cmp.Diff(want[1], one); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	d.Approve(1, "bob")
+	if again, err := requests.Find(t.Context(), 1); err != nil || !again.Updated.After(one.Updated) {
+		t.Errorf("an approval does not change it: %+v, %v", again, err)
 	}
 	d.Push(1, "ada", strings.Repeat("2", 40)) // the one that changed last is the first
 	if open, err := requests.Open(t.Context(), "master"); err != nil || open[0].Number != 1 || open[0].Head != strings.Repeat("2", 40) {

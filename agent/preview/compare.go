@@ -70,7 +70,7 @@ func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 // tell says on the merge request that the applied plan is not the one that was shown.
 func tell(w *Worker, one Shown, sync *record.Sync) error {
 	shown := one.Plan
-	one.After, one.Plan, one.Report, one.Phase = true, "", nil, ""
+	one.After, one.Plan, one.Report, one.Phase, one.Counts = true, "", nil, "", false
 	if sync.PlanDigest == shown || sync.Announced == shown {
 		return w.save(one, nil)
 	}

@@ -4,7 +4,7 @@
 // for each environment, in which no node loses its part, also after lost answers and kills.
 //
 // It only reads git and the engine, and gives way to the loop at once. While no merge
-// request moves it asks nothing.
+// request moves, and none waits for approvals, it asks nothing.
 package preview
 
 import (
@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/internal/backoff"
+	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -26,6 +27,11 @@ type Requests interface {
 	Open(ctx context.Context, target string) ([]gitlab.Request, error)
 	Find(ctx context.Context, number int64) (gitlab.Request, error)
 	Brought(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
+}
+
+// Approvals are the approvals of a merge request.
+type Approvals interface {
+	Approvals(ctx context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error)
 }
 
 // Notes are the notes on them.
@@ -101,6 +107,11 @@ type Shown struct {
 	// reason that may pass.
 	Again time.Time `json:"again,omitzero"`
 
+	// Counts says that the text has a count of approvals, and Counted is when the merge request
+	// had changed last before its approvals were counted; zero if they are to be counted.
+	Counts  bool      `json:"counts,omitempty"`
+	Counted time.Time `json:"counted,omitzero"`
+
 	Report *gitlab.Report `json:"report,omitempty"` // the status that is sent once the note has the text
 	Phase  Phase          `json:"phase,omitempty"`
 	Left   int            `json:"left,omitempty"`  // how often the note is still verified
@@ -127,8 +138,11 @@ const (
 // Text is what the note has of this node, and the plan's lines for the comparison after the
 // merge.
 type Text struct {
-	Page  report.PlanPage `json:"page"`
-	Lines []string        `json:"lines,omitempty"`
+	Page    report.PlanPage      `json:"page"`
+	Lines   []string             `json:"lines,omitempty"`
+	Demands []manifests.Approval `json:"demands,omitempty"` // the approvals that are counted
+	Count   string               `json:"count,omitempty"`   // how many there are, in words
+	Unknown bool                 `json:"unknown,omitempty"` // the words say that it is not known
 }
 
 // Options are what a Worker works with.
@@ -139,16 +153,17 @@ type Options struct {
 	Branch      string // that merge requests go into
 	Paths       []string
 
-	Heads    func() uint64 // changes when a merge request has moved; 0 while that is not known
-	Requests Requests
-	Notes    Notes
-	Source   Source
-	Signer   func(ctx context.Context, revision gitsync.Revision) (string, error) // who signed it; "" if none is demanded
-	Planner  Planner
-	Last     func() *record.Sync // the last sync; nil before the first one
-	Syncs    Syncs
-	Reports  Reports
-	Store    Store
-	Log      *slog.Logger
-	Random   backoff.Random // for the jitter of waits; may be nil
+	Heads     func() uint64 // changes when a merge request has moved; 0 while that is not known
+	Requests  Requests
+	Approvals Approvals
+	Notes     Notes
+	Source    Source
+	Signer    func(ctx context.Context, revision gitsync.Revision) (string, error) // who signed it; "" if none is demanded
+	Planner   Planner
+	Last      func() *record.Sync // the last sync; nil before the first one
+	Syncs     Syncs
+	Reports   Reports
+	Store     Store
+	Log       *slog.Logger
+	Random    backoff.Random // for the jitter of waits; may be nil
 }

@@ -27,13 +27,20 @@ func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.MergeReques
 	return []gitlab.MergeRequestOf{{Number: 3}, {Number: 4}}, l.err
 }
 
+// deployments has a page of each commit.
+type deployments struct{}
+
+func (deployments) Of(_ context.Context, status gitlab.Report) string {
+	return "https://gitlab/deployments/" + status.Commit
+}
+
 func TestLinks(t *testing.T) {
 	known := &linked{err: errors.New("GitLab is down")}
-	links := &preview.Links{Fallback: "https://gitlab/environments", Books: books, Requests: known}
+	links := &preview.Links{Fallback: "https://gitlab/environments", Books: books, Deployments: deployments{}, Requests: known}
 	of := func(commit, target string) string {
 		return links.Of(t.Context(), gitlab.Report{Commit: commit, Target: target})
 	}
-	if got := of("merged", links.Fallback); got != "" {
+	if got := of("merged", links.Fallback); got != "https://gitlab/deployments/merged" {
 		t.Errorf("without an answer: %q", got)
 	}
 	known.err = nil
@@ -45,10 +52,14 @@ func TestLinks(t *testing.T) {
 	if got := of("merged", "https://gitlab/4"); got != "" {
 		t.Errorf("the status of a plan links to %q", got)
 	}
-	if got := of("other", links.Fallback); got != "" {
+	if got := of("other", links.Fallback); got != "https://gitlab/deployments/other" {
 		t.Errorf("a commit without a note links to %q", got)
 	}
 	if known.asked != 3 {
 		t.Errorf("asked %d times", known.asked)
+	}
+	links.Requests = nil // no plans are shown
+	if got := of("merged", links.Fallback); got != "https://gitlab/deployments/merged" {
+		t.Errorf("without plans: %q", got)
 	}
 }

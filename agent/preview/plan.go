@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -20,13 +22,14 @@ import (
 // sight is what a look at a merge request has found.
 type sight struct {
 	of    gitlab.Request
-	asked bool            // GitLab was asked for it just now
-	moved *gitlab.Request // its branch has moved meanwhile; nil if not
-	over  bool            // it is not to be looked at: closed, of a fork, or into another branch
-	lost  bool            // its commit is not there
-	page  *report.Preview // nil if it does not concern the node
-	wrong error           // why its plan alone cannot be made now; nil if it can
-	again time.Time       // when it is looked at again, although page is shown; zero for never
+	asked bool                 // GitLab was asked for it just now
+	moved *gitlab.Request      // its branch has moved meanwhile; nil if not
+	over  bool                 // it is not to be looked at: closed, of a fork, or into another branch
+	lost  bool                 // its commit is not there
+	page  *report.Preview      // nil if it does not concern the node
+	needs []manifests.Approval // that its rollout will wait for
+	wrong error                // why its plan alone cannot be made now; nil if it can
+	again time.Time            // when it is looked at again, although page is shown; zero for never
 }
 
 // look reads a merge request's commit and makes its plan. An error is one of git, of GitLab or
@@ -101,6 +104,7 @@ func foreseeRollout(ctx context.Context, w *Worker, made *sight, checkout *gitsy
 			return err // it was signed when it was fetched: the keys or the remote
 		}
 		made.page.Plan, made.page.Release, made.page.Loosens, made.page.Waits = &plan.Plan, plan.Release, plan.Loosens, plan.Waits
+		made.needs, made.page.Demands = plan.Approvals, gates.Demanded(plan.Approvals)
 	default:
 		return nil
 	}
@@ -222,6 +226,9 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 	one.Report = &gitlab.Report{
 		Commit: made.of.Head, Ref: made.of.Source, Name: w.use.Status, State: state, Description: page.Description(), Target: made.of.URL,
 	}
+	if err := firstCount(ctx, w, made, &one, text); err != nil {
+		return err
+	}
 	if err := w.save(one, text); err != nil {
 		return err
 	}
@@ -264,7 +271,8 @@ func noteStale(w *Worker, of gitlab.Request, why error) error {
 	}
 	one := *before
 	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, of.Head
-	text.Page = report.StalePage(text.Page, of.Head, fault.All(why)[0].Error())
+	one.Counts = false
+	text.Page = report.StalePage(uncounted(text), of.Head, fault.All(why)[0].Error())
 	return w.save(one, &text)
 }
 
@@ -283,6 +291,7 @@ func (w *Worker) refuseDeath(died Mark) error {
 		return err
 	}
 	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, died.Head
-	text.Page = report.StalePage(text.Page, died.Head, "the agent ended while it read that commit, and does not read it again")
+	one.Counts = false
+	text.Page = report.StalePage(uncounted(text), died.Head, "the agent ended while it read that commit, and does not read it again")
 	return w.save(one, &text)
 }

@@ -23,7 +23,7 @@ func TestPlan(t *testing.T) {
 		since := len(w.gitlab.Requests())
 		number, head := w.open("feature", map[string]string{folder + "node3/plan": "two"})
 		n.look(10 * time.Minute)
-		w.wantNote(number, "| node3 | 1 service to create | ", "approval by 2", "create     service s_two", "plan "+planOf("two").Digest()[:10])
+		w.wantNote(number, "| node3 | 1 service to create | ", "| success of node1 ", "create     service s_two", "plan "+planOf("two").Digest()[:10])
 		if calls, list := w.calls(since); calls > 8+1 { // and the token's user, once for each start
 			t.Errorf("%d requests:\n%s", calls, list)
 		}

@@ -43,6 +43,7 @@ type Worker struct {
 	shown    map[int64]*Shown
 	mark     Mark
 	queue    []wanted     // heads without a plan, the newest first
+	tally    tally        // of approvals
 	listed   uint64       // the heads when the merge requests were listed last
 	wait     backoff.Wait // of GitLab, git or the engine
 	recalled bool
@@ -51,14 +52,14 @@ type Worker struct {
 
 // New makes a Worker.
 func New(o Options) *Worker {
-	return &Worker{use: o, wake: backoff.NewBell(), shown: map[int64]*Shown{}}
+	return &Worker{use: o, wake: backoff.NewBell(), shown: map[int64]*Shown{}, tally: newTally()}
 }
 
 // Look says that branches may have moved, or that a sync may be over. It does not wait.
 func (w *Worker) Look() { w.wake.Ring() }
 
-// Relist says that a merge request was opened again, or goes into another branch: no branch has
-// moved. It does not wait.
+// Relist says that a merge request was opened again, goes into another branch, or has other
+// approvals: no branch has moved. It does not wait.
 func (w *Worker) Relist() {
 	w.relist.Store(true)
 	w.wake.Ring()
@@ -125,7 +126,7 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	heads := w.use.Heads()
-	if relist := w.relist.Swap(false); relist || heads != w.listed {
+	if relist := w.relist.Swap(false); relist || heads != w.listed || w.tally.polls() {
 		err := w.list(ctx, heads)
 		if err != nil {
 			w.relist.Store(true)
@@ -133,6 +134,9 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if more, err := w.compare(ctx); more || err != nil {
+		return 0, err
+	}
+	if more, err := count(ctx, w); more || err != nil {
 		return 0, err
 	}
 	first := firstDue(w)
@@ -150,7 +154,7 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 	if first != nil {
 		rest = min(rest, time.Until(first.Due))
 	}
-	return rest, nil
+	return min(rest, w.tally.rest()), nil
 }
 
 // recall reads what is on record. A merge request that the process died over is not read again.
@@ -232,6 +236,7 @@ func (w *Worker) list(ctx context.Context, heads uint64) error {
 	}
 	w.enqueue(open)
 	w.listed = heads
+	noteChanges(w, open)
 	if len(open) == gitlab.MostOpen {
 		return nil // there may be others
 	}

@@ -26,6 +26,7 @@ import (
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/memoryfolder"
+	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
 	"coin.internal/coin-agent/sync/gittest"
 )
@@ -102,12 +103,13 @@ type node struct {
 	dir   string
 	last  *record.Sync
 	syncs []record.Sync
-	wrong string // why plans cannot be made now; "" if they can
-	away  bool   // the registry of the plan "away" does not answer
-	plans int    // that were asked for
-	lacks string // the commit that git does not have; "" for none
-	stuck string // the commit that git fails to give; "" for none
-	quiet bool   // git does not answer at all
+	wrong string               // why plans cannot be made now; "" if they can
+	away  bool                 // the registry of the plan "away" does not answer
+	plans int                  // that were asked for
+	lacks string               // the commit that git does not have; "" for none
+	stuck string               // the commit that git fails to give; "" for none
+	quiet bool                 // git does not answer at all
+	asks  []manifests.Approval // that a rollout waits for
 
 	worker   *preview.Worker
 	store    *store.Store
@@ -203,7 +205,7 @@ func (n *node) start() {
 	n.worker = preview.New(preview.Options{
 		Environment: "sandbox", Node: n.name, Status: "coin-agent/sandbox/" + n.name + "/plan", Branch: "master", Paths: []string{folder + n.name},
 		Heads:    func() uint64 { n.w.mu.Lock(); defer n.w.mu.Unlock(); return n.w.heads },
-		Requests: requests, Notes: requests, Source: replica{source, n}, Planner: n, Signer: func(context.Context, gitsync.Revision) (string, error) { return "", nil }, Last: func() *record.Sync { return n.last }, Syncs: n,
+		Requests: requests, Approvals: client, Notes: requests, Source: replica{source, n}, Planner: n, Signer: func(context.Context, gitsync.Revision) (string, error) { return "", nil }, Last: func() *record.Sync { return n.last }, Syncs: n,
 		Reports: n.outbox, Store: n.store.Previews("default"), Log: log, Random: n.w.below,
 	})
 	ctx, cancel := context.WithCancel(n.w.t.Context())
@@ -277,7 +279,7 @@ func (n *node) Preview(ctx context.Context, checkout *gitsync.Checkout, concerne
 	case string(content) == "bad":
 		return nil, fault.New(fault.Place{File: "plan", Line: 1}, "write another one", "the plan is bad")
 	}
-	return &rollout.Preview{Plan: planOf(string(content)), Waits: []string{"approval by 2"}}, nil
+	return &rollout.Preview{Plan: planOf(string(content)), Approvals: n.asks, Waits: []string{"success of node1"}}, nil
 }
 
 func planOf(name string) deploy.RecordedPlan {

@@ -47,7 +47,7 @@ func (p *Publisher) Sync(sync *record.Sync) error {
 	case err != nil:
 		return err
 	case !spared:
-		return errors.Join(p.Notice(sync), p.status(sync, stateOf(sync)), p.Deploy(sync))
+		return errors.Join(p.Notice(sync), p.Deploy(sync), p.status(sync, stateOf(sync))) // the status may link to the deployment
 	case p.Sum == nil:
 		return p.Notice(sync)
 	}

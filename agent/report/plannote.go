@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -130,13 +131,33 @@ func (n *PlanNote) String() string {
 type PlanPage struct {
 	Cells   []string `json:"cells"` // plan, secrets, gates; in Markdown
 	Details string   `json:"details"`
+	// Approvals is in front of the gates, in Markdown: how many approvals there are.
+	Approvals string `json:"approvals,omitempty"`
+}
+
+// Count replaces what the row says of approvals.
+func (p PlanPage) Count(text string) PlanPage {
+	p.Approvals = clippedCell(text)
+	return p
+}
+
+// AsOf says after a count of approvals when it was so.
+func AsOf(at time.Time) string { return ", as of " + at.UTC().Format("2006-01-02 15:04 UTC") }
+
+// cells gives the cells of the row after that of the node.
+func (p PlanPage) cells() []string {
+	cells := slices.Clone(p.Cells)
+	if last := len(cells) - 1; last >= 0 && p.Approvals != "" {
+		cells[last] = strings.TrimSuffix(p.Approvals+"; "+cells[last], "; ")
+	}
+	return cells
 }
 
 // part gives the row and the section of a node, between marks that no text can forge.
 func (p PlanPage) part(node string) planPart {
 	forged := strings.NewReplacer("<!-- coin-agent:", "<!- - coin-agent:")
 	cells := []string{cell(node)}
-	for _, text := range p.Cells {
+	for _, text := range p.cells() {
 		cells = append(cells, forged.Replace(text))
 	}
 	row := "| " + strings.Join(cells, " | ") + " <!-- coin-agent:row " + marked(node) + " --> |"

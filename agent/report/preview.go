@@ -26,8 +26,9 @@ type Preview struct {
 	Release string
 	Signer  string
 	Loosens []string
-	Waits   []string
-	Behind  bool // the branch lacks commits of Target
+	Demands []string // the approvals that the rollout will wait for, without a count
+	Waits   []string // what else it will wait for
+	Behind  bool     // the branch lacks commits of Target
 
 	Refused string         // why there is no plan, such as "cannot be rendered"
 	Faults  []record.Fault // the reasons
@@ -41,7 +42,7 @@ const (
 	maxPreview = 20_000 // bytes of a plan
 )
 
-// Page gives what the note shows.
+// Page gives what the note shows. The row has no approvals yet: see PlanPage.Count.
 func (p *Preview) Page() PlanPage {
 	secrets, waits := "", ""
 	if p.Plan != nil {
@@ -52,6 +53,10 @@ func (p *Preview) Page() PlanPage {
 		Details: p.details(),
 	}
 }
+
+// waits lists all that the rollout will wait for. It has no count of approvals, which changes
+// after it was told.
+func (p *Preview) waits() []string { return slices.Concat(p.Demands, p.Waits) }
 
 func clippedCell(text string) string { return cell(oneline.Cut(text, maxCell)) }
 
@@ -78,8 +83,8 @@ func (p *Preview) Description() string {
 		return clip(p.Headline(), MaxDescription)
 	}
 	text := fmt.Sprintf("%s; plan %.10s…", PlanIntent(*p.Plan), p.Plan.Digest())
-	if len(p.Waits) > 0 {
-		text += "; will wait for " + strings.Join(p.Waits, "; ")
+	if waits := p.waits(); len(waits) > 0 {
+		text += "; will wait for " + strings.Join(waits, "; ")
 	}
 	return clip(text, MaxDescription)
 }
@@ -112,7 +117,7 @@ func (p *Preview) details() string {
 	b.WriteString(item("Compared with", runs+", at "+stamp(p.At)))
 	b.WriteString(item("Release", oneline.Cut(p.Release, maxItem)))
 	b.WriteString(item("Signed by", oneline.Cut(p.Signer, maxItem)))
-	b.WriteString(item("Waits for", oneline.Cut(strings.Join(p.Waits, "; "), maxItem)))
+	b.WriteString(item("Waits for", oneline.Cut(strings.Join(p.waits(), "; "), maxItem)))
 	if len(p.Loosens) > 0 {
 		b.WriteString(item("Gates", oneline.Cut("this commit "+strings.Join(p.Loosens, ", "), maxItem)))
 	}
@@ -195,7 +200,7 @@ func StalePage(page PlanPage, head, why string) PlanPage {
 		cells[0] = "**stale: the branch moved.** " + cells[0]
 	}
 	text := fmt.Sprintf("Stale: the branch moved to %s, whose plan is not made yet: %s.", record.Short(head), why)
-	return PlanPage{Cells: cells, Details: escape(oneline.Cut(text, maxCell)) + "\n\n" + page.Details}
+	return PlanPage{Approvals: page.Approvals, Cells: cells, Details: escape(oneline.Cut(text, maxCell)) + "\n\n" + page.Details}
 }
 
 // AppliedPage says after the merge that a node applied another plan than the one that was

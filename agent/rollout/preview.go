@@ -18,10 +18,11 @@ import (
 
 // Preview is what the rollout of a commit would do.
 type Preview struct {
-	Plan    deploy.RecordedPlan
-	Release string
-	Loosens []string // gates that the commit loosens
-	Waits   []string // what its rollout will wait for
+	Plan      deploy.RecordedPlan
+	Release   string
+	Loosens   []string             // gates that the commit loosens
+	Approvals []manifests.Approval // that its rollout will wait for
+	Waits     []string             // what else its rollout will wait for
 }
 
 // Preview makes the plan of a commit that is not on the followed branch, by the stages of a
@@ -56,6 +57,7 @@ func (r *Rollouts) Preview(ctx context.Context, base Base, checkout *gitsync.Che
 	made := &Preview{Plan: a.plan.Recorded(), Release: a.sync.Release, Loosens: a.sync.Loosens}
 	made.Plan.Warnings = a.note.Warnings
 	if !a.plan.Empty() || a.sync.Takes != nil || len(made.Loosens) > 0 {
+		made.Approvals = a.config().Approvals()
 		made.Waits, err = gates.Foreseen(ctx, a.use.Gates, &gates.Plan{Sync: a.sync, Config: a.config()})
 	}
 	return made, err

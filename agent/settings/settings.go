@@ -334,7 +334,8 @@ func (s *Settings) CommitLink(commit string) string {
 const longestPageURL = 220
 
 // StatusLink gives what the commit status of a sync links to: the agent's page of the sync,
-// else the node's environment in GitLab; "" if the settings have neither address.
+// else the environments in GitLab, for which the outbox has a better page later; "" if the
+// settings have neither address.
 func (s *Settings) StatusLink(sync uint64) string {
 	switch page := strings.TrimSuffix(s.PageURL, "/"); {
 	case page == "":

@@ -89,7 +89,7 @@ func (p *process) assemble() (*parts, error) {
 		Keys: func() (*secrets.Keyring, error) { return w.keys, nil }, Store: made.store, Audit: made.audit,
 		Reports: made.outbox, Anchors: made.anchors, Notices: publish.Notices{Outbox: made.mail}, GitLab: client,
 		Metrics: metrics.New("sandbox", "node3", "simulated"), Random: w.jitter,
-		Render: w.render(), Previews: &agent.Previews{Branch: branch, Heads: w.git.Heads, Requests: requests, Notes: requests},
+		Render: w.render(), Previews: &agent.Previews{Branch: branch, Heads: w.git.Heads, Requests: requests, Approvals: client, Notes: requests},
 	})
 	if w.layered {
 		return made, nil

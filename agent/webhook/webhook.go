@@ -163,13 +163,21 @@ type event struct {
 	} `json:"object_attributes"`
 	Changes struct {
 		Target json.RawMessage `json:"target_branch"`
+		Labels json.RawMessage `json:"labels"`
 	} `json:"changes"`
 }
 
-// moved reports whether a merge request was opened again or has another target branch. No ref
-// moves then.
+// moved reports whether a merge request was opened again, or has another target branch, other
+// approvals or labels. No ref moves then.
 func (e *event) moved() bool {
-	return e.Kind == "merge_request" && (e.Attributes.Action == "reopen" || e.Changes.Target != nil)
+	if e.Kind != "merge_request" {
+		return false
+	}
+	switch e.Attributes.Action {
+	case "reopen", "approved", "approval", "unapproved", "unapproval":
+		return true
+	}
+	return e.Changes.Target != nil || e.Changes.Labels != nil
 }
 
 func (e *event) concerns(use *Options) bool {

@@ -101,6 +101,11 @@ func TestHooksWithoutPush(t *testing.T) {
 	}{
 		"opened":           {`"action":"open"`, 0},
 		"opened again":     {`"action":"reopen"`, 1},
+		"approved":         {`"action":"approved"`, 1},
+		"approved by one":  {`"action":"approval"`, 1},
+		"withdrawn":        {`"action":"unapproved"`, 1},
+		"withdrawn by one": {`"action":"unapproval"`, 1},
+		"another label":    {`"action":"update"},"changes":{"labels":{"previous":[],"current":[{"title":"CAB approved"}]}`, 1},
 		"another target":   {`"action":"update"},"changes":{"target_branch":{"previous":"other","current":"master"}`, 1},
 		"another title":    {`"action":"update"},"changes":{"title":{"previous":"a","current":"b"}`, 0},
 		"changes are null": {`"action":"update"},"changes":null,"a":{"b":1`, 0},

@@ -291,8 +291,14 @@ func openReports(a *app, p *parts, made *agent.Parts, client *gitlab.Client) (er
 	p.outbox = gitlab.NewOutbox(client, p.store.Outbox(), made.Log)
 	p.outbox.Delivered = p.delivered
 	made.GitLab, made.Reports, made.Previews = client, p.outbox, previewsOf(a, client, p.source)
-	if a.settings.PlansBranch() != "" && a.settings.PageURL == "" {
-		links := &preview.Links{Fallback: a.settings.EnvironmentLink(), Books: func() ([]preview.Book, error) { return store.PreviewBooks(p.store) }, Requests: made.Previews.Requests}
+	if a.settings.PageURL == "" {
+		links := &preview.Links{
+			Fallback: a.settings.EnvironmentLink(), Deployments: gitlab.NewLinks(client, p.store.Outbox(), a.settings.Environment),
+			Books: func() ([]preview.Book, error) { return store.PreviewBooks(p.store) },
+		}
+		if made.Previews != nil {
+			links.Requests = made.Previews.Requests
+		}
 		p.outbox.Link = links.Of
 	}
 	if p.tokens, err = watchTokens(a, p, made, client); err == nil {
@@ -308,7 +314,7 @@ func previewsOf(a *app, client *gitlab.Client, source *gitsync.Repository) *agen
 		return nil
 	}
 	requests := gitlab.NewRequests(client)
-	return &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Notes: requests}
+	return &agent.Previews{Branch: branch, Heads: source.Heads, Requests: requests, Approvals: client, Notes: requests}
 }
 
 // control gives the server of the control socket.

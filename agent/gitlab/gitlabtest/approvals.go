@@ -186,7 +186,8 @@ func (s *Server) Unapprove(iid int64, username string) {
 func (s *Server) SetLabels(iid int64, labels ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.merges[iid-1].Labels = append([]string{}, labels...)
+	one := s.merges[iid-1]
+	one.Labels, one.UpdatedAt = append([]string{}, labels...), s.tick()
 }
 
 // listCommitMergeRequests is GET /projects/:id/repository/commits/:sha/merge_requests.

@@ -88,7 +88,7 @@ func (s *Server) getProject(token Token, project string) answer {
 		return *refusal
 	}
 	return answer{code: http.StatusOK, body: map[string]any{
-		"id": s.config.ProjectID, "path_with_namespace": s.config.Project, "default_branch": "master",
+		"id": s.config.ProjectID, "path_with_namespace": s.config.Project, "default_branch": "master", "web_url": webRoot + s.config.Project,
 		"permissions": map[string]any{
 			"project_access": map[string]any{"access_level": token.User.Access, "notification_level": 3}, "group_access": nil,
 		},
@@ -151,7 +151,7 @@ func (s *Server) addMergeRequest(user User, params url.Values) *MergeRequest {
 	made := &MergeRequest{
 		ID: 9000 + iid, IID: iid, Title: params.Get("title"), State: "opened",
 		SourceBranch: params.Get("source_branch"), TargetBranch: params.Get("target_branch"), SHA: s.tip(params.Get("source_branch")),
-		WebURL:    "https://gitlab.coin.example/" + s.config.Project + "/-/merge_requests/" + strconv.FormatInt(iid, 10),
+		WebURL:    webRoot + s.config.Project + "/-/merge_requests/" + strconv.FormatInt(iid, 10),
 		CreatedAt: time.Now().UTC(), UpdatedAt: s.tick(), ProjectID: s.config.ProjectID, SourceProjectID: s.config.ProjectID, TargetProjectID: s.config.ProjectID,
 		Author:            Author{ID: user.ID, Username: user.Name, Name: user.Name, State: "active"},
 		ForceRemoveSource: params.Get("remove_source_branch") == "true", Labels: []string{},

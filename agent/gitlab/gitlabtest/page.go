@@ -3,7 +3,10 @@ package gitlabtest
 import (
 	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 const pageText = `<!doctype html>
@@ -24,8 +27,54 @@ td,th{padding:.3em .8em;text-align:left;border-bottom:1px solid #ddd} code{color
 {{else}}<p>No statuses yet.</p>
 {{end}}`
 
+// webRoot is the address of GitLab's pages in its answers.
+const webRoot = "https://gitlab.coin.example/"
+
+// showsDeployments are the paths of a project's pages with deployments: a folder of environments, an
+// environment, and a deployment by its number.
+var showsDeployments = regexp.MustCompile(`^/-/environments/(?:folders/([^/]+)|(\d+)(?:/deployments/(\d+))?)$`)
+
+// HasPage reports whether GitLab has a page below the address of the project.
+func (s *Server) HasPage(path string) bool {
+	match := showsDeployments.FindStringSubmatch(path)
+	if match == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if match[1] != "" {
+		return true // also one without environments
+	}
+	id, _ := strconv.ParseInt(match[2], 10, 64)
+	number, _ := strconv.ParseInt(match[3], 10, 64)
+	if id < 1 || id > int64(len(s.environments)) {
+		return false
+	}
+	return match[3] == "" || !s.old && slices.ContainsFunc(s.deployments, func(one *Deployment) bool {
+		return one.Environment.ID == id && one.IID == number
+	})
+}
+
+// BeOld has the double be a GitLab 16.8, which has no page for each deployment.
+func (s *Server) BeOld() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.old = true
+}
+
+// version gives the version of GitLab.
+func (s *Server) version() string {
+	if s.old {
+		return "16.8.4-ee"
+	}
+	return "18.6.0-ee"
+}
+
 // page shows the commits with statuses, the newest first.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	if path, within := strings.CutPrefix(r.URL.Path, "/"+s.config.Project); within && s.HasPage(path) {
+		return // of no content
+	}
 	if r.URL.Path != "/" {
 		http.NotFound(w, r)
 		return

@@ -154,6 +154,7 @@ func (s *Server) changeRequestNote(method string, token Token, where [3]string, 
 	}
 	if body = s.obey(body); body != "" {
 		one.notes[i].body, one.notes[i].changed = body, s.tick()
+		one.UpdatedAt = one.notes[i].changed
 	}
 	return answer{code: http.StatusOK, body: one.note(one.notes[i])}
 }

@@ -79,6 +79,7 @@ type Server struct {
 	merges    []*MergeRequest   // by number
 	last      time.Time         // of the merge requests
 	timeless  bool              // approvals have no time
+	old       bool              // the version of GitLab is 16.8
 	notes     map[int64][]*Note // by issue
 	lastNote  int64
 	commands  []string             // quick actions in notes that were carried out
@@ -219,7 +220,7 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	at := func(method string, pattern ...string) bool { return routes(r, parts, method, pattern...) }
 	switch {
 	case at(http.MethodGet, "version"):
-		return answer{code: http.StatusOK, body: map[string]any{"version": "18.6.0-ee", "revision": "c3a61b5e1a4"}}
+		return answer{code: http.StatusOK, body: map[string]any{"version": s.version(), "revision": "c3a61b5e1a4"}}
 	case at(http.MethodGet, "personal_access_tokens", "self"):
 		return answer{code: http.StatusOK, body: describe(token)}
 	case at(http.MethodGet, "user"):
