@@ -17,7 +17,7 @@ var groups = []struct {
 	{"secrets", "Secrets:", []string{"secrets"}},
 	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
 	{"stack", "In the place of deployment.sh:", []string{"stack", "import"}},
-	{"daemon", "Daemon:", []string{"init", "run", "version"}},
+	{"daemon", "Daemon:", []string{"init", "run", "version", "completion"}},
 }
 
 // commandExamples are those of commands that give none themselves, by what follows agent.
