@@ -78,6 +78,18 @@ func withoutCommand(root *cobra.Command) {
 			}
 			return about.Help()
 		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			in, left, err := root.Find(args)
+			if err != nil || len(left) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			for _, one := range in.Commands() {
+				if one.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(one.Name(), one.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 	})
 }
 
