@@ -134,7 +134,7 @@ docs: ## what is generated: the schema and the reference of config.yml, those of
 licences: ## docs/licences.md: the licence of each module in the agent; fails if one is not fit
 	go run ./packaging/modules
 
-dist: ## what a release consists of, in dist: static binaries, .deb, .rpm, bill of materials, checksums
+dist: ## what a release consists of, in dist: static binaries, .deb, .rpm, bill of materials, checksums; MAINTAINER='Name <address>' of the packages
 	scripts/need dpkg-deb git
 	scripts/dist
 

@@ -21,7 +21,7 @@ func (s *stack) settle(ctx context.Context) {
 		return
 	}
 	if err := s.rollouts.Abandon(v.Base(), "superseded: the stack was taken off the list"); err != nil {
-		s.log.Warn("cannot end the sync of a stack that was taken off the list", "error", err.Error())
+		s.log.Warn("cannot end the sync of a stack that was taken off the list", "error", err)
 		return
 	}
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
@@ -47,7 +47,7 @@ func prune(ctx context.Context, a *Agent) {
 		}
 		if err := remove(ctx, a, s, one); err != nil && ctx.Err() == nil {
 			s.again = s.again.After(0, a.parts.Random)
-			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err.Error(), "hint", fault.Hint(err))
+			s.log.Warn("cannot remove the stack", "stack", one.Stack, "next", s.again.Until, "error", err, "hint", fault.Hint(err))
 		}
 	}
 }

@@ -275,7 +275,7 @@ func (s *stack) looked(err error) {
 	s.failures++
 	s.parts.Metrics.PollFailed()
 	if previous == nil || previous.Error() != err.Error() {
-		s.log.Warn("cannot look at the repository or the engine", "error", err.Error(), "hint", fault.Hint(err))
+		s.log.Warn("cannot look at the repository or the engine", "error", err, "hint", fault.Hint(err))
 	}
 }
 
@@ -302,7 +302,7 @@ func (s *stack) recallWebhook(ctx context.Context, revision gitsync.Revision) {
 		}
 	}
 	if err := s.parts.Notices.Recall(ctx, read, options); err != nil {
-		s.log.Warn("cannot look for the webhook's URL", "error", err.Error())
+		s.log.Warn("cannot look for the webhook's URL", "error", err)
 	}
 }
 

@@ -2,7 +2,10 @@ package manifests_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,10 +16,10 @@ import (
 	"coin.internal/coin-agent/manifests"
 )
 
-const referenceFile = "../docs/config-reference.md"
+const documents = "../docs/"
 
-// TestReferenceFile holds docs/config-reference.md to the tags of Config. Each key has an effect in its
-// tag `doc`, and an example of its type.
+// TestReferenceFile holds docs/config-reference.md and the pages in docs/config to the tags of Config. Each
+// key has an effect in its tag `doc`, and an example of its type.
 func TestReferenceFile(t *testing.T) {
 	want, keys := manifests.Reference()
 	for _, key := range keys {
@@ -35,17 +38,31 @@ func TestReferenceFile(t *testing.T) {
 	if len(keys) < 120 {
 		t.Errorf("only %d keys were found", len(keys))
 	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		checkPage(t, documents+name, want[name])
+	}
+	there, err := filepath.Glob(documents + "config/*")
+	if err != nil || len(there) != len(want)-1 {
+		t.Errorf("docs/config has %v (%v): remove what is not generated", there, err)
+	}
+}
+
+func checkPage(t *testing.T, file, want string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(referenceFile, want, 0o644); err != nil {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(referenceFile)
+	got, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v (run make docs)", err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is stale, run make docs (-want +got):\n%s", referenceFile, diff)
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is stale, run make docs (-want +got):\n%s", file, diff)
 	}
 }
 

@@ -27,8 +27,11 @@ var (
 	// ErrUnreachable means that the remote did not answer, or not completely. A retry may help.
 	ErrUnreachable = fault.WithCode(errors.New("remote unreachable"), fault.CodeGit)
 	// ErrNotFound means that the remote does not have the repository, ref or commit.
-	ErrNotFound = errors.New("not found at the remote")
+	ErrNotFound = fault.WithCode(errors.New("not found at the remote"), fault.CodeGit)
 )
+
+// errNoRef means that the remote does not have the branch or tag that is followed.
+var errNoRef = fault.WithCode(ErrNotFound, fault.CodeBranch)
 
 // errNotOffered means that the remote does not offer an object.
 var errNotOffered = fmt.Errorf("%w: not offered", ErrNotFound)

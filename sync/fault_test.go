@@ -103,6 +103,9 @@ func TestSelectRefuses(t *testing.T) {
 				_, err = repo.Tags(t.Context(), c.pattern)
 			}
 			expect(t, err, c.kind, c.says, c.hint)
+			if got := fault.CodeOf(err); c.kind != nil && got != fault.CodeBranch {
+				t.Errorf("the code is %q", got)
+			}
 		})
 	}
 	everyKind(t, func(t *testing.T, kind string, options gittest.Options) {
@@ -163,6 +166,9 @@ func TestNoSuchRepository(t *testing.T) {
 			to.URL += "-gone"
 			_, err := open(t, to).Select(t.Context(), gitsync.Rule{Branch: "master"})
 			expect(t, err, gitsync.ErrNotFound, "repo-gone", "check the")
+			if got := fault.CodeOf(err); got != fault.CodeGit {
+				t.Errorf("the code is %q", got)
+			}
 		})
 	}
 }

@@ -56,7 +56,7 @@ func (r *Repository) Select(ctx context.Context, rule Rule) (Revision, error) {
 		return Revision{}, &fault.Error{
 			Message: fmt.Sprintf("%s has no branch %q", r.name, rule.Branch),
 			Hint:    "push the branch, or set another one" + r.offers(ctx, branchPrefix, "branches"),
-			Err:     ErrNotFound,
+			Err:     errNoRef,
 		}
 	}
 	return Revision{Commit: tip.String(), Ref: rule.Branch}, nil
@@ -89,7 +89,7 @@ func (r *Repository) Tags(ctx context.Context, pattern string) ([]Tag, error) {
 		return nil, &fault.Error{
 			Message: fmt.Sprintf("%s has no tag on a commit that matches %s", r.name, match),
 			Hint:    "push a tag, or change the pattern" + r.offers(ctx, tagPrefix, "tags"),
-			Err:     ErrNotFound,
+			Err:     errNoRef,
 		}
 	}
 	return tags, nil

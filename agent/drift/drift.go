@@ -138,7 +138,7 @@ func (w *Watch) expected(ctx context.Context, live deploy.LiveServices, good *re
 	if w.asks(good) {
 		moved, err := w.registries.Resolve(ctx, live, deploy.Unresolved(stack))
 		if err != nil {
-			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err.Error())
+			w.log.Warn("cannot ask whether tags moved", "stack", stack.Name, "error", err)
 			moved.Stack = w.moved
 		}
 		for _, warning := range moved.Warnings {

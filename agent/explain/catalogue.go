@@ -58,7 +58,7 @@ var outside = []Entry{
 	},
 	{
 		fault.CodeGit, "The git remote cannot be read",
-		"The remote does not answer, does not know the host's key or refuses the token or key. The services keep running, and the agent looks again.",
+		"The remote does not answer, has no such repository or commit, refuses the token or key, or its host key is not trusted. The services keep running, and the agent looks again.",
 		[]string{"`agent doctor`: the line git", "`git ls-remote` with the same address and credentials", "when the token expires"},
 		"Repair the network, or renew the token or key in its file. No restart is needed.",
 	},

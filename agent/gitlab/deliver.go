@@ -86,7 +86,7 @@ func (o *Outbox) deliver(ctx context.Context, entry Entry) {
 	case ctx.Err() != nil: // stopped: the entry stays attempted
 		entry.CutOff = time.Now()
 		if err := o.store.Save(&entry); err != nil {
-			o.log.Warn("cannot save that a report was cut off", "revision", entry.Report.Commit, "error", err.Error())
+			o.log.Warn("cannot save that a report was cut off", "revision", entry.Report.Commit, "error", err)
 		}
 	case refused.final(entry.Report):
 		o.settle(entry, trail, refused)

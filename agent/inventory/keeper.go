@@ -52,7 +52,7 @@ func (k *Keeper) Settle(ctx context.Context, stock *Stock) {
 	}
 	k.due = false
 	if _, err := k.collect(ctx, audit.Agent(), stock); err != nil && ctx.Err() == nil {
-		k.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err.Error(), "hint", fault.Hint(err))
+		k.Log.Warn("cannot list or remove old versions of secrets and configs", "error", err, "hint", fault.Hint(err))
 	}
 }
 

@@ -93,9 +93,13 @@ func (w *Watch) round(ctx context.Context, paths []string) {
 	if now.Error != before.Error && now.Error != "" {
 		level = slog.LevelWarn
 	}
-	w.use.Log.Log(ctx, level, "asked Vault for newer versions", "paths", len(paths), "next", now.Next, "error", now.Error, "hint", now.Hint)
+	told := []any{"paths", len(paths), "next", now.Next}
+	if now.Error != "" {
+		told = append(told, "error", now.Error, "hint", now.Hint, "code", fault.CodeVault)
+	}
+	w.use.Log.Log(ctx, level, "asked Vault for newer versions", told...)
 	if err := w.use.Store.SaveNewest(now); err != nil {
-		w.use.Log.Warn("cannot save what Vault said of newer versions", "error", err.Error())
+		w.use.Log.Warn("cannot save what Vault said of newer versions", "error", err)
 	}
 	w.mu.Lock()
 	w.known = now

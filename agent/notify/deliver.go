@@ -150,7 +150,7 @@ func (o *Outbox) settle(one parcel, refused error) {
 	delete(o.problems, one.to)
 	if refused != nil {
 		o.use.Count(one.to.Kind, "dropped")
-		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused.Error(), "hint", fault.Hint(refused), "code", fault.CodeNotice)
+		o.use.Log.Warn("notice refused", "receiver", name, "notice", one.message.Title, "error", refused, "hint", fault.Hint(refused), "code", fault.CodeNotice)
 		return
 	}
 	o.use.Count(one.to.Kind, "sent")

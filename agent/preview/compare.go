@@ -49,7 +49,7 @@ func (w *Worker) compare(ctx context.Context) (bool, error) {
 func (w *Worker) compareWith(ctx context.Context, sync *record.Sync) error {
 	brought, err := w.use.Requests.Brought(ctx, sync.Commit)
 	if err != nil && alone(err) {
-		w.use.Log.Warn("cannot compare the applied plan with the one of the merge request", "revision", record.Short(sync.Commit), "error", err.Error())
+		w.use.Log.Warn("cannot compare the applied plan with the one of the merge request", "revision", record.Short(sync.Commit), "error", err)
 		return nil // the others do not wait for it
 	}
 	if err != nil {

@@ -103,7 +103,7 @@ func (w *Worker) delay(ctx context.Context, of wanted, made *sight) error {
 	of.of, of.found, of.wait = made.of, true, of.wait.After(0, w.use.Random)
 	if of.failures() < mostPlans {
 		w.use.Log.Info("cannot make the plan of a merge request", "number", made.of.Number, "revision", record.Short(made.of.Head),
-			"next", of.wait.Until, "error", made.wrong.Error())
+			"next", of.wait.Until, "error", made.wrong)
 		w.queue = append(w.queue, of)
 		return noteStale(w, of.of, made.wrong)
 	}
@@ -111,7 +111,7 @@ func (w *Worker) delay(ctx context.Context, of wanted, made *sight) error {
 	made.page = pageOf(w, made.of, w.use.Last())
 	refuse(made.page, "no plan", made.wrong)
 	w.use.Log.Warn("there is no plan of a merge request", "number", made.of.Number, "revision", record.Short(made.of.Head),
-		"next", made.again, "error", made.wrong.Error(), "hint", fault.Hint(made.wrong))
+		"next", made.again, "error", made.wrong, "hint", fault.Hint(made.wrong))
 	err := w.settle(ctx, made)
 	if one := w.shown[made.of.Number]; one != nil && one.Head == made.of.Head && one.Again.Equal(made.again) {
 		of.wait.Until, of.found = made.again, false // it may be closed until then

@@ -49,7 +49,7 @@ func (w *Worker) putOff(number int64, err error) error {
 		return errors.Join(err, w.save(one, nil))
 	}
 	if one.Fails++; one.Fails >= mostFails {
-		w.use.Log.Warn("the plan cannot be shown on the merge request", "number", number, "error", err.Error(), "hint", fault.Hint(err))
+		w.use.Log.Warn("the plan cannot be shown on the merge request", "number", number, "error", err, "hint", fault.Hint(err))
 		return w.rest(&one)
 	}
 	wait := backoff.Wait{Tries: one.Fails}.After(0, w.use.Random)
@@ -57,7 +57,7 @@ func (w *Worker) putOff(number int64, err error) error {
 		wait.Until = time.Now().Add(longestRest)
 	}
 	one.Due = wait.Until
-	w.use.Log.Info("cannot show the plan on a merge request", "number", number, "next", one.Due, "error", err.Error())
+	w.use.Log.Info("cannot show the plan on a merge request", "number", number, "next", one.Due, "error", err)
 	return w.save(one, nil)
 }
 

@@ -114,7 +114,7 @@ func failed(w *Worker, err error) {
 	w.wait = w.wait.After(asked, w.use.Random)
 	if text := err.Error(); text != w.failing {
 		w.failing = text
-		w.use.Log.Warn("cannot show plans on merge requests", "next", w.wait.Until, "error", text, "hint", fault.Hint(err))
+		w.use.Log.Warn("cannot show plans on merge requests", "next", w.wait.Until, "error", err, "hint", fault.Hint(err))
 	}
 }
 

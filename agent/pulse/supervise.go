@@ -21,7 +21,7 @@ type supervisor interface {
 func (p *Pulse) Supervise(ctx context.Context, by supervisor, log *slog.Logger) {
 	tell := func(states ...string) {
 		if err := by.Tell(states...); err != nil {
-			log.Warn("cannot tell systemd how the agent does", "error", err.Error())
+			log.Warn("cannot tell systemd how the agent does", "error", err)
 		}
 	}
 	defer tell(sdnotify.Stopping)

@@ -103,7 +103,7 @@ func (c *Counter) Release() {
 	defer c.mu.Unlock()
 	c.held = false
 	if err := c.end(); err != nil {
-		c.log.Error("cannot save state", "error", err.Error())
+		c.log.Error("cannot save state", "error", err)
 	}
 }
 

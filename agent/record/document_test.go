@@ -44,7 +44,7 @@ var meanings = map[string]string{
 // picture.
 func Document() string {
 	var b strings.Builder
-	b.WriteString("# States of a sync\n\nGenerated from `agent/record/machine.go` by `make docs`; do not edit.\n\n")
+	b.WriteString("# States of a sync\n\nGenerated from `agent/record/machine.go` by `make docs`; do not edit. For users who want to know what a state\nin `agent history` means, and for developers.\n\n")
 	b.WriteString("Every sync is in one of these states. One function applies an event to a sync; an event that the\ntable does not have for a state is an error and changes nothing.\n\n")
 	b.WriteString("```mermaid\nstateDiagram-v2\n")
 	for _, row := range transitions() {

@@ -116,7 +116,7 @@ func (b *back) render(ctx context.Context) error {
 	rendered := &compose.Stack{}
 	if state := b.a.desired; state != nil {
 		if stack, err := state.Render(ctx); err != nil {
-			b.a.use.Log.Debug("cannot render a good state", "sync", b.to.SyncID, "error", err.Error())
+			b.a.use.Log.Debug("cannot render a good state", "sync", b.to.SyncID, "error", err)
 		} else {
 			rendered = stack
 		}

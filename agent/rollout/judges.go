@@ -43,7 +43,7 @@ func (p *Parts) judge(judges *manifests.Judges, deployed *record.GoodState) {
 			}
 		}
 		judges.Lost = true
-		p.Log.Error("cannot read a recorded config.yml that the next commit is judged by", "sync", deployed.SyncID, "error", err.Error())
+		p.Log.Error("cannot read a recorded config.yml that the next commit is judged by", "sync", deployed.SyncID, "error", err)
 	}
 }
 

@@ -144,7 +144,7 @@ func (d *database) failed(ctx context.Context) {
 	}
 	after, _, err := d.check.Highest(ctx)
 	if err != nil {
-		a.use.Log.Debug("cannot read the migrations", "revision", record.Short(a.sync.Commit), "error", err.Error())
+		a.use.Log.Debug("cannot read the migrations", "revision", record.Short(a.sync.Commit), "error", err)
 		return
 	}
 	noted := d.noted()

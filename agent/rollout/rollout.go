@@ -334,6 +334,6 @@ func (r *Rollouts) RestoreCron(ctx context.Context, last *record.Sync) {
 		return
 	}
 	if stack, err := r.cron.restore(ctx, last); err != nil {
-		r.use.Log.Warn("cannot restore cron services", "stack", stack, "error", err.Error())
+		r.use.Log.Warn("cannot restore cron services", "stack", stack, "error", err)
 	}
 }

@@ -109,7 +109,7 @@ func (w watch) waitsAtGate(ctx context.Context, checkout *gitsync.Checkout) bool
 		return err == nil && gates.HoldsNewer(w.gates, judges.InForce(config)), err
 	}, nil)
 	if endErr := use.Reading.End(); endErr != nil {
-		use.Log.Error("cannot save state", "error", endErr.Error())
+		use.Log.Error("cannot save state", "error", endErr)
 	}
 	return err == nil && holds
 }

@@ -66,7 +66,7 @@ func New[S Stack](parts Parts[S]) *Roster[S] { return &Roster[S]{use: parts} }
 func (r *Roster[S]) Begin() {
 	list, err := r.use.Store.StackList()
 	if err != nil {
-		r.use.Log.Warn("cannot recall the list of stacks: it is read from config.yml", "error", err.Error())
+		r.use.Log.Warn("cannot recall the list of stacks: it is read from config.yml", "error", err)
 		list = record.OneStack()
 	}
 	next := lineup[S]{list: list}

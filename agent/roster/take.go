@@ -36,7 +36,7 @@ func (r *Roster[S]) Take(ctx context.Context, checkout *gitsync.Checkout) (chang
 		listed, only, err = listedIn(config, r.use.Settings)
 	}
 	if err != nil {
-		r.use.Log.Debug("the list of stacks stays", "revision", record.Short(commit), "error", err.Error())
+		r.use.Log.Debug("the list of stacks stays", "revision", record.Short(commit), "error", err)
 		return false, nil
 	}
 	r.edit.Lock()

@@ -84,6 +84,6 @@ func (l *Lookout) signal() {
 // glance reads the services, and logs why it cannot.
 func (w *Watch) glance(ctx context.Context) {
 	if _, err := w.Look(ctx); err != nil && ctx.Err() == nil {
-		w.Log.Warn("cannot look at the services", "error", err.Error())
+		w.Log.Warn("cannot look at the services", "error", err)
 	}
 }

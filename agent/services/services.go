@@ -110,7 +110,7 @@ func (w *Watch) forbidden(ctx context.Context, v board.View, drifted []deploy.St
 	}
 	err := w.Rollouts.Forbidden(ctx, v.Base())
 	if err != nil && (v.Forbidden == nil || v.Forbidden.Error() != err.Error()) {
-		w.Log.Warn("drift is not corrected: the node's policy refuses the deployed good state", "error", err.Error(), "hint", fault.Hint(err))
+		w.Log.Warn("drift is not corrected: the node's policy refuses the deployed good state", "error", err, "hint", fault.Hint(err))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/explain"
 	"coin.internal/coin-agent/agent/health"
 	"coin.internal/coin-agent/agent/journal"
 	"coin.internal/coin-agent/agent/record"
@@ -58,6 +59,7 @@ func (j *Judge) Leave(ctx context.Context, progress func(string)) rollout.Outcom
 		return rollout.Outcome{Err: err}
 	}
 	j.Board.Update(func(v *board.View) { v.Last, v.Deployed = sync, &good })
-	j.Log.Error("cannot roll back", "revision", record.Short(sync.Commit), "error", sync.Rollback.Refused, "hint", sync.Rollback.Hint)
+	j.Log.Error("cannot roll back", "revision", record.Short(sync.Commit), "error", result.Err, "hint", sync.Rollback.Hint,
+		"code", explain.Code(result.Err, record.StageRollback))
 	return rollout.Outcome{Sync: sync}
 }

@@ -58,7 +58,7 @@ func Open(dir, owner string, log *slog.Logger) (*Store, error) {
 // OpenReadOnly opens the state file of an agent that is not running, to read it.
 func OpenReadOnly(dir string) (*Store, error) {
 	if _, err := os.Stat(path(dir)); err != nil {
-		return nil, fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err)
+		return nil, fault.WithCode(fault.New(fault.Place{}, "start the agent, or name its folder with --state-dir", "open state file: %w", err), fault.CodeDaemon)
 	}
 	s := &Store{}
 	return s, load(s, dir, true, func(found uint64) error {

@@ -149,7 +149,7 @@ func readable(s *Store, named func() string, err error) bool {
 		s.unreadable = map[string]error{}
 	}
 	if s.unreadable[name] == nil && s.log != nil {
-		s.log.Error("skipped an unreadable record of the state file", "record", name, "error", err.Error())
+		s.log.Error("skipped an unreadable record of the state file", "record", name, "error", err)
 	}
 	s.unreadable[name] = err
 	return false

@@ -10,6 +10,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/backoff"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 const (
@@ -139,7 +140,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 			}
 			wait.wait = wait.wait.After(asked, w.use.Random)
 			w.waits[use.Setting] = wait
-			w.use.Log.Debug("GitLab not asked about a token", "setting", use.Setting, "next", wait.wait.Until, "error", err.Error())
+			w.use.Log.Debug("GitLab not asked about a token", "setting", use.Setting, "next", wait.wait.Until, "error", err)
 			return
 		}
 		answer.Next = now.Add(daily + w.use.Random.Below(jitter))
@@ -152,7 +153,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 	answer.Of = of
 	w.known[use.Setting] = answer
 	if err := w.use.Store.SaveTokens(w.known); err != nil {
-		w.use.Log.Warn("cannot save what GitLab said of a token", "setting", use.Setting, "error", err.Error())
+		w.use.Log.Warn("cannot save what GitLab said of a token", "setting", use.Setting, "error", err)
 	}
 }
 
@@ -182,11 +183,11 @@ func (w *Watch) tell(state State) {
 		return
 	}
 	for _, one := range state.Problems {
-		w.use.Log.Warn("GitLab token", "setting", state.Setting, "error", one.Text, "hint", one.Hint)
+		w.use.Log.Warn("GitLab token", "setting", state.Setting, "error", one.Text, "hint", one.Hint, "code", fault.CodeGitLab)
 	}
 	if w.use.Tell != nil {
 		if err := w.use.Tell(state); err != nil {
-			w.use.Log.Warn("cannot queue the notice of a token", "setting", state.Setting, "error", err.Error())
+			w.use.Log.Warn("cannot queue the notice of a token", "setting", state.Setting, "error", err)
 			return
 		}
 	}

@@ -89,7 +89,7 @@ func (h *Receiver) secret() (token, key []byte, err error) {
 func (h *Receiver) Handle(w http.ResponseWriter, r *http.Request) (known bool) {
 	token, key, err := h.secret()
 	if err != nil {
-		h.use.Log.Error("webhook token not read", "error", err.Error(), "hint", fault.Hint(err))
+		h.use.Log.Error("webhook token not read", "error", err, "hint", fault.Hint(err))
 		answer(w, http.StatusInternalServerError, "the agent cannot read its webhook token")
 		return true
 	}

@@ -99,14 +99,14 @@ func (a *api) reload(fresh settings.Settings, unread error, node *agent.Agent, l
 	}
 	refused := take(fresh.APITokens)
 	if refused != nil {
-		log.Error("API tokens that cannot be read are refused", "error", refused.Error(), "hint", fault.Hint(refused))
+		log.Error("API tokens that cannot be read are refused", "error", refused, "hint", fault.Hint(refused))
 	}
 	if err := a.guard.ReloadCertificate(); err != nil {
-		log.Error("cannot reload the API's certificate: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
+		log.Error("cannot reload the API's certificate: the one before stays", "error", err, "hint", fault.Hint(err))
 	}
 	log.Info("API reloaded", "tokens", a.guard.Tokens())
 	if err := node.NoteTokens(a.guard.Tokens(), refused); err != nil {
-		log.Error("the audit log lacks the reload of the API's tokens", "error", err.Error(), "hint", fault.Hint(err))
+		log.Error("the audit log lacks the reload of the API's tokens", "error", err, "hint", fault.Hint(err))
 	}
 }
 

@@ -17,7 +17,7 @@ var groups = []struct {
 	{"secrets", "Secrets:", []string{"secrets"}},
 	{"verify", "Verify:", []string{"check", "render", "doctor", "policy", "audit"}},
 	{"stack", "In the place of deployment.sh:", []string{"stack", "import"}},
-	{"daemon", "Daemon:", []string{"init", "run", "version"}},
+	{"daemon", "Daemon:", []string{"init", "run", "version", "completion"}},
 }
 
 // commandExamples are those of commands that give none themselves, by what follows agent.
@@ -77,6 +77,18 @@ func withoutCommand(root *cobra.Command) {
 				return usageError{err}
 			}
 			return about.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			in, left, err := root.Find(args)
+			if err != nil || len(left) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			for _, one := range in.Commands() {
+				if one.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(one.Name(), one.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	})
 }

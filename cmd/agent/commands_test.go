@@ -42,6 +42,10 @@ func TestCompletion(t *testing.T) {
 		"check --repo " + example + " --environment sandbox --node ":                      "node3",
 		"render --repo ../../examples/layers --environment sandbox --node node1 --stack ": "platform",
 		"sy": "sync\tSync now",
+		"release promote --repo " + example + " ":         "sandbox",
+		"release promote --repo " + example + " sandbox ": "production",
+		"help stack d": "deploy\tDeploy",
+		"completion ":  "zsh",
 	} {
 		var out, errs strings.Builder
 		code := run(context.Background(), append([]string{"__complete"}, strings.Split(line, " ")...), &out, &errs)

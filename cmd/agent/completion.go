@@ -24,7 +24,10 @@ type values func(ctx context.Context, a *app, cmd *cobra.Command) []string
 // completed has the shell complete values: those of the node from its agent, or its state file,
 // and those of a repository from the folder that --repo names, or the present one.
 func completed(a *app, root *cobra.Command) {
-	arguments := map[string]values{"show": syncIDs, "logs": serviceNames, "approve": commits}
+	arguments := map[string]struct {
+		give values
+		most int
+	}{"show": {syncIDs, 1}, "logs": {serviceNames, 1}, "approve": {commits, 1}, "release promote": {environments, 2}}
 	flags := map[string]values{"environment": environments, "node": nodes, "stack": stacks, "service": serviceNames, "to": goodIDs, "state": states, "output": outputs}
 	offer := func(give values, most int) cobra.CompletionFunc {
 		return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -38,8 +41,8 @@ func completed(a *app, root *cobra.Command) {
 	}
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {
-		if give, some := arguments[cmd.Name()]; some && cmd.Parent() == root {
-			cmd.ValidArgsFunction = offer(give, 1)
+		if takes, some := arguments[strings.TrimPrefix(cmd.CommandPath(), "agent ")]; some {
+			cmd.ValidArgsFunction = offer(takes.give, takes.most)
 		}
 		for name, give := range flags {
 			if cmd.Flags().Lookup(name) != nil || cmd == root && cmd.PersistentFlags().Lookup(name) != nil {

@@ -40,12 +40,13 @@ without a status.`,
 	output := outputFlag(cmd, "text", "json")
 	apis := cmd.Flags().StringArray("api", nil, "ask this node's agent, too: node=URL; may be given several times")
 	watch := cmd.Flags().Bool("watch", false, "show the nodes again after each change")
-	poll := cmd.Flags().Duration("poll", 10*time.Second, "time between two reads, with --watch")
+	poll := 10 * time.Second
+	durationVar(cmd.Flags(), &poll, "poll", "time between two reads, with --watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if a.settings.Environment == "" {
 			return usageError{errors.New("name the environment with --environment")}
 		}
-		if *poll < time.Second {
+		if poll < time.Second {
 			return usageError{errors.New("--poll must be at least 1s")}
 		}
 		list, err := fleetList(cmd.Context(), a, *apis)
@@ -53,7 +54,7 @@ without a status.`,
 			return err
 		}
 		if *watch {
-			return watchFleet(cmd.Context(), a, list, *output, *poll)
+			return watchFleet(cmd.Context(), a, list, *output, poll)
 		}
 		members, err := list.Read(cmd.Context())
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -123,7 +124,7 @@ func flagFault(cmd *cobra.Command, err error) error {
 		return usageError{err}
 	}
 	flag := invalid.GetFlag()
-	kinds := map[string]string{"bool": "is not true or false", "int": "is not a whole number", "uint": "is not a whole number", "duration": "is not a length of time, such as 15m"}
+	kinds := map[string]string{"bool": "is not true or false", "int": "is not a whole number", "uint": "is not a whole number", "duration": "is not a valid duration"}
 	wrong := kinds[strings.TrimRight(flag.Value.Type(), "0123456789")]
 	if wrong == "" {
 		return usageError{err}
@@ -131,7 +132,7 @@ func flagFault(cmd *cobra.Command, err error) error {
 	if errors.Is(err, strconv.ErrRange) {
 		wrong = "is too large or too small"
 	}
-	return usageError{fault.New(fault.Place{}, helpHint(cmd), "--%s: %q %s", flag.Name, invalid.GetValue(), wrong)}
+	return usageError{fault.New(fault.Place{}, cmp.Or(fault.Hint(err), helpHint(cmd)), "--%s: %q %s", flag.Name, invalid.GetValue(), wrong)}
 }
 
 // helpHint names the help of a command.

@@ -205,7 +205,7 @@ func TestEveryCommandIsWalked(t *testing.T) {
 		"adopt", "audit log", "audit verify", "check", "diff", "doctor", "history", "policy show", "policy suggest", "policy test", "render", "run", "secrets audit", "secrets gc", "secrets list",
 		"show", "status", "sync", "pause", "resume", "rollback",
 	}
-	own := []string{"approve", "events", "explain", "fleet", "import", "init", "logs", "release flags", "release prepare", "release promote", "release revert", "report dora", "retry", "secrets rotate", "stack check", "stack deploy", "stack run", "stack stop", "version", "wait"}
+	own := []string{"approve", "completion", "events", "explain", "fleet", "import", "init", "logs", "release flags", "release prepare", "release promote", "release revert", "report dora", "retry", "secrets rotate", "stack check", "stack deploy", "stack run", "stack stop", "version", "wait"}
 	a := &app{settings: settings.Default()}
 	var all []string
 	var visit func(command *cobra.Command)

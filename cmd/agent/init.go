@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/visible"
+	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 )
 
@@ -24,8 +26,9 @@ const initHelp = `Set up this node, or the files of a first node.
 
 On a terminal it asks for the repository, the node, the key of the secrets and GitLab; flags
 and an existing agent.yml answer before. Without a terminal, flags have to answer. Each
-answer is tried out. Each setting that agent run --help lists is a flag here, too. It makes the age key if there is none, prints the recipient for
-.sops.yaml, and suggests the policy that allows what runs now.
+answer is tried out. Each setting that agent run --help lists is a flag here, too. It makes
+the age key if there is none, prints the recipient for .sops.yaml, and suggests the policy
+that allows what runs now.
 
 It writes agent.yml with mode: observe: the agent shows what it would do, and changes
 nothing on the engine. Files that exist stay as they are. After an interruption, run the
@@ -48,8 +51,12 @@ func initCommand(a *app) *cobra.Command {
 		if err := a.here("init"); err != nil {
 			return err
 		}
-		if a.overridden["repository"] && setup.Working(a.settings.Repository) {
+		switch address := a.settings.Repository; {
+		case !a.overridden["repository"]:
+		case setup.Working(address):
 			return initRepository(a)
+		case !strings.Contains(address, ":") && !exists(address):
+			return usageError{fault.New(fault.Place{}, "write ./"+address+" for a new folder, or the whole address of a repository", "there is no repository %q here", address)}
 		}
 		return initNode(cmd.Context(), a, noInput, force)
 	}
@@ -80,8 +87,28 @@ func initRepository(a *app) error {
 	if len(wrote) == 0 {
 		p.line("all files of %s/%s exist", environment, node)
 	}
+	if list := filepath.Join("environments", environment, "config.yml"); !listsNode(a.settings.Repository, environment, node) {
+		p.line("next: add the node to the list nodes of %s:", filepath.Join(a.settings.Repository, list))
+		p.line("  - {name: %s, context: %[1]s, stack: %[1]s}", node)
+		p.line("then agent check %s, commit and push it", a.settings.Repository)
+		return nil
+	}
 	p.line("next: agent check %s, then commit and push it", a.settings.Repository)
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// listsNode reports whether config.yml lists a node. Of a file that cannot be read, agent check says why.
+func listsNode(repository, environment, node string) bool {
+	config, err := manifests.LoadConfig(os.DirFS(repository), environment)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(config.Nodes, func(one manifests.NodeConfig) bool { return one.Name == node })
 }
 
 // draft is where the answers of an interrupted setup are kept.
@@ -103,6 +130,9 @@ func initNode(ctx context.Context, a *app, noInput, force bool) error {
 	config, _ := a.configName()
 	config, err := filepath.Abs(config)
 	if err != nil {
+		return err
+	}
+	if err := absolutePaths(&a.settings, func(name string) bool { return a.overridden[name] }); err != nil {
 		return err
 	}
 	keeps, err := keepsSettings(a, config, force)
@@ -194,7 +224,7 @@ const settingsHeader = `# Written by agent init. packaging/agent.yml lists every
 
 // keepAnswers keeps the answers so far.
 func keepAnswers(a *app, config string) error {
-	text, err := a.settings.YAML()
+	text, err := absoluteYAML(a)
 	if err != nil {
 		return err
 	}
@@ -208,7 +238,7 @@ func keepAnswers(a *app, config string) error {
 // writeSettings writes the settings, and removes the draft of them. It gives the name of the file
 // before, if it replaced one.
 func writeSettings(a *app, config string, force bool) (old string, err error) {
-	text, err := a.settings.YAML()
+	text, err := absoluteYAML(a)
 	if err != nil {
 		return "", err
 	}

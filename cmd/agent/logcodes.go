@@ -17,6 +17,8 @@ func (c codes) Handle(ctx context.Context, record slog.Record) error {
 	record.Attrs(func(attr slog.Attr) bool {
 		if err, ok := attr.Value.Any().(error); ok && code == "" {
 			code = explain.Code(err, "")
+		} else if attr.Key == "error" && attr.Value.String() != "" && code == "" {
+			code = fault.CodeOther // its text alone is known
 		}
 		if attr.Key == "code" {
 			code = ""

@@ -25,7 +25,7 @@ func manPages() (map[string]string, error) {
 	pages := map[string]string{}
 	var add func(cmd *cobra.Command) error
 	add = func(cmd *cobra.Command) error {
-		if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
+		if cmd.Hidden || cmd.Name() == "help" {
 			return nil
 		}
 		showSettings(cmd)

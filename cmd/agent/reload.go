@@ -37,18 +37,18 @@ func reloadOn(ctx context.Context, a *app, signals <-chan os.Signal, current rel
 		}
 		if unread == nil && !a.overridden["log_level"] {
 			if err := a.setLevel(fresh.LogLevel); err != nil {
-				log.Error("cannot reload the log level", "error", err.Error())
+				log.Error("cannot reload the log level", "error", err)
 			}
 		}
 		if current.metrics != nil {
 			if err := current.metrics.Reload(); err != nil {
-				log.Error("cannot reload the token or the certificate of metrics_listen", "error", err.Error(), "hint", fault.Hint(err))
+				log.Error("cannot reload the token or the certificate of metrics_listen", "error", err, "hint", fault.Hint(err))
 			}
 		}
 		err := current.daemon.ReloadPolicy(fresh.Policy, unread)
 		switch {
 		case err != nil:
-			log.Error("cannot reload the policy: the one before stays", "error", err.Error(), "hint", fault.Hint(err))
+			log.Error("cannot reload the policy: the one before stays", "error", err, "hint", fault.Hint(err))
 		case fresh.Policy == nil:
 			log.Warn("policy reloaded", "warning", policy.Warning)
 		default:

@@ -111,7 +111,6 @@ func (a *app) root() *cobra.Command {
 			}
 			return checkOutput(cmd)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(flagFault)
 	flags := root.PersistentFlags()
@@ -122,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	a.host.add(root)
 	root.AddCommand(initCommand(a), runCommand(a), syncCommand(a), statusCommand(a), checkCommand(a), renderCommand(a),
 		diffCommand(a), historyCommand(a), showCommand(a), eventsCommand(a), fleetCommand(a), logsCommand(a), rollbackCommand(a), doctorCommand(a), secretsCommand(a),
-		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), stackCommand(a), importCommand(a))
+		auditCommand(a), pauseCommand(a), resumeCommand(a), retryCommand(a), approveCommand(a), adoptCommand(a), policyCommand(a), reportCommand(a), waitCommand(a), releaseCommand(a), versionCommand(a), explainCommand(a), completionCommand(a), stackCommand(a), importCommand(a))
 	addStack(a, root)
 	grouped(root)
 	withoutCommand(root)
@@ -134,7 +133,7 @@ func (a *app) root() *cobra.Command {
 // settingsFor reads the settings that a command needs. What works with a folder of files does not
 // need the file of this machine: it says that it leaves a wrong one out.
 func (a *app) settingsFor(cmd *cobra.Command) error {
-	if slices.Contains([]string{"version", "explain", "completion", "help"}, cmd.Name()) || cmd.HasSubCommands() || cmd.HasParent() && cmd.Parent().Name() == "completion" {
+	if slices.Contains([]string{"version", "explain", "completion", "help"}, cmd.Name()) || cmd.HasSubCommands() {
 		return nil
 	}
 	err := a.readSettings(cmd, true)

@@ -174,7 +174,8 @@ service has failed or has not converged in time.`,
 		Args:    noArgs,
 	}
 	flags.add(cmd)
-	cmd.Flags().DurationVar(&how.timeout, "timeout", deploy.DefaultTimeout, "how long a service may take to converge; its label coin-agent.timeout overrides this")
+	how.timeout = deploy.DefaultTimeout
+	durationVar(cmd.Flags(), &how.timeout, "timeout", "how long a service may take to converge; its label coin-agent.timeout overrides this")
 	cmd.Flags().BoolVar(&how.takeOver, "take-over", false, "deploy although an agent keeps the stack in sync, which then no longer owns it")
 	cmd.Flags().BoolVar(&how.dryRun, "dry-run", false, "show the plan only; exit code 3 if there are changes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

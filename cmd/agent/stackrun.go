@@ -45,7 +45,8 @@ lacks, with -u all, are pulled with the logins that docker login stored.`,
 
 func addRunFlags(cmd *cobra.Command, options *containers.Options) {
 	cmd.Flags().StringVar(&options.Files, "files", containers.DefaultFiles, "folder for the files of secrets and configs, on a tmpfs of this machine")
-	cmd.Flags().DurationVar(&options.Timeout, "timeout", 10*time.Minute, "how long a container may take to be healthy, or to do its job")
+	options.Timeout = 10 * time.Minute
+	durationVar(cmd.Flags(), &options.Timeout, "timeout", "how long a container may take to be healthy, or to do its job")
 }
 
 func runStack(ctx context.Context, a *app, flags *stackFlags, options containers.Options) error {

@@ -28,7 +28,7 @@ type waitFlags struct {
 }
 
 func waitCommand(a *app) *cobra.Command {
-	var f waitFlags
+	f := waitFlags{timeout: 15 * time.Minute, poll: 5 * time.Second, settled: 45 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "wait --environment E [--commit SHA] [--node N] [--timeout 15m]",
 		Short: "Wait until the nodes of an environment have rolled out a commit; needs GitLab only, and no node",
@@ -57,9 +57,9 @@ commit has failed: it took that one instead.`,
 	flags.StringVar(&f.repo, "repo", ".", "clone of the repository, or the folder of environments/ in it, if there is one")
 	flags.BoolVar(&f.plans, "plans", false, "wait for the plans of a merge request's commit instead; nodes that it does not concern make none")
 	flags.StringSliceVar(&f.nodes, "node", nil, "only this node; may be given several times")
-	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "how long to wait")
-	flags.DurationVar(&f.poll, "poll", 5*time.Second, "time between two reads of the statuses")
-	flags.DurationVar(&f.settled, "settle", 45*time.Second, "how long a wait for a user must last before the command ends with exit code 3; longer than the agents' interval")
+	durationVar(flags, &f.timeout, "timeout", "how long to wait")
+	durationVar(flags, &f.poll, "poll", "time between two reads of the statuses")
+	durationVar(flags, &f.settled, "settle", "how long a wait for a user must last before the command ends with exit code 3; longer than the agents' interval")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f.commit = cmp.Or(f.commit, os.Getenv("CI_COMMIT_SHA"))
 		if a.settings.TagPattern == "" && os.Getenv("CI_COMMIT_TAG") == "" {

@@ -115,8 +115,12 @@ func (r *report) table(text *strings.Builder, result *result) {
 				title = "…"
 			}
 			one := result.of(step, tool)
-			fmt.Fprintf(text, "| %s | %s | %s | %.2f | %s | %.2f | %d | %d | %d |\n", title, tool,
-				seconds(one.elapsed), ratio(one.elapsed, base.elapsed), seconds(one.cpu), ratio(one.cpu, base.cpu), one.reads, one.writes, (one.bytes+500)/1000)
+			ofTime, ofCPU := "", "" // for the CLI itself they would always be 1.00
+			if tool != cliName {
+				ofTime, ofCPU = fmt.Sprintf("%.2f", ratio(one.elapsed, base.elapsed)), fmt.Sprintf("%.2f", ratio(one.cpu, base.cpu))
+			}
+			fmt.Fprintf(text, "| %s | %s | %s | %s | %s | %s | %d | %d | %d |\n", title, tool,
+				seconds(one.elapsed), ofTime, seconds(one.cpu), ofCPU, one.reads, one.writes, (one.bytes+500)/1000)
 		}
 	}
 }
