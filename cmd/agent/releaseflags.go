@@ -53,7 +53,7 @@ never ask LaunchDarkly. If it does not answer, nothing changes.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringVar(&f.flags.Provider, "provider", "", "where the flags are: launchdarkly")
 	flags.StringVar(&f.flags.Project, "project", "", "the key of the project there")

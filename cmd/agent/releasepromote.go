@@ -64,7 +64,7 @@ lists what to correct.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.set, "set", nil, "a setting that TO lacks: NAME=VALUE, or NODE:NAME=VALUE; may be given several times")
 	flags.StringSliceVar(&f.promotion.Leave, "leave", nil, "a setting that TO does not need; may be given several times")

@@ -49,7 +49,7 @@ interrupted, the command finishes it.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringVar(&f.revert.Commit, "commit", "", "the commit of the branch to take back (default: the one that brought the present release)")
 	flags.StringVar(&f.reason, "reason", "", "reason; the commit and the merge request show it")
