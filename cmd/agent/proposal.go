@@ -103,21 +103,26 @@ func sameHost(a, b string) bool {
 	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
 }
 
-// open gives the open merge request whose branch begins with a prefix; one without a number if
-// there is none, or none is asked for.
-func (f *proposalFlags) open(ctx context.Context, a *app, prefix string) (gitlab.Request, error) {
+// earlier stops at an open merge request of an earlier change, whose branch begins with a prefix.
+func (f *proposalFlags) earlier(ctx context.Context, a *app, prefix, what string) (*proposed, error) {
 	if !f.proposes(a) {
-		return gitlab.Request{}, nil
+		return nil, nil
 	}
 	client, err := a.gitLab()
 	if err != nil {
-		return gitlab.Request{}, err
+		return nil, err
 	}
 	target, err := f.into(ctx, a, client)
 	if err != nil {
-		return gitlab.Request{}, err
+		return nil, err
 	}
-	return release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
+	open, err := release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
+	if err != nil || open.Number == 0 {
+		return nil, err
+	}
+	return &proposed{MergeRequest: open.URL, Next: []string{
+		fmt.Sprintf("merge or close !%d of branch %s: it is an earlier %s", open.Number, open.Source, what),
+	}}, nil
 }
 
 // atTip refuses a working copy that is not at the end of the target branch: the merge request

@@ -52,10 +52,8 @@ the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 			if f.overdue {
 				return nil
 			}
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fault.WithHint(fmt.Errorf("name one secret: %w", err), "agent secrets rotate db_access --environment sandbox --generate 32")}
-			}
-			return nil
+			wrong := fault.New(fault.Place{}, "agent secrets rotate db_access --environment sandbox --generate 32", "name one secret")
+			return takes(cobra.ExactArgs(1), wrong)(cmd, args)
 		},
 	}
 	f.common.add(cmd, "")
