@@ -11,7 +11,6 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/proposal"
-	"coin.internal/coin-agent/secrets"
 )
 
 // assessed is the result of a release: the files before and after it.
@@ -60,7 +59,7 @@ func (of assessed) node(name string) (Node, []desired.Problem) {
 			continue // a problem, which the check finds
 		}
 		result.read(of, node)
-		stack := look(node)
+		stack, _ := desired.Inspect(node) // what is wrong, the check finds
 		result.Unset = append(result.Unset, stack.Unset...)
 		result.Images = append(result.Images, imagesOf(stack)...)
 	}
@@ -96,15 +95,6 @@ func (n *Node) read(of assessed, node *manifests.Node) {
 			n.Dropped = append(n.Dropped, Dropped{one.Name, one.Place.File, one.Place.Line, one.Text})
 		}
 	}
-}
-
-// look renders a node without keys, as far as that is possible: the check finds what is wrong.
-func look(node *manifests.Node) *compose.Stack {
-	files, _ := desired.ReadSecretFiles(node)
-	set, _ := secrets.Inspect(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
-	defer set.Wipe()
-	stack, _ := compose.Inspect(node, set, true)
-	return stack
 }
 
 func imagesOf(stack *compose.Stack) (images []string) {

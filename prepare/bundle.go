@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -94,7 +95,7 @@ func ReadBundle(from io.Reader, wanted func(name string) bool) (Bundle, error) {
 
 // unpack gives the archive of a bundle, which ends with an error if it is too large.
 func unpack(from io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReader(&bounded{from, maxPrinted})
+	buffered := bufio.NewReader(bounded.NewBudget(maxPrinted, errTooLarge).Reader(from))
 	start, err := buffered.Peek(2)
 	if err != nil {
 		return nil, broken(err)
@@ -107,25 +108,10 @@ func unpack(from io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, broken(err)
 	}
-	return &bounded{unpacked, maxBundle}, nil
+	return bounded.NewBudget(maxBundle, errTooLarge).Reader(unpacked), nil
 }
 
 var errTooLarge = errors.New("it is too large")
-
-// bounded ends with an error after a number of bytes.
-type bounded struct {
-	from io.Reader
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLarge
-	}
-	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
 
 func broken(err error) error {
 	if errors.Is(err, io.EOF) {

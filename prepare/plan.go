@@ -32,7 +32,7 @@ type planner struct {
 	base    func(tag string) Source // gives nil for a release whose bundle cannot be had
 
 	bases map[string]Bundle // by tag; nil for one that cannot be had
-	files map[string]*proposal.File
+	edits *proposal.Edits
 	used  []string // files of the bundle
 }
 
@@ -77,7 +77,7 @@ func (f folder) composeFiles() []string {
 
 // plan makes the files of all nodes.
 func (p *planner) plan(ctx context.Context) ([]proposal.File, error) {
-	p.bases, p.files = map[string]Bundle{}, map[string]*proposal.File{}
+	p.bases, p.edits = map[string]Bundle{}, proposal.NewEdits(p.fsys)
 	var faults []error
 	for _, node := range p.nodes {
 		all := folders(p.config, node, p.request.Stack)
@@ -92,16 +92,8 @@ func (p *planner) plan(ctx context.Context) ([]proposal.File, error) {
 		}
 	}
 	faults = append(faults, p.keep())
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
-	}
-	var files []proposal.File
-	for _, name := range slices.Sorted(maps.Keys(p.files)) {
-		if one := p.files[name]; !bytes.Equal(one.Before, one.After) {
-			files = append(files, *one)
-		}
-	}
-	return files, nil
+	files, err := p.edits.Files()
+	return files, errors.Join(append(faults, err)...)
 }
 
 // without gives the fault of a node for which the bundle has nothing.
@@ -145,36 +137,25 @@ func (p *planner) folder(ctx context.Context, of folder) (found int, err error) 
 func (p *planner) bring(ctx context.Context, file, name, tag string) error {
 	theirs := p.bundle[name]
 	p.used = append(p.used, name)
-	if planned := p.files[file]; planned != nil {
+	if p.edits.Has(file) {
 		return nil // nodes share the file
 	}
-	ours, err := proposal.Read(p.fsys, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		p.files[file] = &proposal.File{Path: file, After: theirs}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	planned := &proposal.File{Path: file, Before: ours, After: theirs}
-	p.files[file] = planned
-	if bytes.Equal(ours, theirs) {
-		return nil
-	}
-	base, known, err := p.earlier(ctx, tag, name)
-	switch {
-	case err != nil:
-		return err
-	case !known && p.request.Replace:
-		return nil
-	case !known:
-		return fault.New(fault.Place{File: file}, "name the bundle of that release with --base-bundle, or add --replace: the merge request shows what is lost",
-			"it is not known what the node has changed in the file since its release %q", tag)
-	case bytes.Equal(ours, base):
-		return nil
-	}
-	planned.After, err = merge(file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Release.Tag, theirs})
-	return err
+	return p.edits.Change(file, func(ours []byte) ([]byte, error) {
+		if ours == nil || bytes.Equal(ours, theirs) {
+			return theirs, nil
+		}
+		base, known, err := p.earlier(ctx, tag, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case !known && p.request.Replace, known && bytes.Equal(ours, base):
+			return theirs, nil
+		case !known:
+			return nil, fault.New(fault.Place{File: file}, "name the bundle of that release with --base-bundle, or add --replace: the merge request shows what is lost",
+				"it is not known what the node has changed in the file since its release %q", tag)
+		}
+		return merge(file, version{"the node", ours}, version{"release " + tag, base}, version{"release " + p.request.Release.Tag, theirs})
+	})
 }
 
 // earlier gives a file as the bundle of an earlier release has it: from the repository, else from
@@ -206,15 +187,15 @@ func (p *planner) keep() error {
 	slices.Sort(p.used)
 	for _, name := range slices.Compact(p.used) {
 		file := join(keptFolder(p.request.Release.Tag), name)
-		kept, err := proposal.Read(p.fsys, file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			p.files[file] = &proposal.File{Path: file, After: p.bundle[name]}
-		case err != nil:
+		err := p.edits.Change(file, func(kept []byte) ([]byte, error) {
+			if kept != nil && !bytes.Equal(kept, p.bundle[name]) {
+				return nil, fault.New(fault.Place{File: file}, "find out who pushed the tag again; if the new one is right, remove the folder "+keptFolder(p.request.Release.Tag),
+					"the release %s has other content than when it was prepared first", p.request.Release.Tag)
+			}
+			return p.bundle[name], nil
+		})
+		if err != nil {
 			return err
-		case !bytes.Equal(kept, p.bundle[name]):
-			return fault.New(fault.Place{File: file}, "find out who pushed the tag again; if the new one is right, remove the folder "+keptFolder(p.request.Release.Tag),
-				"the release %s has other content than when it was prepared first", p.request.Release.Tag)
 		}
 	}
 	return nil
@@ -228,7 +209,7 @@ func (p *planner) settings(node *manifests.Node) error {
 		if _, err := fs.Stat(p.fsys, file); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := p.edit(file, func(content []byte) ([]byte, error) {
+		if err := p.edits.Change(file, func(content []byte) ([]byte, error) {
 			out, _, err := manifests.CommentOut(file, content, p.drops)
 			return out, err
 		}); err != nil {
@@ -247,7 +228,7 @@ func (p *planner) settings(node *manifests.Node) error {
 			continue
 		}
 		file := settingFile(node, one.name, into)
-		if err := p.edit(file, func(content []byte) ([]byte, error) {
+		if err := p.edits.Change(file, func(content []byte) ([]byte, error) {
 			return manifests.SetVariable(file, content, one.name, one.value)
 		}); err != nil {
 			return err
@@ -266,23 +247,4 @@ func settingFile(node *manifests.Node, name, standard string) string {
 		return file
 	}
 	return standard
-}
-
-// edit changes a file of settings, which may be new.
-func (p *planner) edit(file string, by func([]byte) ([]byte, error)) error {
-	planned := p.files[file]
-	if planned == nil {
-		before, err := proposal.Read(p.fsys, file)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		planned = &proposal.File{Path: file, Before: before, After: before}
-	}
-	after, err := by(planned.After)
-	if err != nil {
-		return err
-	}
-	planned.After = after
-	p.files[file] = planned
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -146,15 +147,7 @@ func coded(texts []string) (lines []string) {
 
 // code shows a text of the repository or the bundle as Markdown that cannot be anything else.
 func code(text string) string {
-	text = strings.ReplaceAll(visible.Line(text), "|", "¦")
-	fence := "`"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	if len(fence) > 1 {
-		return fence + " " + text + " " + fence
-	}
-	return fence + text + fence
+	return report.Span(strings.ReplaceAll(text, "|", "¦"))
 }
 
 // fenced shows lines as a block of differences that they cannot end.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -110,22 +109,6 @@ func (w *Worktree) Files() (fs.ReadLinkFS, error) {
 		return nil, fault.New(fault.Place{File: w.Dir()}, "", "the symbolic links of the folder cannot be read")
 	}
 	return files, nil
-}
-
-// Read gives a file to change. Its path must not lead through a symbolic link.
-func Read(files fs.ReadLinkFS, name string) ([]byte, error) {
-	for dir := name; dir != "."; dir = path.Dir(dir) {
-		info, err := files.Lstat(dir)
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return nil, fault.New(fault.Place{File: dir}, "replace the link by a file, or make the change by hand: nodes that share a file change together",
-				"%s is a symbolic link, and the command does not write through it", dir)
-		}
-	}
-	content, err := fs.ReadFile(files, name)
-	if err != nil {
-		return nil, fault.New(fault.Place{File: name}, "", "read the file to change: %w", err)
-	}
-	return content, nil
 }
 
 // Outside returns an error for a file of plaintext in the working copy.

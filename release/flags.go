@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -36,6 +37,8 @@ type FlagPlan struct {
 
 	of     Flags
 	commit string
+	edits  *proposal.Edits
+	faults []error
 }
 
 // Changed is a flag that gets another value in a file.
@@ -69,7 +72,7 @@ func (f Flags) Plan(tree *worktree.Worktree, commit string) (*FlagPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &FlagPlan{Environment: f.Environment, Changed: []Changed{}, of: f, commit: commit}
+	plan := &FlagPlan{Environment: f.Environment, Changed: []Changed{}, of: f, commit: commit, edits: proposal.NewEdits(fsys)}
 	wanted, refused := map[string]string{}, map[string]string{}
 	for _, flag := range f.Values {
 		name := flagVariable(flag.Key)
@@ -85,16 +88,16 @@ func (f Flags) Plan(tree *worktree.Worktree, commit string) (*FlagPlan, error) {
 			wanted[name] = strconv.FormatBool(flag.On)
 		}
 	}
-	changes := newEdits(fsys)
-	f.configFlags(config, wanted, refused, changes, plan)
+	plan.configFlags(config, wanted, refused)
 	files, err := f.settingFiles(at, config)
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range files {
-		plan.settings(fsys, file, [2]map[string]string{wanted, refused}, changes)
+		plan.settings(fsys, file, wanted, refused)
 	}
-	if plan.Files, err = changes.files(); err != nil {
+	plan.Files, err = plan.edits.Files()
+	if err := errors.Join(append(plan.faults, err)...); err != nil {
 		return nil, err
 	}
 	for _, file := range plan.Files {
@@ -123,8 +126,7 @@ func (f Flags) settingFiles(at snapshot, config *manifests.Config) (files []stri
 }
 
 // settings sets the flags of a file of settings or variables. In both a flag is NAME=true.
-func (p *FlagPlan) settings(fsys fs.FS, file string, of [2]map[string]string, changes *edits) {
-	wanted, refused := of[0], of[1]
+func (p *FlagPlan) settings(fsys fs.FS, file string, wanted, refused map[string]string) {
 	content, _ := fs.ReadFile(fsys, file) // without the file it sets none
 	for i, line := range proposal.Lines(string(content)) {
 		text := strings.TrimSpace(line)
@@ -142,19 +144,19 @@ func (p *FlagPlan) settings(fsys fs.FS, file string, of [2]map[string]string, ch
 			p.Refused = append(p.Refused, Refused{name, fmt.Sprintf("%s:%d: its value %q is neither true nor false", file, i+1, value)})
 		default:
 			p.Changed = append(p.Changed, Changed{name, file, bare, to})
-			changes.change(file, func(before string) (string, error) {
-				all := proposal.Lines(before)
+			p.faults = append(p.faults, p.edits.Change(file, func(before []byte) ([]byte, error) {
+				all := proposal.Lines(string(before))
 				at := strings.LastIndex(all[i], bare)
 				all[i] = all[i][:at] + to + all[i][at+len(bare):]
-				return strings.Join(all, ""), nil
-			})
+				return []byte(strings.Join(all, "")), nil
+			}))
 		}
 	}
 }
 
 // configFlags sets the flags of feature_flags in config.yml, each at its place.
-func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]string, changes *edits, plan *FlagPlan) {
-	file := manifests.ConfigFile(f.Environment)
+func (p *FlagPlan) configFlags(config *manifests.Config, wanted, refused map[string]string) {
+	file := manifests.ConfigFile(p.Environment)
 	flags := sorted(config.Deployment.FeatureFlags)
 	slices.SortStableFunc(flags, func(a, b string) int { // those of one line from the last one, so that earlier places stay valid
 		return config.Place("deployment.feature_flags."+b).Column - config.Place("deployment.feature_flags."+a).Column
@@ -165,25 +167,25 @@ func (f Flags) configFlags(config *manifests.Config, wanted, refused map[string]
 		}
 		name, present := flagVariable(flag), strconv.FormatBool(config.Deployment.FeatureFlags[flag])
 		if why := refused[name]; why != "" {
-			plan.Refused = append(plan.Refused, Refused{name, why})
+			p.Refused = append(p.Refused, Refused{name, why})
 		}
 		to, known := wanted[name]
 		if !known || to == present {
 			continue
 		}
 		place := config.Place("deployment.feature_flags." + flag)
-		plan.Changed = append(plan.Changed, Changed{name, file, present, to})
-		changes.change(file, func(before string) (string, error) {
-			all := proposal.Lines(before)
+		p.Changed = append(p.Changed, Changed{name, file, present, to})
+		p.faults = append(p.faults, p.edits.Change(file, func(before []byte) ([]byte, error) {
+			all := proposal.Lines(string(before))
 			if place.Line > 0 && place.Line <= len(all) {
 				line, at := all[place.Line-1], place.Column-1
 				if at >= 0 && at+len(present) <= len(line) && strings.EqualFold(line[at:at+len(present)], present) {
 					all[place.Line-1] = line[:at] + to + line[at+len(present):]
-					return strings.Join(all, ""), nil
+					return []byte(strings.Join(all, "")), nil
 				}
 			}
-			return "", fault.New(place, "write each flag on a line of its own, as "+path.Base(flag)+": "+present, "the flag %s cannot be changed in place", flag)
-		})
+			return nil, fault.New(place, "write each flag on a line of its own, as "+path.Base(flag)+": "+present, "the flag %s cannot be changed in place", flag)
+		}))
 	}
 }
 

@@ -3,6 +3,7 @@ package release
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -122,9 +123,12 @@ type promoter struct {
 	tree  *worktree.Worktree
 	from  *manifests.Config // of From
 	at    snapshot
-	edits *edits
+	edits *proposal.Edits
 	plan  *PromotionPlan
 	files map[string]bool // the base names of the files that can move
+
+	faults   []error
+	answered map[Answer]bool
 }
 
 // Plan compares the two environments as a commit has them, given by its full hash. It writes
@@ -133,13 +137,13 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 	if err := p.CheckOrder(); err != nil {
 		return nil, err
 	}
-	made := &promoter{asked: p, tree: tree, at: snapshotOf(tree, commit), files: map[string]bool{}}
+	made := &promoter{asked: p, tree: tree, at: snapshotOf(tree, commit), files: map[string]bool{}, answered: map[Answer]bool{}}
 	made.plan = &PromotionPlan{From: p.From, To: p.To, Commit: made.at.commit}
 	fsys, _, err := made.at.open()
 	if err != nil {
 		return nil, err
 	}
-	made.edits = newEdits(fsys)
+	made.edits = proposal.NewEdits(fsys)
 	from, err := manifests.LoadConfig(fsys, p.From)
 	if err != nil {
 		return nil, err
@@ -222,8 +226,8 @@ func (p *promoter) node(ctx context.Context, pair Pair, stack string) error {
 
 // finish makes the list of files, and looks at what they give.
 func (p *promoter) finish(fsys fs.ReadLinkFS) error {
-	files, err := p.edits.files()
-	if err != nil {
+	files, err := p.edits.Files()
+	if err := errors.Join(append(p.faults, err)...); err != nil {
 		return err
 	}
 	p.plan.Files = files
@@ -246,6 +250,11 @@ func (p *promoter) finish(fsys fs.ReadLinkFS) error {
 	slices.Sort(p.plan.Problems)
 	p.plan.Problems = slices.Compact(p.plan.Problems)
 	return p.unused()
+}
+
+// change changes a file. What is wrong with it, finish says.
+func (p *promoter) change(file string, by func(before []byte) ([]byte, error)) {
+	p.faults = append(p.faults, p.edits.Change(file, by))
 }
 
 // look finds out what a node has after the promotion.
@@ -295,7 +304,7 @@ func (p *promoter) unused() error {
 		}
 	}
 	for _, answer := range p.asked.Answers {
-		if !p.edits.answered[answer] {
+		if !p.answered[answer] {
 			return fault.New(fault.Place{}, "leave it out: --set answers settings that "+p.asked.From+" has and "+p.asked.To+" lacks", "%s does not lack the setting %s", cmp.Or(answer.Node, p.asked.To), answer.Name)
 		}
 	}

@@ -58,12 +58,11 @@ func (p *promoter) variables(from, to *side) {
 		}
 		file := to.setBy(target)
 		if slices.Contains(to.files.settings, file) {
-			p.edits.change(file, func(before string) (string, error) { return setLine(before, target, fresh[name]), nil })
+			p.change(file, func(before []byte) ([]byte, error) { return setLine(before, target, fresh[name]), nil })
 			continue
 		}
-		p.edits.change(file, func(before string) (string, error) {
-			after, err := manifests.SetVariable(file, []byte(before), target, fresh[name])
-			return string(after), err
+		p.change(file, func(before []byte) ([]byte, error) {
+			return manifests.SetVariable(file, before, target, fresh[name])
 		})
 	}
 	for _, name := range sorted(present) {
@@ -72,9 +71,9 @@ func (p *promoter) variables(from, to *side) {
 		}
 		p.plan.Dropped = append(p.plan.Dropped, Dropped{to.node.Name, name, present[name]})
 		for _, file := range to.files.variables {
-			p.edits.change(file, func(before string) (string, error) {
-				after, _, err := manifests.CommentOut(file, []byte(before), func(one string) bool { return one == name })
-				return string(after), err
+			p.change(file, func(before []byte) ([]byte, error) {
+				after, _, err := manifests.CommentOut(file, before, func(one string) bool { return one == name })
+				return after, err
 			})
 		}
 	}
@@ -149,7 +148,7 @@ func (p *promoter) composeFile(base *side, of [2]*side, file, target string) err
 		}
 		after = merged
 	}
-	p.edits.change(target, func(string) (string, error) { return after, nil })
+	p.change(target, func([]byte) ([]byte, error) { return []byte(after), nil })
 	return nil
 }
 
@@ -238,23 +237,24 @@ func (p *promoter) answer(lacks Lacking) error {
 		}
 		value = quoted
 	}
-	p.edits.answered[p.asked.Answers[at]] = true
-	p.edits.change(lacks.File, func(before string) (string, error) { return setLine(before, lacks.Name, value), nil })
+	p.answered[p.asked.Answers[at]] = true
+	p.change(lacks.File, func(before []byte) ([]byte, error) { return setLine(before, lacks.Name, value), nil })
 	return nil
 }
 
 // setLine sets a setting of an env file: in the last line that has it, or in a new one.
-func setLine(content, name, value string) string {
+func setLine(before []byte, name, value string) []byte {
+	content := string(before)
 	all := proposal.Lines(content)
 	for i, line := range slices.Backward(all) {
-		if before, _, assigned := strings.Cut(line, "="); assigned && strings.TrimSpace(before) == name {
+		if setting, _, assigned := strings.Cut(line, "="); assigned && strings.TrimSpace(setting) == name {
 			ending := strings.TrimPrefix(line, strings.TrimRight(line, "\r\n"))
-			all[i] = before + "=" + value + ending
-			return strings.Join(all, "")
+			all[i] = setting + "=" + value + ending
+			return []byte(strings.Join(all, ""))
 		}
 	}
 	if len(all) > 0 && !strings.HasSuffix(content, "\n") {
 		content += "\n"
 	}
-	return content + name + "=" + value + "\n"
+	return []byte(content + name + "=" + value + "\n")
 }

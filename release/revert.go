@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -279,14 +278,6 @@ func blob(tree *object.Tree, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	reader, err := file.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	defer reader.Close() //nolint:errcheck // only read from
-	content, err := io.ReadAll(reader)
-	if content == nil {
-		content = []byte{}
-	}
-	return content, err
+	content, err := file.Contents()
+	return []byte(content), err
 }

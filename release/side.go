@@ -15,7 +15,6 @@ import (
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/proposal"
-	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -97,14 +96,11 @@ func inspectSide(fsys fs.FS, of stackOf, read func() []string) (*side, error) {
 	if node == nil {
 		return nil, err
 	}
-	files, unread := desired.ReadSecretFiles(node)
-	set, wrong := secrets.Inspect(files, secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets})
-	defer set.Wipe()
-	stack, invalid := compose.Inspect(node, set, true)
+	stack, invalid := desired.Inspect(node)
 	opened := &side{node: node, stack: stack, fsys: fsys}
 	opened.entry, _ = node.Config.Node(of.node)
 	opened.list(read)
-	return opened, errors.Join(err, unread, wrong, invalid)
+	return opened, errors.Join(err, invalid)
 }
 
 // list finds out what the files of the node are for.

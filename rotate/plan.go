@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -31,6 +32,7 @@ type planner struct {
 	groups []*group
 	stacks map[string]bool // of the environment, by name
 	edited map[string]bool // the parts of files that the plan has edited
+	edits  *proposal.Edits
 	plan   *Plan
 }
 
@@ -43,7 +45,7 @@ type group struct {
 // MakePlan decides what a rotation writes into the files of a working copy, and verifies
 // it. It writes nothing.
 func MakePlan(ctx context.Context, fsys fs.ReadLinkFS, keys *secrets.Keyring, request Request) (*Plan, error) {
-	p := &planner{fsys: fsys, keys: keys, request: request, stacks: map[string]bool{}, plan: &Plan{Environment: request.Environment}}
+	p := &planner{fsys: fsys, keys: keys, request: request, stacks: map[string]bool{}, edits: proposal.NewEdits(fsys), plan: &Plan{Environment: request.Environment}}
 	defer p.wipe()
 	for _, step := range []func() error{func() error { return p.load(ctx) }, p.decideValues, p.write, func() error { return p.verify(ctx) }} {
 		if err := step(); err != nil {

@@ -2,14 +2,11 @@ package rotate
 
 import (
 	"errors"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"coin.internal/coin-agent/manifests"
-	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -22,8 +19,9 @@ func (p *planner) write() error {
 	if err := errors.Join(faults...); err != nil {
 		return err
 	}
-	slices.SortFunc(p.plan.Files, func(a, b proposal.File) int { return strings.Compare(a.Path, b.Path) })
-	return nil
+	var err error
+	p.plan.Files, err = p.edits.Files()
+	return err
 }
 
 func (p *planner) writeNode(one *loaded) error {
@@ -72,31 +70,18 @@ func (p *planner) first(file, part string) bool {
 	return !again
 }
 
-// edit adds an edited file to the plan, or edits one of its files further. A file of settings may
-// be new.
+// edit edits a file. One of settings may be new.
 func (p *planner) edit(name string, edits secrets.Edits) error {
 	plain := len(edits.Versions) > 0 && path.Ext(name) == ".env"
-	at := slices.IndexFunc(p.plan.Files, func(f proposal.File) bool { return f.Path == name })
-	if at < 0 {
-		before, err := proposal.Read(p.fsys, name)
-		if err != nil && (!plain || !errors.Is(err, fs.ErrNotExist)) {
-			return err
+	return p.edits.Change(name, func(content []byte) (_ []byte, err error) {
+		if !plain {
+			return p.keys.Edit(secrets.File{Path: name, Data: content}, edits)
 		}
-		at = len(p.plan.Files)
-		p.plan.Files = append(p.plan.Files, proposal.File{Path: name, Before: before, After: before})
-	}
-	file := &p.plan.Files[at]
-	if !plain {
-		after, err := p.keys.Edit(secrets.File{Path: name, Data: file.After}, edits)
-		file.After = after
-		return err
-	}
-	for _, version := range slices.Sorted(maps.Keys(edits.Versions)) {
-		after, err := manifests.SetVersion(name, file.After, version, edits.Versions[version])
-		if err != nil {
-			return err
+		for _, version := range slices.Sorted(maps.Keys(edits.Versions)) {
+			if content, err = manifests.SetVersion(name, content, version, edits.Versions[version]); err != nil {
+				return nil, err
+			}
 		}
-		file.After = after
-	}
-	return nil
+		return content, nil
+	})
 }

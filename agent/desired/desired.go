@@ -146,6 +146,16 @@ func secretOptions(node *manifests.Node) secrets.Options {
 	return secrets.Options{AllowPlaintext: node.Config.AllowPlaintextSecrets, Folders: node.Folders()}
 }
 
+// Inspect renders a node without keys, as far as that is possible, and says what is wrong with its
+// files.
+func Inspect(node *manifests.Node) (*compose.Stack, error) {
+	files, unread := ReadSecretFiles(node)
+	set, wrong := secrets.Inspect(files, secretOptions(node))
+	defer set.Wipe()
+	stack, invalid := compose.Inspect(node, set, true)
+	return stack, errors.Join(unread, wrong, invalid)
+}
+
 // Render gives the stack of engine specs. Its secrets are readable until Wipe.
 func (s *State) Render(ctx context.Context) (*compose.Stack, error) {
 	render, node, set := s.options.Render, s.Node, s.Secrets

@@ -57,7 +57,7 @@ var (
 func escape(text any) string {
 	line := oneline.Join(fmt.Sprint(text))
 	if address.MatchString(line) {
-		return span(line)
+		return Span(line)
 	}
 	line = special.ReplaceAllString(line, `\$0`)
 	return opening.ReplaceAllString(line, `$2\$1$3`)
@@ -76,13 +76,13 @@ func Escape(text any) string { return cell(text) }
 // cell is escape for a cell of a table. A code span in it cannot escape a border.
 func cell(text any) string {
 	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {
-		return span(strings.ReplaceAll(line, "|", `\x7c`))
+		return Span(strings.ReplaceAll(line, "|", `\x7c`))
 	}
 	return escape(text)
 }
 
-// span gives one line as code, between fences that it cannot close.
-func span(text any) string {
+// Span gives one line as code, between fences that it cannot close.
+func Span(text any) string {
 	line := oneline.Join(fmt.Sprint(text))
 	fence := "`"
 	for strings.Contains(line, fence) {

@@ -235,7 +235,7 @@ func (r *rollbackReport) nextSteps() {
 	}
 	for i, one := range r.unready() {
 		if i < 3 && one.Name != "" {
-			r.step("Find the cause in %s: %s, %s.", escape(one.Name), span("docker service logs "+one.Name), span("docker service ps --no-trunc "+one.Name))
+			r.step("Find the cause in %s: %s, %s.", escape(one.Name), Span("docker service logs "+one.Name), Span("docker service ps --no-trunc "+one.Name))
 		}
 	}
 	if others := r.otherNodes(); len(others) > 0 {
@@ -250,7 +250,7 @@ func (r *rollbackReport) hintStep() {
 	switch {
 	case hint == "":
 	case strings.HasPrefix(hint, "docker "):
-		r.step("Run %s.", span(hint))
+		r.step("Run %s.", Span(hint))
 	default:
 		r.step("%s", escape(sentence(hint)))
 	}

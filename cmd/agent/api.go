@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/access"
@@ -44,18 +42,18 @@ func openWebhook(a *app, node looker, log *slog.Logger) (*webhook.Receiver, erro
 	if a.settings.WebhookTokenFile == "" {
 		return nil, nil
 	}
-	rule := a.settings.Rule()
-	tags, err := regexp.Compile(rule.TagPattern)
+	branch := a.settings.Rule().Branch
+	tags, err := tagsOf(&a.settings)
 	if err != nil {
-		return nil, fmt.Errorf("tag_pattern: %w", err)
+		return nil, err
 	}
 	return webhook.New(webhook.Options{
 		TokenFile: a.settings.WebhookTokenFile, Project: a.settings.GitLabProject, Target: a.settings.PlansBranch(), Look: node.Look, Relist: node.Relist, Log: log,
 		Follows: func(ref string, tag bool) bool {
 			if tag {
-				return rule.TagPattern != "" && tags.MatchString(ref)
+				return tags != nil && tags.MatchString(ref)
 			}
-			return rule.Branch == ref
+			return branch == ref
 		},
 	})
 }

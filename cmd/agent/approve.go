@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -24,12 +24,7 @@ that stack off the list of the node, the approval has it removed. A freeze holds
 removal; --override-freeze lifts that, with the approval or with a second one.`,
 		Example: `  agent approve 79f141c9f3 --reason "GitLab is down, agreed with the board by phone"
   agent approve 79f141c9f3 --stack business --reason "moved to node4"`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("name the commit that waits: agent approve REV --reason TEXT")}
-			}
-			return nil
-		},
+		Args: takes(cobra.ExactArgs(1), errors.New("name the commit that waits: agent approve REV --reason TEXT")),
 	}
 	cmd.Flags().StringVar(&asked.Reason, "reason", "", "reason; it is recorded (required)")
 	cmd.Flags().StringVar(&asked.Plan, "plan", "", "digest of the plan that you reviewed, or its first characters (default: the current plan)")

@@ -86,11 +86,8 @@ func evidenceOf(ctx context.Context, a *app) (*audit.Evidence, error) {
 		}
 		return e, nil
 	}
-	if opened, err := store.OpenReadOnly(a.settings.StateDir); err == nil {
-		defer func() { _ = opened.Close() }()
-		if book, err := opened.Anchors(); err == nil {
-			e.Delivered = book.Kept[e.Place].Seq
-		}
+	if book, err := fromStateFile(&a.settings, (*store.Store).Anchors); err == nil {
+		e.Delivered = book.Kept[e.Place].Seq
 	}
 	return e, nil
 }

@@ -118,7 +118,7 @@ func (w witness) rotated(l *lab, when, clone, value string, args ...string) (mer
 	if err != nil {
 		l.t.Fatalf("%s: %v\n%s", when, err, out)
 	}
-	made := decode[rotated](l.t, string(out))
+	made := decode[proposed](l.t, string(out))
 	if made.Commit.Taken != (value == "") || made.MergeRequest == "" {
 		l.t.Errorf("%s: %+v", when, made)
 	}

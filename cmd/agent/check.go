@@ -25,12 +25,7 @@ func checkCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [PATH]",
 		Short: "Validate a repository, an environment or a node; needs no engine and no keys",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
+		Args:  takes(cobra.MaximumNArgs(1), nil),
 	}
 	output := outputFlag(cmd, "text", "json", "junit", "codequality")
 	repo := cmd.Flags().String("repo", "", "the repository's folder, instead of PATH")

@@ -160,22 +160,19 @@ func adopted(ctx context.Context, a *app, owner string) consent.Record {
 
 // storedAdoption reads what the state file has of the stack that the node keeps.
 func storedAdoption(a *app) (consent.Record, error) {
-	opened, err := store.OpenReadOnly(a.settings.StateDir)
-	if err != nil {
-		return consent.Record{}, err
-	}
-	defer func() { _ = opened.Close() }()
-	key, err := storedKey(a, opened)
-	if err != nil {
-		return consent.Record{}, err
-	}
-	stack := opened.Stack(key)
-	kept, keptErr := stack.Adoption()
-	good, goodErr := stack.Deployed()
-	if err := errors.Join(keptErr, goodErr); err != nil {
-		return consent.Record{}, err
-	}
-	return consent.NewRecord(a.settings.Owner(), kept, good)
+	return fromStateFile(&a.settings, func(opened *store.Store) (consent.Record, error) {
+		key, err := storedKey(a, opened)
+		if err != nil {
+			return consent.Record{}, err
+		}
+		stack := opened.Stack(key)
+		kept, keptErr := stack.Adoption()
+		good, goodErr := stack.Deployed()
+		if err := errors.Join(keptErr, goodErr); err != nil {
+			return consent.Record{}, err
+		}
+		return consent.NewRecord(a.settings.Owner(), kept, good)
+	})
 }
 
 // ignoring gives the stack without the ignored fields that a sync would write, because their

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -68,12 +67,7 @@ func (p *eventPrinter) print(event events.Event, missed bool) error {
 		printFault(p.app.stderr, "warning", fault.New(fault.Place{}, "`agent history` lists the syncs", "events before this one are lost: the agent was restarted, or did much since"))
 	}
 	if p.output == "json" {
-		data, err := json.Marshal(event)
-		if err != nil {
-			return fmt.Errorf("print: %w", err)
-		}
-		_, err = fmt.Fprintln(p.app.stdout, string(visible.JSON(data)))
-		return err
+		return printJSONLine(p.app.stdout, event)
 	}
 	about := ""
 	if event.Stack != "" {

@@ -13,12 +13,7 @@ func explainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain [CODE]", Short: "Describe a class of errors: its cause, what to check, and the remedy; without CODE, list them",
 		Example: "  agent explain\n  agent explain engine",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
+		Args:    takes(cobra.MaximumNArgs(1), nil),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var codes []string
 			for _, one := range explain.All() {

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +14,6 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/fleet"
 	"coin.internal/coin-agent/agent/gitlab"
-	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/visible"
 )
 
 func fleetCommand(a *app) *cobra.Command {
@@ -72,22 +68,20 @@ func fleetList(ctx context.Context, a *app, apis []string) (list fleet.List, err
 	dial := func(url string) (fleet.Agent, error) {
 		return control.NewRemote(control.Remote{URL: url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
 	}
-	for _, one := range apis {
-		node, address, found := strings.Cut(one, "=")
-		if !found || node == "" {
-			return list, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
-		}
-		if agents[node], err = dial(address); err != nil {
+	named, err := addressesOf(apis)
+	if err != nil {
+		return list, err
+	}
+	for _, one := range named {
+		if agents[one.node], err = dial(one.url); err != nil {
 			return list, err
 		}
 	}
 	if a.host.token != "" {
 		list.Dial = dial
 	}
-	if pattern := a.settings.TagPattern; pattern != "" {
-		if list.Tags, err = regexp.Compile(pattern); err != nil {
-			return list, usageError{fmt.Errorf("--tag-pattern: %w", err)}
-		}
+	if list.Tags, err = tagsOf(&a.settings); err != nil {
+		return list, usageError{err}
 	}
 	client, err := pipelineGitLab(a)
 	if err != nil {
@@ -115,11 +109,7 @@ func watchFleet(ctx context.Context, a *app, list fleet.List, output string, pol
 		case err != nil:
 			return err
 		case output == "json":
-			data, marshalErr := json.Marshal(members)
-			if marshalErr != nil {
-				return fmt.Errorf("print: %w", marshalErr)
-			}
-			err = changed.print("", map[string]string{"": string(visible.JSON(data))})
+			err = changed.printJSON(members)
 		case onScreen != nil:
 			var text strings.Builder
 			p := newPrinter(a.stdout)

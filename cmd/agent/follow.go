@@ -121,6 +121,15 @@ func (c changes) print(before string, lines map[string]string) error {
 	return nil
 }
 
+// printJSON prints a value as a line of JSON if it differs from the one before.
+func (c changes) printJSON(value any) error {
+	line, err := jsonLine(value)
+	if err != nil {
+		return err
+	}
+	return c.print("", map[string]string{"": line})
+}
+
 // rolloutLines gives the state of each service of a rollout in a line, by service name.
 func rolloutLines(rollout *report.Rollout) map[string]string {
 	lines := map[string]string{}

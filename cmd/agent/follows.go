@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/selection"
+	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -47,6 +49,18 @@ func follows(ctx context.Context, a *app, source *gitsync.Repository, stack stri
 		}
 	}
 	return revision, nil
+}
+
+// tagsOf gives the pattern of the tags that the settings follow; nil for none.
+func tagsOf(s *settings.Settings) (*regexp.Regexp, error) {
+	if s.TagPattern == "" {
+		return nil, nil
+	}
+	pattern, err := regexp.Compile(s.TagPattern)
+	if err != nil {
+		return nil, fault.New(fault.Place{}, "correct the regular expression", "tag_pattern: %w", err)
+	}
+	return pattern, nil
 }
 
 // trail is what is on record of a stack, by its name; "" for the only one.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -36,12 +35,7 @@ func importCommand(a *app) *cobra.Command {
 		Short:   "Bring a release directory of auto.sh into the repository, with its secrets encrypted",
 		Long:    importHelp,
 		Example: "  agent import ./25.22_sbx_2025-12-15-11eeef9e99-node-3 --environment sandbox --node node3 -n wlt-sbx-dkapp3-ams -w sbxapp3",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fault.WithHint(fmt.Errorf("name one release directory: %w", err), "agent import DIR --environment sandbox --node node3 -w sbxapp3")}
-			}
-			return nil
-		},
+		Args:    takes(cobra.ExactArgs(1), fault.New(fault.Place{}, "agent import DIR --environment sandbox --node node3 -w sbxapp3", "name one release directory")),
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false

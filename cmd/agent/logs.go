@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -11,7 +11,6 @@ import (
 
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
-	"coin.internal/coin-agent/internal/visible"
 )
 
 func logsCommand(a *app) *cobra.Command {
@@ -25,12 +24,7 @@ whose value the agent does not know are not shown.
 With -f the command waits for more until it is interrupted, and connects again when the
 agent restarts.`,
 		Example: "  agent logs api -f\n  agent logs migrate --failed -n 50",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fmt.Errorf("name one service, as `agent status` shows it")}
-			}
-			return nil
-		},
+		Args:    takes(cobra.ExactArgs(1), errors.New("name one service, as `agent status` shows it")),
 	}
 	output := outputFlag(cmd, "text", "json")
 	flags := cmd.Flags()
@@ -84,18 +78,11 @@ func followLogs(ctx context.Context, a *app, asked request.Logs, each func(deplo
 
 // printLogLine prints a log line.
 func printLogLine(a *app, line deploy.LogLine, output string) error {
-	text := ""
 	if output == "json" {
-		data, err := json.Marshal(line)
-		if err != nil {
-			return fmt.Errorf("print: %w", err)
-		}
-		text = string(visible.JSON(data))
-	} else {
-		out := newPrinter(a.stdout)
-		colour := map[string]string{"stderr": yellow, "note": dim}[line.Stream]
-		text = string(out.paint(dim, zoned(line.At)+" "+line.Task)) + "  " + string(out.paint(colour, line.Text))
+		return printJSONLine(a.stdout, line)
 	}
-	_, err := fmt.Fprintln(a.stdout, text)
+	out := newPrinter(a.stdout)
+	colour := map[string]string{"stderr": yellow, "note": dim}[line.Stream]
+	_, err := fmt.Fprintln(a.stdout, out.paint(dim, zoned(line.At)+" "+line.Task)+"  "+out.paint(colour, line.Text))
 	return err
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"regexp"
 
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/fleet"
@@ -28,10 +26,8 @@ func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
 	settings := &n.app.settings
 	list := fleet.List{GitLab: n.parts.gitlab, Environment: environment, Branch: cmp.Or(settings.Branch, "master"), Agents: neighbourAgents(settings)}
 	list.Agents[settings.Node] = ownStatus{n.parts}
-	if settings.TagPattern != "" {
-		if list.Tags, err = regexp.Compile(settings.TagPattern); err != nil {
-			return nil, fmt.Errorf("tag_pattern: %w", err)
-		}
+	if list.Tags, err = tagsOf(settings); err != nil {
+		return nil, err
 	}
 	return list.Read(ctx)
 }

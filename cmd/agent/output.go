@@ -109,6 +109,23 @@ func printJSON(w io.Writer, value any) error {
 	return nil
 }
 
+// jsonLine gives a value as JSON in one line, in which what controls a terminal is escaped.
+func jsonLine(value any) (string, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("print: %w", err)
+	}
+	return string(visible.JSON(data)), nil
+}
+
+func printJSONLine(w io.Writer, value any) error {
+	line, err := jsonLine(value)
+	if err == nil {
+		_, err = fmt.Fprintln(w, line)
+	}
+	return err
+}
+
 // jsonWriter writes whole JSON texts, in which what controls a terminal is escaped: Go's
 // encoder leaves marks of writing direction and the controls from U+007F on as they are.
 type jsonWriter struct{ io.Writer }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -53,7 +52,7 @@ never ask LaunchDarkly. If it does not answer, nothing changes.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringVar(&f.flags.Provider, "provider", "", "where the flags are: launchdarkly")
 	flags.StringVar(&f.flags.Project, "project", "", "the key of the project there")
@@ -100,13 +99,12 @@ func (f *featureFlags) run(ctx context.Context, a *app) error {
 
 // propose makes the commit, unless there is nothing to do.
 func (f *featureFlags) propose(ctx context.Context, a *app, in clone, shown *flagged) (done bool, err error) {
-	open, err := f.common.open(ctx, a, f.flags.Branches())
+	earlier, err := f.common.earlier(ctx, a, f.flags.Branches(), "one of these flags")
 	if err != nil {
 		return false, err
 	}
-	if open.Number != 0 {
-		shown.Result.MergeRequest = open.URL
-		shown.Result.Next = []string{fmt.Sprintf("merge or close !%d of branch %s: it is an earlier one of these flags", open.Number, open.Source)}
+	if earlier != nil {
+		shown.Result = *earlier
 		return true, nil
 	}
 	if err := f.common.atTip(ctx, a, in.tree); err != nil {

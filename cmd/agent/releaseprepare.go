@@ -24,11 +24,10 @@ const bundleArgument = "release"
 
 // prepareFlags are the flags of the command.
 type prepareFlags struct {
-	request                          prepare.Request
-	repo, bundle, baseBundle, target string
-	fromImage, skipImages, yes       bool
-	noMergeRequest                   bool
-	output                           *string
+	common                     proposalFlags
+	request                    prepare.Request
+	bundle, baseBundle         string
+	fromImage, skipImages, yes bool
 }
 
 func prepareCommand(a *app) *cobra.Command {
@@ -53,8 +52,8 @@ The exit code is 3 if ` + "`agent check`" + ` refuses the result, or, with --dry
 the release would change something.`,
 		Args: noArgs,
 	}
+	f.common.add(cmd, "show the merge request; write nothing; exit code 3 if there are changes")
 	flags := cmd.Flags()
-	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
 	flags.StringVar(&f.request.Release.Tag, "tag", "", "tag of the release, such as 2025-12-15-11eeef9e99")
 	flags.StringVar(&f.request.Release.Version, "version", "", "version of the release, such as 25.22: RELEASE_VERSION in node.env")
 	flags.StringVar(&f.request.Release.Task, "task", "", "number of the task, such as 41361: TASK_ID in node.env")
@@ -68,14 +67,9 @@ the release would change something.`,
 	flags.BoolVar(&f.request.Replace, "replace", false, "replace a compose file whose earlier release is not known")
 	flags.BoolVar(&f.skipImages, "skip-images", false, "do not ask the registry and the scanner for the images")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before an older release follows a newer one")
-	flags.BoolVar(&f.request.DryRun, "dry-run", false, "show the merge request; write nothing; exit code 3 if there are changes")
 	flags.StringVar(&f.request.Branch, "branch", "", "branch to commit on (default release/<environment>/<tag>)")
-	flags.StringVar(&f.request.Author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
-	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
-	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
-	f.output = outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		f.request.Release.Environment = a.settings.Environment
+		f.request.Release.Environment, f.request.Author, f.request.DryRun = a.settings.Environment, f.common.author, f.common.dryRun
 		switch {
 		case f.request.Release.Environment == "":
 			return usageError{errors.New("name the environment with --environment")}
@@ -92,20 +86,15 @@ the release would change something.`,
 
 // prepared is the output of the command: the keys of the plan, and these.
 type prepared struct {
-	Plan         *prepare.Plan    `json:"-"`
-	Commit       *proposal.Commit `json:"commit,omitempty"`
-	MergeRequest string           `json:"merge_request,omitempty"`
-	Next         []string         `json:"next"`
+	Plan   *prepare.Plan
+	Result proposed
 }
 
 // MarshalJSON writes the keys of the plan first.
-func (p prepared) MarshalJSON() ([]byte, error) {
-	type others prepared
-	return joinedJSON(p.Plan, others(p))
-}
+func (p prepared) MarshalJSON() ([]byte, error) { return joinedJSON(p.Plan, p.Result) }
 
 func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader) error {
-	root, _, err := findRepository(f.repo)
+	root, _, err := findRepository(f.common.repo)
 	if err != nil {
 		return err
 	}
@@ -114,12 +103,11 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 		return err
 	}
 	defer tree.Close()
-	publisher, err := a.publisher(tree, f.target)
-	publishes := a.settings.GitLabURL != "" && !f.noMergeRequest && !f.request.DryRun
-	if publishes && err != nil {
-		return err
-	}
-	if publishes {
+	if f.common.proposes(a) {
+		publisher, err := f.common.publisher(a, tree)
+		if err != nil {
+			return err
+		}
 		branch := cmp.Or(f.request.Branch, "release/"+f.request.Release.Environment+"/"+f.request.Release.Tag)
 		pushed, err := publisher.Elsewhere(ctx, tree, branch)
 		if err != nil || pushed != nil {
@@ -136,30 +124,12 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 	if err != nil {
 		return err
 	}
-	shown := prepared{Plan: result.Plan, Commit: result.Commit}
+	shown := prepared{result.Plan, proposed{Commit: result.Commit}}
 	if result.Commit != nil {
-		shown.MergeRequest, shown.Next, err = publishPrepared(ctx, publisher, tree, result.Commit, publishes)
+		err = f.common.publish(ctx, a, tree, &shown.Result)
 	}
 	different := len(result.Plan.Problems) > 0 || f.request.DryRun && len(result.Plan.Files) > 0
-	return differentIf(different, errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err))
-}
-
-// publishPrepared opens the merge request if that is configured, and gives the next steps. The
-// commit stays in any case.
-func publishPrepared(ctx context.Context, publisher proposal.Publisher, tree *proposal.Worktree, commit *proposal.Commit, publishes bool) (url string, next []string, err error) {
-	byHand := []string{"git push -u origin " + commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
-	switch {
-	case commit.Unsigned:
-		return "", append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...), nil
-	case !publishes:
-		return "", byHand, nil
-	}
-	opened, err := publisher.Publish(ctx, tree, commit)
-	if err != nil {
-		next = append([]string{"run the same command again to finish; or by hand:"}, byHand...)
-		return "", next, fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
-	}
-	return opened.URL, []string{"have it reviewed and merged; `agent status` on each node shows the rollout"}, nil
+	return differentIf(different, errors.Join(printScreen(a.stdout, *f.common.output, preparedScreen, shown), err))
 }
 
 // showPushed shows the release that another working copy has pushed, with its merge request.
@@ -170,10 +140,10 @@ func showPushed(ctx context.Context, a *app, f prepareFlags, publisher proposal.
 	pushed.Title = "release: " + f.request.Release.Environment + " to " + f.request.Release.Tag
 	pushed.Message, pushed.Text = pushed.Title, "The message of the commit has the summary."
 	opened, err := publisher.Open(ctx, pushed)
-	shown := prepared{Plan: prepare.NewPlan(f.request.Release), Commit: pushed, MergeRequest: opened.URL, Next: []string{
-		"have it reviewed and merged; to prepare the release anew, delete the branch in GitLab first",
+	shown := prepared{prepare.NewPlan(f.request.Release), proposed{
+		Commit: pushed, MergeRequest: opened.URL, Next: []string{"have it reviewed and merged; to prepare the release anew, delete the branch in GitLab first"},
 	}}
-	return errors.Join(printScreen(a.stdout, *f.output, preparedScreen, shown), err)
+	return errors.Join(printScreen(a.stdout, *f.common.output, preparedScreen, shown), err)
 }
 
 // prepareTools gives what the preparation uses: the engine only where it is asked.

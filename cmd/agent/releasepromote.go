@@ -50,12 +50,7 @@ lists what to correct.`,
 		Example: `  agent release promote sandbox testing --dry-run
   agent release promote sandbox testing --set DB_TIMEOUT=60 --set test1:PUBLIC_URL=https://test1.example.com
   agent release promote testing production --unproven --reason "node3 is in repair"`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError{fault.New(fault.Place{}, "agent release promote "+strings.Join(release.Steps(), "; agent release promote "), "name the two environments")}
-			}
-			return nil
-		},
+		Args: takes(cobra.ExactArgs(2), fault.New(fault.Place{}, "agent release promote "+strings.Join(release.Steps(), "; agent release promote "), "name the two environments")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.promotion.From, f.promotion.To = args[0], args[1]
 			if err := f.check(); err != nil {
@@ -64,7 +59,7 @@ lists what to correct.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.set, "set", nil, "a setting that TO lacks: NAME=VALUE, or NODE:NAME=VALUE; may be given several times")
 	flags.StringSliceVar(&f.promotion.Leave, "leave", nil, "a setting that TO does not need; may be given several times")
@@ -128,8 +123,13 @@ func (f *promoteFlags) run(ctx context.Context, a *app) error {
 		}
 	}
 	shown := promoted{Reason: f.reason}
-	if done, err := f.earlier(ctx, a, &shown); err != nil || done {
-		return errors.Join(err, f.show(a, shown, err))
+	earlier, err := f.common.earlier(ctx, a, f.promotion.Branches(), "promotion from "+f.promotion.From+" to "+f.promotion.To)
+	if err != nil {
+		return err
+	}
+	if earlier != nil {
+		shown.Result = *earlier
+		return f.show(a, shown)
 	}
 	if err := f.common.atTip(ctx, a, tree); err != nil {
 		return err
@@ -139,14 +139,14 @@ func (f *promoteFlags) run(ctx context.Context, a *app) error {
 	}
 	if len(shown.Plan.Files) == 0 {
 		shown.Result.Next = []string{"nothing to promote: " + f.promotion.To + " has release " + shown.Plan.Release}
-		return f.show(a, shown, nil)
+		return f.show(a, shown)
 	}
 	if err := f.prove(ctx, a, git, &shown); err != nil {
-		return errors.Join(f.show(a, shown, nil), err)
+		return errors.Join(f.show(a, shown), err)
 	}
 	if f.common.dryRun {
 		shown.Result.Next = []string{"nothing was changed: --dry-run"}
-		return differentIf(true, f.show(a, shown, nil))
+		return differentIf(true, f.show(a, shown))
 	}
 	if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (f *promoteFlags) run(ctx context.Context, a *app) error {
 	tree.Close()
 	shown.Result.Commit.Title, shown.Result.Commit.Text = shown.Plan.Title(), shown.Plan.Text(shown.Proofs, f.reason)
 	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return differentIf(len(shown.Plan.Problems) > 0, errors.Join(f.show(a, shown, nil), err))
+	return differentIf(len(shown.Plan.Problems) > 0, errors.Join(f.show(a, shown), err))
 }
 
 // finish opens the merge request of the commit that an earlier run has made.
@@ -179,18 +179,7 @@ func (f *promoteFlags) finish(ctx context.Context, a *app, git *worktree.Worktre
 	commit.Title, commit.Text = plan.Title(), plan.Text(shown.Proofs, reason)
 	shown.Plan, shown.Problems, shown.Result.Commit = nil, plan.Problems, commit
 	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return differentIf(len(plan.Problems) > 0, errors.Join(f.show(a, shown, nil), err))
-}
-
-// earlier stops at an open merge request of an earlier promotion.
-func (f *promoteFlags) earlier(ctx context.Context, a *app, shown *promoted) (bool, error) {
-	open, err := f.common.open(ctx, a, f.promotion.Branches())
-	if err != nil || open.Number == 0 {
-		return false, err
-	}
-	shown.Result.MergeRequest = open.URL
-	shown.Result.Next = []string{fmt.Sprintf("merge or close !%d of branch %s: it is an earlier promotion from %s to %s", open.Number, open.Source, f.promotion.From, f.promotion.To)}
-	return true, nil
+	return differentIf(len(plan.Problems) > 0, errors.Join(f.show(a, shown), err))
 }
 
 // plan makes the plan, and asks for the settings that are lacking.
@@ -264,9 +253,6 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	return release.Unproven(f.promotion.From, shown.Proofs)
 }
 
-func (f *promoteFlags) show(a *app, shown promoted, failed error) error {
-	if failed != nil {
-		return nil
-	}
+func (f *promoteFlags) show(a *app, shown promoted) error {
 	return printScreen(a.stdout, *f.common.output, promotedScreen, shown)
 }

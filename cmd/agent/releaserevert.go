@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +38,7 @@ interrupted, the command finishes it.`,
 			if f.revert.Environment = a.settings.Environment; f.revert.Environment == "" {
 				return usageError{errors.New("name the environment with --environment")}
 			}
-			if f.revert.Commit != "" && !fullCommit.MatchString(f.revert.Commit) {
+			if f.revert.Commit != "" && !fullHash.MatchString(f.revert.Commit) {
 				return usageError{fault.New(fault.Place{}, "write all 40 digits: git rev-parse REVISION", "--commit %q is not a full hash", f.revert.Commit)}
 			}
 			if f.reason, err = request.Reason(f.reason, false); err != nil {
@@ -49,14 +47,12 @@ interrupted, the command finishes it.`,
 			return f.run(cmd.Context(), a)
 		},
 	}
-	f.common.add(cmd)
+	f.common.add(cmd, dryRunText)
 	flags := cmd.Flags()
 	flags.StringVar(&f.revert.Commit, "commit", "", "the commit of the branch to take back (default: the one that brought the present release)")
 	flags.StringVar(&f.reason, "reason", "", "reason; the commit and the merge request show it")
 	return cmd
 }
-
-var fullCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // reverted is the output of the command.
 type reverted struct {
@@ -76,14 +72,12 @@ func (f *revertFlags) run(ctx context.Context, a *app) error {
 		return err
 	}
 	if shown.Result.Commit == nil {
-		open, err := f.common.open(ctx, a, f.revert.Branches())
+		earlier, err := f.common.earlier(ctx, a, f.revert.Branches(), "revert")
 		if err != nil {
 			return err
 		}
-		if open.Number != 0 {
-			shown.Result.MergeRequest = open.URL
-			shown.Result.Next = []string{fmt.Sprintf("merge or close !%d of branch %s: it is an earlier revert", open.Number, open.Source)}
-			return printScreen(a.stdout, *f.common.output, revertedScreen, shown)
+		if earlier != nil {
+			return printScreen(a.stdout, *f.common.output, revertedScreen, reverted{Result: *earlier})
 		}
 		if err := f.common.atTip(ctx, a, tree); err != nil {
 			return err

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,22 +63,21 @@ func historiesOf(ctx context.Context, a *app, apis []string) ([]dora.Node, error
 		syncs, err := readHistory(ctx, a, query)
 		return []dora.Node{{Name: cmp.Or(a.settings.Node, "this node"), Syncs: syncs}}, err
 	}
+	named, err := addressesOf(apis)
+	if err != nil {
+		return nil, err
+	}
 	var nodes []dora.Node
-	for _, one := range apis {
-		name, address, found := strings.Cut(one, "=")
-		known := func(n dora.Node) bool { return n.Name == name }
-		if !found || name == "" || slices.ContainsFunc(nodes, known) {
-			return nil, usageError{fault.New(fault.Place{}, "name each node once, as --api node3=https://node3.example.com:9181", "--api %q names no further node", one)}
-		}
-		client, err := control.NewRemote(control.Remote{URL: address, TokenFile: a.host.token, CAFile: a.settings.CAFile})
+	for _, one := range named {
+		client, err := control.NewRemote(control.Remote{URL: one.url, TokenFile: a.host.token, CAFile: a.settings.CAFile})
 		if err != nil {
 			return nil, err
 		}
 		syncs, err := pages(query, func(query record.Query) (record.Page, error) { return client.Page(ctx, query) })
 		if err != nil {
-			return nil, fmt.Errorf("read the history of %s: %w", name, err)
+			return nil, fmt.Errorf("read the history of %s: %w", one.node, err)
 		}
-		nodes = append(nodes, dora.Node{Name: name, Syncs: syncs})
+		nodes = append(nodes, dora.Node{Name: one.node, Syncs: syncs})
 	}
 	return nodes, nil
 }

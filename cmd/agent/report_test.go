@@ -40,7 +40,7 @@ func TestReportDora(t *testing.T) {
 		{[]string{"-o", "markdown"}, 0, "| deployment time (95 %) | 59m0s | 3 | - | under 15m | missed |\n"},
 		{[]string{"--since", "2100-01-01"}, 2, "begins no period"},
 		{[]string{"--since", "soon"}, 2, "is not a time"},
-		{[]string{"--api", "node3"}, 2, "names no further node"},
+		{[]string{"--api", "node3"}, 2, "has no node"},
 		{[]string{"--api", "node3=https://127.0.0.1:1"}, 1, "token"},
 	} {
 		var out, errs bytes.Buffer

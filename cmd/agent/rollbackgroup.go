@@ -83,20 +83,31 @@ type addressed struct {
 	named     bool // the user named the address, and not config.yml
 }
 
+// addressesOf reads the addresses of agents that the user names by --api, each node once.
+func addressesOf(apis []string) (all []addressed, err error) {
+	for _, one := range apis {
+		node, url, found := strings.Cut(one, "=")
+		switch {
+		case !found || node == "":
+			return nil, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
+		case slices.ContainsFunc(all, func(before addressed) bool { return before.node == node }):
+			return nil, usageError{fault.New(fault.Place{}, "name each node once", "--api names the node %s twice", node)}
+		}
+		all = append(all, addressed{node, url, true})
+	}
+	return all, nil
+}
+
 // groupNodes lists the nodes: those of config.yml in GitLab, with the addresses that the user
 // names. Without GitLab they are those that the user names.
 func groupNodes(ctx context.Context, a *app, apis []string) ([]addressed, error) {
+	nodes, err := addressesOf(apis)
+	if err != nil {
+		return nil, err
+	}
 	named := map[string]string{}
-	var nodes []addressed
-	for _, one := range apis {
-		node, url, found := strings.Cut(one, "=")
-		if !found || node == "" {
-			return nil, usageError{fault.New(fault.Place{}, "write it as --api node3=https://node3.example.com:9181", "--api %q has no node", one)}
-		}
-		if named[node] == "" {
-			nodes = append(nodes, addressed{node, url, true})
-		}
-		named[node] = url
+	for _, one := range nodes {
+		named[one.node] = one.url
 	}
 	if a.settings.GitLabURL == "" || a.settings.Environment == "" {
 		return nodes, nil

@@ -218,11 +218,16 @@ func (a *app) readConfig(cmd *cobra.Command) error {
 }
 
 // noArgs refuses arguments as wrong usage.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usageError{err}
+func noArgs(cmd *cobra.Command, args []string) error { return takes(cobra.NoArgs, nil)(cmd, args) }
+
+// takes refuses other arguments as wrong usage: by a text about them, else as cobra does.
+func takes(fit cobra.PositionalArgs, otherwise error) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fit(cmd, args); err != nil {
+			return usageError{cmp.Or(otherwise, err)}
+		}
+		return nil
 	}
-	return nil
 }
 
 // outputForms is the annotation of -o that names the forms which the command has.

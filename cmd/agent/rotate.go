@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -20,14 +19,12 @@ import (
 
 // rotateFlags are the flags of the command.
 type rotateFlags struct {
-	repo, valueFile, charset string
-	branch, author, target   string
-	stack                    string
-	nodes                    []string
-	output                   *string
-	generate                 int
-	raw, noMergeRequest      bool
-	overdue                  bool
+	common             proposalFlags
+	valueFile, charset string
+	branch, stack      string
+	nodes              []string
+	generate           int
+	raw, overdue       bool
 }
 
 func rotateCommand(a *app) *cobra.Command {
@@ -55,14 +52,12 @@ the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 			if f.overdue {
 				return nil
 			}
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fault.WithHint(fmt.Errorf("name one secret: %w", err), "agent secrets rotate db_access --environment sandbox --generate 32")}
-			}
-			return nil
+			wrong := fault.New(fault.Place{}, "agent secrets rotate db_access --environment sandbox --generate 32", "name one secret")
+			return takes(cobra.ExactArgs(1), wrong)(cmd, args)
 		},
 	}
+	f.common.add(cmd, "")
 	flags := cmd.Flags()
-	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
 	flags.StringSliceVar(&f.nodes, "node", nil, "change only this node; may be given several times")
 	flags.StringVar(&f.stack, "stack", "", "look for NAME in this stack only; a value that other stacks share changes there, too")
 	flags.StringVar(&f.valueFile, "value-file", "", "file with the new value, outside the repository; - for standard input")
@@ -71,10 +66,6 @@ the compose file or its SV_ name. The exit code is 3 if a secret was skipped.`,
 	flags.IntVar(&f.generate, "generate", 0, "generate a value with this many characters")
 	flags.StringVar(&f.charset, "charset", "alnum", "characters to generate from: alnum, hex, base64, ascii, or the characters themselves")
 	flags.StringVar(&f.branch, "branch", "", "branch to commit on (default rotate/<environment>/<name>-<version>)")
-	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
-	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
-	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
-	f.output = outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkRotate(cmd, a.settings.Environment, f.raw); err != nil {
 			return err
@@ -106,7 +97,7 @@ func checkRotate(cmd *cobra.Command, environment string, raw bool) error {
 }
 
 func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin io.Reader) error {
-	root, keys, err := openWorkingCopy(a, f.repo)
+	root, keys, err := openWorkingCopy(a, f.common.repo)
 	if err != nil {
 		return err
 	}
@@ -122,18 +113,18 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 	defer value.Wipe()
 	result, err := rotate.Run(ctx, tree, keys, rotate.Request{
 		Name: name, Environment: a.settings.Environment, Nodes: f.nodes, Stack: f.stack, Value: value, Raw: f.raw,
-		Generate: rotate.Generate{Length: f.generate, Charset: f.charset}, Branch: f.branch, Author: f.author,
+		Generate: rotate.Generate{Length: f.generate, Charset: f.charset}, Branch: f.branch, Author: f.common.author,
 	})
 	tree.Close() // pushing needs no lock
 	if err != nil {
 		return err
 	}
-	shown := rotated{Environment: a.settings.Environment, Secret: name, Commit: result.Commit}
+	shown := rotated{Environment: a.settings.Environment, Secret: name, Result: proposed{Commit: result.Commit}}
 	if result.Plan != nil {
 		shown.Secret, shown.Nodes, shown.Notes = result.Plan.Secret, result.Plan.Nodes, result.Plan.Notes
 	}
-	err = publishRotation(ctx, a, tree, f, &shown)
-	return errors.Join(printScreen(a.stdout, *f.output, rotatedScreen, shown), err)
+	err = f.common.publish(ctx, a, tree, &shown.Result)
+	return errors.Join(printScreen(a.stdout, *f.common.output, rotatedScreen, shown), err)
 }
 
 // readValue reads the new value; without a file it gives an empty value.
@@ -166,60 +157,17 @@ func readValue(tree *proposal.Worktree, name string, stdin io.Reader) (secrets.V
 
 // rotated is the output of the command.
 type rotated struct {
-	Environment  string           `json:"environment"`
-	Secret       string           `json:"secret"`
-	Nodes        []rotate.Node    `json:"nodes,omitempty"`
-	Commit       *proposal.Commit `json:"commit"`
-	Notes        []string         `json:"notes,omitempty"`
-	MergeRequest string           `json:"merge_request,omitempty"`
-	Next         []string         `json:"next"`
+	Environment string        `json:"environment"`
+	Secret      string        `json:"secret"`
+	Nodes       []rotate.Node `json:"nodes,omitempty"`
+	Notes       []string      `json:"notes,omitempty"`
+	Result      proposed      `json:"-"`
 }
 
-// publishRotation opens the merge request if that is configured and requested, and sets the next
-// steps. The commit stays in any case.
-func publishRotation(ctx context.Context, a *app, tree *proposal.Worktree, f rotateFlags, shown *rotated) error {
-	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
-	again := "run the same command again to finish this rotation, with the same value"
-	switch {
-	case shown.Commit.Unsigned:
-		shown.Next = append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...)
-		return nil
-	case f.noMergeRequest:
-		shown.Next = byHand
-		return nil
-	case a.settings.GitLabURL == "":
-		shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
-		return nil
-	}
-	publisher, err := a.publisher(tree, f.target)
-	if err == nil {
-		opened, failed := publisher.Publish(ctx, tree, shown.Commit)
-		if shown.MergeRequest, err = opened.URL, failed; err == nil {
-			shown.Next = []string{"have it reviewed and merged; `agent status` on each node shows when the new version is in use"}
-			return nil
-		}
-	}
-	shown.Next = append([]string{again + "; or by hand:"}, byHand...)
-	return fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
-}
-
-// publisher gives what pushes a branch of a working copy and opens its merge request.
-func (a *app) publisher(tree *proposal.Worktree, target string) (proposal.Publisher, error) {
-	client, err := a.gitLab()
-	publisher := proposal.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: target}
-	if publisher.Target == "" && a.settings.TagPattern == "" {
-		publisher.Target = a.settings.Branch
-	}
-	if publisher.Remote.TokenFile == "" && sameHost(publisher.Address(tree), a.settings.GitLabURL) {
-		publisher.Remote.TokenFile = a.settings.GitLabTokenFile
-	}
-	return publisher, err
-}
-
-func sameHost(a, b string) bool {
-	first, errA := url.Parse(a)
-	second, errB := url.Parse(b)
-	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
+// MarshalJSON writes the keys of the result last.
+func (r rotated) MarshalJSON() ([]byte, error) {
+	type others rotated
+	return joinedJSON(others(r), r.Result)
 }
 
 // valueFile names a file of values: secrets.enc, or a file in secrets/.

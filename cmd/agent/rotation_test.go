@@ -106,8 +106,8 @@ func TestRotation(t *testing.T) {
 	nodes.step("rotated, not yet merged", func() {
 		nodes.each(func(node *lab) { node.recorder.Reset() })
 		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--generate", "32")
-		if want := "security: rotate webhook.auth of sandbox (node3, node4: 1 -> 2)"; rotation.Commit.Message != want {
-			l.t.Errorf("the commit says %q, want %q", rotation.Commit.Message, want)
+		if want := "security: rotate webhook.auth of sandbox (node3, node4: 1 -> 2)"; rotation.Result.Commit.Message != want {
+			l.t.Errorf("the commit says %q, want %q", rotation.Result.Commit.Message, want)
 		}
 		nodes.each(func(node *lab) {
 			node.looks(2)
@@ -118,7 +118,7 @@ func TestRotation(t *testing.T) {
 				node.t.Errorf("before the merge, secrets:\n%s", diff)
 			}
 		})
-		merge = l.merge(rotation.Commit.Branch)
+		merge = l.merge(rotation.Result.Commit.Branch)
 	})
 	nodes.step("merged", func() {
 		nodes.rolledOut(merge, tasks)
@@ -147,7 +147,7 @@ func TestRotation(t *testing.T) {
 		value := "version: 3\nnote: written by hand\n"
 		file := l.file("value", value)
 		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--node", "node3", "--value-file", file)
-		commit := l.merge(rotation.Commit.Branch)
+		commit := l.merge(rotation.Result.Commit.Branch)
 		l.await(commit, record.Succeeded)
 		l.reads("3", value)
 		l.gained(made[0], "webhook.auth.3")
@@ -165,7 +165,7 @@ func TestRotation(t *testing.T) {
 		}
 		l.commit("keep one old version", map[string]string{config: string(content) + "\nsecrets: {retention: {days: 0, versions: 1}}\n"})
 		rotation := l.rotate(clone, "webhook.auth", "--environment", "sandbox", "--node", "node3", "--generate", "32")
-		l.await(l.merge(rotation.Commit.Branch), record.Succeeded)
+		l.await(l.merge(rotation.Result.Commit.Branch), record.Succeeded)
 		l.collected("webhook.auth.3", "webhook.auth.4")
 		why := ""
 		for line := range strings.Lines(l.mustRun(exitDone, nil, "secrets", "list")) {

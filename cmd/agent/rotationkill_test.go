@@ -31,7 +31,7 @@ func TestKillInRotation(t *testing.T) {
 	clone := l.clone()
 	before, secrets := l.tasks(), l.secrets()
 	rotation := l.rotate(clone, "web_auth", "--environment", "sandbox", "--generate", "32")
-	commit := l.crashAt(crash{write: 3, lost: true}, func() string { return l.merge(rotation.Commit.Branch) })
+	commit := l.crashAt(crash{write: 3, lost: true}, func() string { return l.merge(rotation.Result.Commit.Branch) })
 	writes := l.recorder.Writes()
 	if len(writes) < 3 || !createsSecret.MatchString(writes[1].String()) || !updatesService.MatchString(writes[2].String()) {
 		l.t.Fatalf("killed after %v", writes)

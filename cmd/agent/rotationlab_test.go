@@ -82,12 +82,13 @@ func (l *lab) rotate(clone string, args ...string) rotated {
 	if err != nil {
 		l.t.Fatalf("agent secrets rotate %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	made := decode[rotated](l.t, string(out))
+	made, result := decode[rotated](l.t, string(out)), decode[proposed](l.t, string(out))
 	merges := l.gitlab.MergeRequests()
-	if last := merges[len(merges)-1]; last.SourceBranch != made.Commit.Branch || last.TargetBranch != "master" ||
-		last.SHA != made.Commit.Hash || last.WebURL != made.MergeRequest || last.Title != made.Commit.Message {
-		l.t.Errorf("the merge request is %+v, the rotation %+v", last, made)
+	if last := merges[len(merges)-1]; last.SourceBranch != result.Commit.Branch || last.TargetBranch != "master" ||
+		last.SHA != result.Commit.Hash || last.WebURL != result.MergeRequest || last.Title != result.Commit.Message {
+		l.t.Errorf("the merge request is %+v, the rotation %+v", last, result)
 	}
+	made.Result = result
 	return made
 }
 

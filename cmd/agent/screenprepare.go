@@ -11,9 +11,8 @@ import (
 // look at.
 func preparedScreen(s *page, of prepared) {
 	switch {
-	case of.Commit != nil && of.Commit.Taken:
-		s.put(s.yellow("resumed: " + of.Commit.Message))
-		s.line("an earlier run made this commit")
+	case of.Result.Commit != nil && of.Result.Commit.Taken:
+		s.put(s.yellow("resumed: " + of.Result.Commit.Message))
 	case len(of.Plan.Files) == 0:
 		s.put("nothing to change: the nodes have the release ", of.Plan.Tag)
 	default:
@@ -31,7 +30,7 @@ func preparedScreen(s *page, of prepared) {
 	for _, text := range of.Plan.Notes {
 		s.line(s.yellow("note"), ": ", tidy(text))
 	}
-	if of.Commit == nil {
+	if of.Result.Commit == nil {
 		if len(of.Plan.Files) > 0 {
 			s.line()
 			for text := range strings.Lines(of.Plan.Text) {
@@ -41,19 +40,7 @@ func preparedScreen(s *page, of prepared) {
 		}
 		return
 	}
-	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch)
-	s.request(of.MergeRequest, of.Next)
-}
-
-// request shows the merge request of a commit, if there is one, and what to do next.
-func (s *page) request(address string, next []string) {
-	if address != "" {
-		s.line("merge request ", address)
-	}
-	s.line("next:")
-	for _, one := range next {
-		s.line("  ", one)
-	}
+	proposedScreen(s, of.Result)
 }
 
 // preparedNodes shows what a release changes on each node.

@@ -176,19 +176,19 @@ func secretsGCScreen(s *page, of collection) {
 
 // rotatedScreen shows what a rotation committed.
 func rotatedScreen(s *page, of rotated) {
-	if of.Commit.Taken {
-		s.put(s.yellow("resumed: " + of.Commit.Message))
-		s.line("an earlier run made this commit; no other value was generated or set")
+	commit := of.Result.Commit
+	if commit.Taken {
+		s.put(s.yellow("resumed: " + commit.Message))
+		s.line("no other value was generated or set")
 	} else {
-		s.put(s.green(of.Commit.Message))
+		s.put(s.green(commit.Message))
 		s.line()
 		s.rotatedSecrets(of)
 	}
 	for _, note := range of.Notes {
 		s.line(s.yellow("note"), ": ", note)
 	}
-	s.line("commit ", short(of.Commit.Hash), " on branch ", of.Commit.Branch, ", which is checked out")
-	s.request(of.MergeRequest, of.Next)
+	proposedScreen(s, of.Result)
 }
 
 func (s *page) rotatedSecrets(of rotated) {

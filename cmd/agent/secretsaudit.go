@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
-	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/provenance"
 )
 
@@ -166,12 +164,12 @@ func addStatuses(ctx context.Context, a *app, report *provenance.Report) error {
 		return err
 	}
 	var tagged map[string]bool
-	if pattern := a.settings.TagPattern; pattern != "" {
-		match, err := regexp.Compile(pattern)
-		if err != nil {
-			return fault.New(fault.Place{}, "correct the regular expression", "tag_pattern: %w", err)
-		}
-		if tagged, err = report.Tagged(match.MatchString); err != nil {
+	pattern, err := tagsOf(&a.settings)
+	if err != nil {
+		return err
+	}
+	if pattern != nil {
+		if tagged, err = report.Tagged(pattern.MatchString); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -18,12 +19,7 @@ func showCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one sync of the history in detail: by its number, or latest",
 		Example: "  agent show latest\n  agent show 12 -o report > rollback.md",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{fmt.Errorf("name one sync: its number, as `agent history` shows it, or %s", control.Latest)}
-			}
-			return nil
-		},
+		Args:    takes(cobra.ExactArgs(1), errors.New("name one sync: its number, as `agent history` shows it, or "+control.Latest)),
 	}
 	output := outputFlag(cmd, "text", "json", "manifest", "report")
 	cmd.Flags().Lookup("output").Usage = "output: text, json (the whole record), manifest (JSON) or report (of its rollback, Markdown)"

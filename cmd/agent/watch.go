@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +9,6 @@ import (
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
-	"coin.internal/coin-agent/internal/visible"
 )
 
 // watchPeriod is how often the status is read.
@@ -48,13 +46,7 @@ func watchStatus(ctx context.Context, a *app, output string, all bool) error {
 func statusShower(stdout io.Writer, output string) func(report.Status) error {
 	changed := changes{stdout, map[string]string{}}
 	if output == "json" {
-		return func(status report.Status) error {
-			data, err := json.Marshal(status)
-			if err != nil {
-				return fmt.Errorf("print: %w", err)
-			}
-			return changed.print("", map[string]string{"": string(visible.JSON(data))})
-		}
+		return func(status report.Status) error { return changed.printJSON(status) }
 	}
 	return func(status report.Status) error {
 		lines := map[string]string{"": statusLine(status)}

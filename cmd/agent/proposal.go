@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -21,15 +22,21 @@ type proposalFlags struct {
 	output                 *string
 }
 
-func (f *proposalFlags) add(cmd *cobra.Command) {
+// add adds the flags; --dry-run only with a text about it.
+func (f *proposalFlags) add(cmd *cobra.Command, dryRun string) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.repo, "repo", ".", "working copy of the repository")
 	flags.StringVar(&f.author, "author", "", `author of the commit, as "Name <address>" (default: that of git's configuration files)`)
 	flags.BoolVar(&f.noMergeRequest, "no-merge-request", false, "make the commit only; do not push")
 	flags.StringVar(&f.target, "target-branch", "", "branch to merge into (default: the followed branch, else the project's default branch)")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing; exit code 3 if there are changes")
+	if dryRun != "" {
+		flags.BoolVar(&f.dryRun, "dry-run", false, dryRun)
+	}
 	f.output = outputFlag(cmd, "text", "json")
 }
+
+// dryRunText is about --dry-run of most of these commands.
+const dryRunText = "show what would change, and change nothing; exit code 3 if there are changes"
 
 // clone is the working copy that a command works on: locked, to commit, and to read its history.
 type clone struct {
@@ -66,31 +73,56 @@ func (f *proposalFlags) proposes(a *app) bool {
 
 // into gives the branch that merge requests go to.
 func (f *proposalFlags) into(ctx context.Context, a *app, client *gitlab.Client) (string, error) {
-	target := f.target
-	if a.settings.TagPattern == "" {
-		target = cmp.Or(target, a.settings.Branch)
-	}
-	if target != "" {
+	if target := f.followed(a); target != "" {
 		return target, nil
 	}
 	return client.DefaultBranch(ctx)
 }
 
-// open gives the open merge request whose branch begins with a prefix; one without a number if
-// there is none, or none is asked for.
-func (f *proposalFlags) open(ctx context.Context, a *app, prefix string) (gitlab.Request, error) {
+// followed gives the branch of the flags, else the one that the settings follow; "" for none.
+func (f *proposalFlags) followed(a *app) string {
+	if a.settings.TagPattern == "" {
+		return cmp.Or(f.target, a.settings.Branch)
+	}
+	return f.target
+}
+
+// publisher gives what pushes a branch of a working copy and opens its merge request.
+func (f *proposalFlags) publisher(a *app, tree *proposal.Worktree) (proposal.Publisher, error) {
+	client, err := a.gitLab()
+	publisher := proposal.Publisher{GitLab: client, Remote: a.settings.Remote(), Target: f.followed(a)}
+	if publisher.Remote.TokenFile == "" && sameHost(publisher.Address(tree), a.settings.GitLabURL) {
+		publisher.Remote.TokenFile = a.settings.GitLabTokenFile
+	}
+	return publisher, err
+}
+
+func sameHost(a, b string) bool {
+	first, errA := url.Parse(a)
+	second, errB := url.Parse(b)
+	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
+}
+
+// earlier stops at an open merge request of an earlier change, whose branch begins with a prefix.
+func (f *proposalFlags) earlier(ctx context.Context, a *app, prefix, what string) (*proposed, error) {
 	if !f.proposes(a) {
-		return gitlab.Request{}, nil
+		return nil, nil
 	}
 	client, err := a.gitLab()
 	if err != nil {
-		return gitlab.Request{}, err
+		return nil, err
 	}
 	target, err := f.into(ctx, a, client)
 	if err != nil {
-		return gitlab.Request{}, err
+		return nil, err
 	}
-	return release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
+	open, err := release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
+	if err != nil || open.Number == 0 {
+		return nil, err
+	}
+	return &proposed{MergeRequest: open.URL, Next: []string{
+		fmt.Sprintf("merge or close !%d of branch %s: it is an earlier %s", open.Number, open.Source, what),
+	}}, nil
 }
 
 // atTip refuses a working copy that is not at the end of the target branch: the merge request
@@ -118,16 +150,19 @@ func (f *proposalFlags) atTip(ctx context.Context, a *app, tree *proposal.Worktr
 // publish pushes the branch of a commit and opens its merge request. The commit stays in any
 // case.
 func (f *proposalFlags) publish(ctx context.Context, a *app, tree *proposal.Worktree, shown *proposed) error {
-	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes on the nodes until it is merged and synced"}
+	byHand := []string{"git push -u origin " + shown.Commit.Branch, "open a merge request; nothing changes in Swarm until it is merged and synced"}
 	switch {
 	case shown.Commit.Unsigned:
 		shown.Next = append([]string{"git commit --amend --no-edit -S   (git is set to sign commits; this one is not signed)"}, byHand...)
 		return nil
 	case !f.proposes(a):
 		shown.Next = byHand
+		if a.settings.GitLabURL == "" {
+			shown.Next = append(byHand, "if gitlab_url, gitlab_project and gitlab_token_file are set, this command does both")
+		}
 		return nil
 	}
-	publisher, err := a.publisher(tree, f.target)
+	publisher, err := f.publisher(a, tree)
 	if err == nil {
 		var opened gitlab.OpenMergeRequest
 		if opened, err = publisher.Publish(ctx, tree, shown.Commit); err == nil {
@@ -136,7 +171,7 @@ func (f *proposalFlags) publish(ctx context.Context, a *app, tree *proposal.Work
 			return nil
 		}
 	}
-	shown.Next = append([]string{"run the same command again; or by hand:"}, byHand...)
+	shown.Next = append([]string{"run the same command again, which finishes this commit; or by hand:"}, byHand...)
 	return fault.WithHint(fmt.Errorf("the commit was made, but the merge request was not opened: %w", err), fault.Hint(err))
 }
 
