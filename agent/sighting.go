@@ -22,7 +22,7 @@ type sighting struct {
 	observed decision.Observed
 	revision gitsync.Revision
 	checkout *gitsync.Checkout
-	fetching time.Duration // of the checkout
+	fetching time.Duration // of the checkout, and of what was asked about the history meanwhile
 	signer   string        // of the revision
 	refused  error         // why the revision is not read; nil if it may be
 	sync     *record.Sync  // the last one, once the services were read
@@ -92,18 +92,18 @@ func (seen *sighting) askGroup(ctx context.Context) error {
 	return err
 }
 
-// askLineage asks how the selected commit relates to the last one.
+// askLineage asks how the selected commit relates to the last one. Its files may be fetched meanwhile.
 func (seen *sighting) askLineage(ctx context.Context) error {
 	s := seen.stack
-	last := s.board.Snapshot().Last
-	lineage, err := s.remote.Remote.Lineage(ctx, last.Commit, seen.revision)
+	started, last := time.Now(), s.board.Snapshot().Last
+	lineage, err := s.remote.Lineage(ctx, last.Commit, seen.revision)
 	if err != nil {
 		return err
 	}
 	if lineage == decision.Behind {
 		s.log.Info("the remote selects an older commit than the last one", "revision", record.Short(seen.revision.Commit), "last", record.Short(last.Commit))
 	}
-	seen.observed.Lineage = &lineage
+	seen.observed.Lineage, seen.fetching = &lineage, time.Since(started)
 	return nil
 }
 
@@ -122,7 +122,8 @@ func (seen *sighting) askFiles(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", record.Short(seen.revision.Commit), err)
 	}
-	seen.checkout, seen.fetching, seen.signer = checkout.Anew(), time.Since(started), signer
+	seen.checkout, seen.signer = checkout.Anew(), signer
+	seen.fetching += time.Since(started)
 	if !seen.wanders() {
 		if err := s.fetched(ctx, checkout); err != nil {
 			return err

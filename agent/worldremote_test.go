@@ -44,11 +44,12 @@ func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) 
 // Descends is the remote's history.
 func (w *world) Descends(_ context.Context, old, revision string) (bool, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.older != nil {
-		return w.older(old, revision), nil
+	older, descends := w.older, w.descends
+	w.mu.Unlock()
+	if older != nil {
+		return older(old, revision), nil // meanwhile the commit is fetched
 	}
-	return w.descends, nil
+	return descends, nil
 }
 
 // Between is the remote's history, in which each commit changes something here.

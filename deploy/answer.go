@@ -49,10 +49,11 @@ func SameAnswer(ctx context.Context, answer func() []byte) bool {
 }
 
 // hearAnswers has a client compare answers that are heard. Of one that is the last one it decodes
-// nothing, and keeps nothing in memory.
-func hearAnswers(api *client.Client) error {
+// nothing, and keeps nothing in memory. Docker's client traces each request, for which it has no
+// reader here: the requests go to its connections directly.
+func hearAnswers(api *client.Client, connections http.RoundTripper) error {
 	with := api.HTTPClient()
-	with.Transport = listener{with.Transport}
+	with.Transport = listener{connections}
 	return client.WithHTTPClient(with)(api)
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -56,9 +57,12 @@ func Dial(host string) (*client.Client, error) {
 	if host == "" {
 		return nil, fault.New(fault.Place{}, hint, "no engine address given")
 	}
-	api, err := client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
+	// As docker's own, but that one keeps two connections, and opens others anew for each write.
+	connections := &http.Transport{MaxIdleConns: writesAtOnce, MaxIdleConnsPerHost: writesAtOnce, IdleConnTimeout: 30 * time.Second}
+	with := &http.Client{Transport: connections, CheckRedirect: client.CheckRedirect}
+	api, err := client.NewClientWithOpts(client.WithHTTPClient(with), client.WithHost(host), client.WithAPIVersionNegotiation())
 	if err == nil {
-		err = hearAnswers(api)
+		err = hearAnswers(api, connections)
 	}
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("use engine address %q: %w", host, err), hint)

@@ -113,6 +113,14 @@ func (r *Remote) Descends(ctx context.Context, older, newer string) (bool, error
 	return follows, nil
 }
 
+// relates reports whether it is known how two commits relate.
+func (r *Remote) relates(older, newer string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known := r.follows[[2]string{older, newer}]
+	return known || older == newer
+}
+
 // Lineage gives how the selected revision relates to the last commit.
 func (r *Remote) Lineage(ctx context.Context, last string, selected gitsync.Revision) (decision.Lineage, error) {
 	lineage := decision.Follows

@@ -2,7 +2,9 @@ package selection
 
 import (
 	"context"
+	"sync"
 
+	"coin.internal/coin-agent/agent/decision"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -28,11 +30,20 @@ type Shared struct {
 	refs    Refs
 	err     error
 	fetched *gitsync.Checkout
-	fresh   bool // it was fetched since Forget
+	fresh   bool   // it was fetched since Forget
+	early   *early // nil without a fetch that nothing has asked for yet
+}
+
+// early is the outcome of a fetch that was made while the remote was asked about the history.
+type early struct {
+	of       gitsync.Revision
+	checkout *gitsync.Checkout
+	signer   string
+	err      error
 }
 
 // Forget has the next look ask again.
-func (s *Shared) Forget() { s.asked, s.fresh = false, false }
+func (s *Shared) Forget() { s.asked, s.fresh, s.early = false, false, nil }
 
 // List gives what the remote offers.
 func (s *Shared) List(ctx context.Context) (Refs, error) {
@@ -53,9 +64,31 @@ func (s *Shared) Choose(ctx context.Context, on Record) (gitsync.Revision, []str
 	return s.Remote.Choose(ctx, refs, on)
 }
 
+// Lineage gives how the selected revision relates to the last commit. If the remote has to be asked,
+// the revision is fetched meanwhile: nearly all follow the last commit, and are fetched next.
+func (s *Shared) Lineage(ctx context.Context, last string, selected gitsync.Revision) (decision.Lineage, error) {
+	s.early = nil
+	if s.Remote.relates(last, selected.Commit) {
+		return s.Remote.Lineage(ctx, last, selected)
+	}
+	made := &early{of: selected}
+	var fetching sync.WaitGroup
+	fetching.Go(func() { made.checkout, made.signer, made.err = s.Fetch(ctx, selected, false) })
+	lineage, err := s.Remote.Lineage(ctx, last, selected)
+	fetching.Wait()
+	if lineage == decision.Follows && err == nil {
+		s.early = made
+	}
+	return lineage, err
+}
+
 // Fetch loads a revision's files into memory, and gives who signed it. keep says that files
 // of the same revision may be used again, such as those of a sync that waits.
 func (s *Shared) Fetch(ctx context.Context, revision gitsync.Revision, keep bool) (checkout *gitsync.Checkout, signer string, err error) {
+	if made := s.early; made != nil && made.of == revision {
+		s.early = nil
+		return made.checkout, made.signer, made.err
+	}
 	// The keys may have changed since it was fetched.
 	if signer, err = s.Gate.Check(ctx, revision); err != nil {
 		return nil, "", err
