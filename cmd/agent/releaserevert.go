@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -56,7 +56,7 @@ interrupted, the command finishes it.`,
 	return cmd
 }
 
-var fullCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var fullCommit = lazyregexp.New(`^[0-9a-f]{40}$`)
 
 // reverted is the output of the command.
 type reverted struct {
