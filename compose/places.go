@@ -18,6 +18,17 @@ func (s *Stack) Place(keys ...string) fault.Place {
 	return place
 }
 
+// WithoutFiles gives the stack without the files that it was rendered from, which take more memory than
+// its specs. It has no places.
+func (s *Stack) WithoutFiles() *Stack {
+	if s == nil {
+		return nil
+	}
+	kept := *s
+	kept.merged, kept.files = nil, nil
+	return &kept
+}
+
 // ItemPlace gives where the compose files name one of the texts in the list or mapping at
 // the keys: the item's place, or else that of the keys. A text is a part of an item: of
 // "8080:80" it is 8080 or 80, of a mapping one of its values.

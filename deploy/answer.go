@@ -7,10 +7,11 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Answer identifies the bytes of an answer of the engine about services, secrets or configs. The zero Answer
@@ -58,7 +59,7 @@ func hearAnswers(api *client.Client, connections http.RoundTripper) error {
 }
 
 // heardPaths are those of the calls whose answers are heard.
-var heardPaths = regexp.MustCompile(`/(services|secrets|configs)$`)
+var heardPaths = lazyregexp.New(`/(services|secrets|configs)$`)
 
 type listener struct{ to http.RoundTripper }
 

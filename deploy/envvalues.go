@@ -2,9 +2,10 @@ package deploy
 
 import (
 	"math"
-	"regexp"
 	"slices"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // The values of environment variables are often secrets under names that do not say so. A
@@ -12,11 +13,11 @@ import (
 // name, and parts of the text.
 var (
 	// randomNames are the names of variables whose values look random and are not secret.
-	randomNames = regexp.MustCompile(`(?i)^(TAG|SV)_|(^|_)(TAG|VERSION|COMMIT|COMMIT_SHA|SHA|REVISION|DIGEST|IMAGE|RELEASE|BUILD|BUILD_ID|CHECKSUM)$`)
+	randomNames = lazyregexp.New(`(?i)^(TAG|SV)_|(^|_)(TAG|VERSION|COMMIT|COMMIT_SHA|SHA|REVISION|DIGEST|IMAGE|RELEASE|BUILD|BUILD_ID|CHECKSUM)$`)
 	// word matches the longest parts of a text that may be one random value.
-	word    = regexp.MustCompile(`[A-Za-z0-9+=!#$%^*~]+`)
-	uuid    = regexp.MustCompile(`(?i)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
-	hexWord = regexp.MustCompile(`(?i)^[0-9a-f]+$`)
+	word    = lazyregexp.New(`[A-Za-z0-9+=!#$%^*~]+`)
+	uuid    = lazyregexp.New(`(?i)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
+	hexWord = lazyregexp.New(`(?i)^[0-9a-f]+$`)
 )
 
 // shownValue gives the value of an environment variable as a plan shows it.

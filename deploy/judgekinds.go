@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/swarm"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // imageNotFound is the message of a service whose image a node neither has nor can pull.
@@ -21,7 +22,7 @@ const imageNotFound = "its image was not found"
 const wrongPlatform = "unsupported platform"
 
 // oneShotName matches the names of one-shot services. deployment.sh used the same names.
-var oneShotName = regexp.MustCompile(`migrate|test_setup`)
+var oneShotName = lazyregexp.New(`migrate|test_setup`)
 
 // oneShot tells whether the tasks of a replicated service end by themselves: by its
 // name, and by a restart policy that lets them end.

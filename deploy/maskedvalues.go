@@ -1,10 +1,10 @@
 package deploy
 
 import (
-	"regexp"
 	"strings"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Hidden replaces a value that is not shown.
@@ -20,27 +20,27 @@ const between = "\x00"
 // that a value differs, but not how.
 var (
 	// secretName matches the name of a setting whose value is a secret.
-	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|pwd|secret|token|credential|bearer|cookie|htpasswd|basicauth|digestauth|` +
+	secretName = lazyregexp.New(`(?i)(password|passwd|passphrase|pwd|secret|token|credential|bearer|cookie|htpasswd|basicauth|digestauth|` +
 		`api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|authorization|(^|[_.\-])(keys?|pass|auth|salt|dsn|jwt|pin)$)`)
 	// settingStart matches a name and the separator before its value.
-	settingStart = regexp.MustCompile(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`)
+	settingStart = lazyregexp.New(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`)
 	// pathName matches the name of a setting whose value is a path.
-	pathName = regexp.MustCompile(`(?i)_(file|path|dir)$`)
+	pathName = lazyregexp.New(`(?i)_(file|path|dir)$`)
 	// secretShapes are the forms of texts that are secret under any name.
 	secretShapes = []shape{
-		{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), Hidden},
-		{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + Hidden + "@"},
-		{regexp.MustCompile(`(https?://)[^\s\x00/:@]+@`), "${1}" + Hidden + "@"},
-		{regexp.MustCompile(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), Hidden},
-		{regexp.MustCompile(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), Hidden},
-		{regexp.MustCompile(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + Hidden},
-		{regexp.MustCompile(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + Hidden},
+		{lazyregexp.New(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY.*?(-----END [A-Z ]*-----|$)`), Hidden},
+		{lazyregexp.New(`([a-zA-Z][a-zA-Z0-9+.\-]*://[^\s\x00/:@]*:)[^\s\x00]+@`), "${1}" + Hidden + "@"},
+		{lazyregexp.New(`(https?://)[^\s\x00/:@]+@`), "${1}" + Hidden + "@"},
+		{lazyregexp.New(`\$+(apr1|2[abxy]?|5|6|y|argon2\w*)\$[^\s\x00,"']+|\{SHA\}[^\s\x00,"']+`), Hidden},
+		{lazyregexp.New(`\beyJ[\w\-]+\.[\w\-]+\.[\w\-]*|\b(glpat-|gh[pousr]_|github_pat_|xox[a-z]-|AKIA|AGE-SECRET-KEY-)[\w\-]+`), Hidden},
+		{lazyregexp.New(`((?:^|[\s\x00])(?:-u|--user)[\s\x00=]+[^\s\x00:]+:)[^\s\x00"']+`), "${1}" + Hidden},
+		{lazyregexp.New(`((?:mysql|mariadb)[^\s\x00]*(?:[\s\x00]+[^\s\x00]+)*?[\s\x00]+-p)[^\s\x00"']+`), "${1}" + Hidden},
 	}
 )
 
 // shape is the form of a secret, and the text that replaces it.
 type shape struct {
-	pattern *regexp.Regexp
+	pattern *lazyregexp.Regexp
 	shown   string
 }
 

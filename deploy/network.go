@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 )
 
 // missingNetwork matches the answer of managers that do not have a network.
-var missingNetwork = regexp.MustCompile(`network (\S+) not found`)
+var missingNetwork = lazyregexp.New(`network (\S+) not found`)
 
 // createNetwork creates a network, and reports whether it did. It treats the answer that the
 // network exists as success if it belongs to the stack: an earlier attempt may have created

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,8 @@ import (
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 const (
@@ -52,7 +53,7 @@ const (
 // absent matches the words of Harbor ("unknown: artifact a/b:1 not found") and of the
 // containerd image store ("r/a/b:1: not found") for an image that does not exist. What a
 // proxy says ("unknown: 404 page not found") is not about the image.
-var absent = regexp.MustCompile(`((artifact|repository|project) \S+|\S:\S+:) not found\s*$`)
+var absent = lazyregexp.New(`((artifact|repository|project) \S+|\S:\S+:) not found\s*$`)
 
 // registries asks registries through the engine, with the node's logins.
 type registries struct {

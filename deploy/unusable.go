@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // ErrUnavailable is the cause of errors about an engine that does not answer, that the
@@ -132,4 +132,4 @@ func reason(err error) Unusable {
 
 // busy matches the errors of managers that did not process a call. Such an error is not
 // a refusal.
-var busy = regexp.MustCompile(`code = (DeadlineExceeded|Unavailable|Canceled|Aborted)|los(ing|t) leader status|raft: stopped`)
+var busy = lazyregexp.New(`code = (DeadlineExceeded|Unavailable|Canceled|Aborted)|los(ing|t) leader status|raft: stopped`)

@@ -10,11 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/manifests"
@@ -127,7 +127,7 @@ func (r *run) close() {
 	}
 }
 
-var folderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var folderName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // open opens the repository. The directory must not be in it.
 func (r *run) open(context.Context) error {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/hostpath"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // External are the objects that a stack may use and does not own, by their names in the
@@ -167,7 +167,7 @@ func (j *judgement) userOf(section, name string) string {
 
 // engineID matches what may be the ID of an object: a name that looks like one must be
 // listed as it is, since a pattern cannot know what it stands for.
-var engineID = regexp.MustCompile(`^(?:[0-9a-z]{25}|[0-9a-f]{64})$`)
+var engineID = lazyregexp.New(`^(?:[0-9a-z]{25}|[0-9a-f]{64})$`)
 
 // judgeExternal refuses objects of others that the rule does not list.
 func judgeExternal(j *judgement) {

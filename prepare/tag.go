@@ -2,19 +2,19 @@ package prepare
 
 import (
 	"path"
-	"regexp"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/manifests"
 )
 
 const day = len("2006-01-02")
 
 var (
-	tagForm     = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}-[0-9a-f]{10}$`)
-	versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$`)
-	numberForm  = regexp.MustCompile(`^[0-9]{1,18}$`)
+	tagForm     = lazyregexp.New(`^\d{4}-\d{2}-\d{2}-[0-9a-f]{10}$`)
+	versionForm = lazyregexp.New(`^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$`)
+	numberForm  = lazyregexp.New(`^[0-9]{1,18}$`)
 )
 
 // Check returns an error for a release that cannot be prepared.

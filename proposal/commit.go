@@ -3,7 +3,6 @@ package proposal
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Commit writes the files, commits them on a new branch and checks it out. If one step
@@ -154,7 +154,7 @@ func encode(repo *git.Repository, what object.Object) (plumbing.Hash, error) {
 	return repo.Storer.SetEncodedObject(stored)
 }
 
-var authorForm = regexp.MustCompile(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
+var authorForm = lazyregexp.New(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
 
 // author gives the requested author, else that of git's configuration files. It does not
 // read environment variables.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/secrets"
 )
@@ -116,7 +116,7 @@ func (h *history) visit(hash plumbing.Hash, by *commit) (*commit, error) {
 }
 
 // mergeRequest is how GitLab ends the message of a merge.
-var mergeRequest = regexp.MustCompile(`(?m)^See merge request (\S+!\d+)[ \t\r]*$`)
+var mergeRequest = lazyregexp.New(`(?m)^See merge request (\S+!\d+)[ \t\r]*$`)
 
 func (c *commit) fill(read *object.Commit) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(read.Message, "\n"), "\n")

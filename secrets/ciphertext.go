@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Ciphertexts returns, without a key, digests of the ciphertexts in a SOPS file: one for
@@ -43,7 +44,7 @@ func Ciphertexts(file File) (map[string]string, error) {
 }
 
 // versionKey matches the keys of versions, which are not secrets.
-var versionKey = regexp.MustCompile(`^(export )?SV_|_VERSION$`)
+var versionKey = lazyregexp.New(`^(export )?SV_|_VERSION$`)
 
 // IsSOPS reports whether a file has the metadata of SOPS. It may still be malformed.
 func IsSOPS(file File) bool { return detect(file.Path, file.Data) != formatNone }

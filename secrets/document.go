@@ -3,7 +3,6 @@ package secrets
 import (
 	"errors"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/getsops/sops/v3/logging"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -168,7 +168,7 @@ func (t *tracer) comments() error {
 	return nil
 }
 
-var encryptedForm = regexp.MustCompile(`^ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,type:[a-z]+\]$`)
+var encryptedForm = lazyregexp.New(`^ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,type:[a-z]+\]$`)
 
 func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any, error) {
 	path := strings.TrimSuffix(additional, ":")

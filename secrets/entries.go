@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // entry is one key of a file of keys and its value.
@@ -139,7 +139,7 @@ func scalarText(value any) ([]byte, bool) {
 
 var errUnknownText = errors.New("not a YAML mapping, a JSON object or NAME=value lines")
 
-var dotenvLine = regexp.MustCompile(`^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$`)
+var dotenvLine = lazyregexp.New(`^(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)$`)
 
 // plainEntries reads the keys of plaintext, such as the content of a binary file of
 // keys, which sops writes for an unknown extension.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ import (
 	sopsjson "github.com/getsops/sops/v3/stores/json"
 	sopsyaml "github.com/getsops/sops/v3/stores/yaml"
 	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // format is the format of a SOPS file. It does not follow from the name, because all
@@ -35,10 +36,10 @@ const (
 )
 
 var (
-	dotenvMark = regexp.MustCompile(`(?m)^sops_(mac|lastmodified|version)=`)
-	iniMark    = regexp.MustCompile(`(?m)^\[sops\][ \t\r]*$`)
-	yamlMark   = regexp.MustCompile(`(?m)^["']?sops["']?[ \t]*:`)
-	jsonMark   = regexp.MustCompile(`"sops"\s*:\s*\{`)
+	dotenvMark = lazyregexp.New(`(?m)^sops_(mac|lastmodified|version)=`)
+	iniMark    = lazyregexp.New(`(?m)^\[sops\][ \t\r]*$`)
+	yamlMark   = lazyregexp.New(`(?m)^["']?sops["']?[ \t]*:`)
+	jsonMark   = lazyregexp.New(`"sops"\s*:\s*\{`)
 )
 
 // detect returns the format by the metadata of SOPS. A file with metadata can still be
@@ -149,7 +150,7 @@ func hasManyKeys(node *yaml.Node) bool {
 	return node.Kind == yaml.MappingNode && len(node.Content) > 2*maxKeys || slices.ContainsFunc(node.Content, hasManyKeys)
 }
 
-var yamlLineMark = regexp.MustCompile(`line (\d+)`)
+var yamlLineMark = lazyregexp.New(`line (\d+)`)
 
 // yamlLine returns the line number in a YAML error. The rest of the error may quote the
 // content.

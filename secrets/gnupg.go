@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/oneline"
 )
@@ -55,7 +55,7 @@ func newGnuPG(home, passphraseFile string, bounds limits.Limits) (*gnupg, error)
 }
 
 // primaryKey finds the fingerprints of the secret keys that gpg lists.
-var primaryKey = regexp.MustCompile(`(?m)^sec:.*\nfpr:{9}([0-9A-F]+):`)
+var primaryKey = lazyregexp.New(`(?m)^sec:.*\nfpr:{9}([0-9A-F]+):`)
 
 // open decrypts a data key with gpg.
 func (g *gnupg) open(ctx context.Context, ciphertext []byte) ([]byte, error) {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -40,7 +40,7 @@ func (r Reference) String() string {
 const autoVersion = "auto"
 
 // referenceForm has neither a query, an escape nor a segment such as "..".
-var referenceForm = regexp.MustCompile(`^vault:([A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)#([A-Za-z0-9_.][A-Za-z0-9_. -]*)@(auto|[1-9][0-9]{0,8})$`)
+var referenceForm = lazyregexp.New(`^vault:([A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*)#([A-Za-z0-9_.][A-Za-z0-9_. -]*)@(auto|[1-9][0-9]{0,8})$`)
 
 // isReference reports whether a value begins like a reference.
 func isReference(content []byte) bool {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 var (
@@ -106,7 +108,7 @@ func setLine(text []byte, key, value string) ([]byte, bool) {
 	return slices.Concat(text[:found[0][4]], []byte(source), text[found[0][5]:]), true
 }
 
-var plainNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+var plainNumber = lazyregexp.New(`^(0|[1-9][0-9]*)$`)
 
 // scalarSource writes a version as a number, and other texts in quotes.
 func scalarSource(value string) string {

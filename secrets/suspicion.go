@@ -2,66 +2,67 @@ package secrets
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // token is a kind of key with a known form.
 type token struct {
 	what string
-	form *regexp.Regexp
+	form *lazyregexp.Regexp
 }
 
 // tokens lists the kinds of keys.
 var tokens = []token{
-	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----`)},
-	{"an age identity", regexp.MustCompile(`AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20,}`)},
-	{"an AWS access key", regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`)},
-	{"a GitLab token", regexp.MustCompile(`\bgl(pat|rt|dt|cbt|ptt|ft|soat|agent|imt)-[0-9A-Za-z_-]{20,}`)},
-	{"a GitHub token", regexp.MustCompile(`\b(gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{40,})`)},
-	{"a Slack token", regexp.MustCompile(`\bxox[abprse]-[0-9A-Za-z-]{10,}`)},
-	{"a Slack webhook", regexp.MustCompile(`hooks\.slack\.com/services/T[0-9A-Z]+/B[0-9A-Z]+/[0-9A-Za-z]{16,}`)},
-	{"a Stripe key", regexp.MustCompile(`\b[sr]k_live_[0-9A-Za-z]{16,}`)},
-	{"a Google API key", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}`)},
-	{"a Vault token", regexp.MustCompile(`\bhv[sb]\.[0-9A-Za-z_-]{24,}`)},
-	{"a SendGrid key", regexp.MustCompile(`\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{16,}`)},
-	{"a Docker Hub token", regexp.MustCompile(`\bdckr_(pat|oat)_[0-9A-Za-z_-]{20,}`)},
-	{"a Telegram bot token", regexp.MustCompile(`\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}\b`)},
-	{"a registry login", regexp.MustCompile(`"auth"\s*:\s*"[0-9A-Za-z+/]{12,}={0,2}"`)},
-	{"a JSON web token", regexp.MustCompile(`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}`)},
+	{"a private key", lazyregexp.New(`-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----`)},
+	{"an age identity", lazyregexp.New(`AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20,}`)},
+	{"an AWS access key", lazyregexp.New(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`)},
+	{"a GitLab token", lazyregexp.New(`\bgl(pat|rt|dt|cbt|ptt|ft|soat|agent|imt)-[0-9A-Za-z_-]{20,}`)},
+	{"a GitHub token", lazyregexp.New(`\b(gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{40,})`)},
+	{"a Slack token", lazyregexp.New(`\bxox[abprse]-[0-9A-Za-z-]{10,}`)},
+	{"a Slack webhook", lazyregexp.New(`hooks\.slack\.com/services/T[0-9A-Z]+/B[0-9A-Z]+/[0-9A-Za-z]{16,}`)},
+	{"a Stripe key", lazyregexp.New(`\b[sr]k_live_[0-9A-Za-z]{16,}`)},
+	{"a Google API key", lazyregexp.New(`\bAIza[0-9A-Za-z_-]{35}`)},
+	{"a Vault token", lazyregexp.New(`\bhv[sb]\.[0-9A-Za-z_-]{24,}`)},
+	{"a SendGrid key", lazyregexp.New(`\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{16,}`)},
+	{"a Docker Hub token", lazyregexp.New(`\bdckr_(pat|oat)_[0-9A-Za-z_-]{20,}`)},
+	{"a Telegram bot token", lazyregexp.New(`\b[0-9]{8,10}:AA[0-9A-Za-z_-]{33}\b`)},
+	{"a registry login", lazyregexp.New(`"auth"\s*:\s*"[0-9A-Za-z+/]{12,}={0,2}"`)},
+	{"a JSON web token", lazyregexp.New(`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}`)},
 }
 
 var (
-	urlPassword = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`)
+	urlPassword = lazyregexp.New(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`)
 
 	// The forms of settings in files. A comment may contain a disabled setting.
-	envSetting  = regexp.MustCompile(`^\s*(#\s*)?(?:export\s+|ENV\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$`)
-	yamlSetting = regexp.MustCompile(`^\s*(#\s*)?(?:-\s+)?["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(.*)$`)
-	flowSetting = regexp.MustCompile(`[{,]()\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*:\s*("[^"]*"|'[^']*'|[^,{}]*)`)
-	jsonSetting = regexp.MustCompile(`()"([A-Za-z_][A-Za-z0-9_.-]*)"\s*:\s*("[^"]*")`)
+	envSetting  = lazyregexp.New(`^\s*(#\s*)?(?:export\s+|ENV\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)$`)
+	yamlSetting = lazyregexp.New(`^\s*(#\s*)?(?:-\s+)?["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(.*)$`)
+	flowSetting = lazyregexp.New(`[{,]()\s*["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?\s*:\s*("[^"]*"|'[^']*'|[^,{}]*)`)
+	jsonSetting = lazyregexp.New(`()"([A-Za-z_][A-Za-z0-9_.-]*)"\s*:\s*("[^"]*")`)
 
-	secretName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|` +
+	secretName = lazyregexp.New(`(?i)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|` +
 		`(^|[_.-])(PWD|PASS|PIN|SALT|IV|AUTH|CREDS?)$|(^|[_.-])(DB|DATABASE|REDIS|AMQP)_ACCESS$|` +
 		`(^|[_.-])KEYS?([_.-]?([0-9]+|HEX|BASE64|B64|PEM))?$)`)
 	// Keys of YAML files, such as secrets: and token:, are in lower case. These names in
 	// lower case are settings.
-	smallName    = regexp.MustCompile(`(password|passwd|passphrase|api_?key|client_secret|secret_key|private_key)$`)
-	harmlessName = regexp.MustCompile(`(?i)((_|^)(FILE|PATH|DIR|URL|URI|HOST|PORT|NAME|USER|USERNAME|ID|IDS|TTL|TIMEOUT|LENGTH|SIZE|COUNT|LIMIT|` +
+	smallName    = lazyregexp.New(`(password|passwd|passphrase|api_?key|client_secret|secret_key|private_key)$`)
+	harmlessName = lazyregexp.New(`(?i)((_|^)(FILE|PATH|DIR|URL|URI|HOST|PORT|NAME|USER|USERNAME|ID|IDS|TTL|TIMEOUT|LENGTH|SIZE|COUNT|LIMIT|` +
 		`DAYS|HOURS|MINUTES|SECONDS|INTERVAL|ENABLED|REQUIRED|VERSION|ALGORITHM|ALG|TYPE|MODE|POLICY|FORMAT|HEADER|COOKIE|PREFIX|SUFFIX|EXPIRY|EXPIRES|` +
 		`EXPIRATION|LIFETIME|ISSUER|AUDIENCE|SCOPES?|VARIABLE|REGEX|BACKEND|PROVIDER|ENDPOINT|ENCODER|HASHER|ROUNDS)$|` +
 		`^SV_|^PUBLIC_|_PUBLIC_|(SITE|CACHE|ROUTING|PARTITION|PRIMARY|SORT|PUBLISHABLE)_KEY$)`)
 	// Names of values that users choose, so that a short number can be the secret.
-	chosenName = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|[_.-])(PWD|PASS|PIN)$)`)
+	chosenName = lazyregexp.New(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|[_.-])(PWD|PASS|PIN)$)`)
 
 	// Values that are not secrets: variables, placeholders, paths, addresses, options,
 	// booleans.
-	harmlessValue = regexp.MustCompile(`(?i)^(\$[a-z_][a-z0-9_]*|\$\{[a-z_][a-z0-9_]*(:?\?[^}]*|:?[+-])?\}|\$[0-9@*]|\$\(.*|\{\{.*|<.*>|%.*%|\*+|x{3,}|.*\.{3}|` +
+	harmlessValue = lazyregexp.New(`(?i)^(\$[a-z_][a-z0-9_]*|\$\{[a-z_][a-z0-9_]*(:?\?[^}]*|:?[+-])?\}|\$[0-9@*]|\$\(.*|\{\{.*|<.*>|%.*%|\*+|x{3,}|.*\.{3}|` +
 		`your[_-].*|[.~]{0,2}(/[a-z0-9_.@-]+)+/?|https?://[^\s?@]*|--[a-z].*|true|false|yes|no|on|off|null|none|~|ENC\[.*\])$`)
-	fallback    = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*:?-(.*)\}$`)
-	shortNumber = regexp.MustCompile(`^[0-9.]{1,6}[A-Za-z]{0,2}$`)
+	fallback    = lazyregexp.New(`^\$\{[A-Za-z_][A-Za-z0-9_]*:?-(.*)\}$`)
+	shortNumber = lazyregexp.New(`^[0-9.]{1,6}[A-Za-z]{0,2}$`)
 	// Unquoted YAML that is not a scalar.
-	yamlStructure = regexp.MustCompile(`^[{\[|>&*!]`)
+	yamlStructure = lazyregexp.New(`^[{\[|>&*!]`)
 )
 
 // suspicion returns a message if a line seems to contain an unencrypted secret, or "".
@@ -100,7 +101,7 @@ func suspiciousValue(name, value string) string {
 
 // settings describes the settings in a kind of file.
 type settings struct {
-	forms      []*regexp.Regexp // of a setting: comment sign, name, value
+	forms      []*lazyregexp.Regexp // of a setting: comment sign, name, value
 	yaml       bool
 	composable bool // values often contain variables
 }
@@ -110,15 +111,15 @@ func settingsOf(file string) settings {
 	base, kind := path.Base(file), path.Ext(file)
 	switch {
 	case kind == ".env", strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".env.template"):
-		return settings{forms: []*regexp.Regexp{envSetting}}
+		return settings{forms: []*lazyregexp.Regexp{envSetting}}
 	case strings.HasPrefix(base, "Dockerfile"), kind == ".sh", kind == ".bash":
-		return settings{forms: []*regexp.Regexp{envSetting}, composable: true}
+		return settings{forms: []*lazyregexp.Regexp{envSetting}, composable: true}
 	case kind == ".yml", kind == ".yaml":
-		return settings{forms: []*regexp.Regexp{yamlSetting, flowSetting}, yaml: true}
+		return settings{forms: []*lazyregexp.Regexp{yamlSetting, flowSetting}, yaml: true}
 	case kind == ".json":
-		return settings{forms: []*regexp.Regexp{jsonSetting}}
+		return settings{forms: []*lazyregexp.Regexp{jsonSetting}}
 	case slices.Contains([]string{".ini", ".conf", ".cfg", ".properties", ".toml"}, kind):
-		return settings{forms: []*regexp.Regexp{envSetting}}
+		return settings{forms: []*lazyregexp.Regexp{envSetting}}
 	}
 	return settings{}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/loopback"
 	"coin.internal/coin-agent/internal/privatefile"
 )
@@ -56,7 +56,7 @@ func newVault(files KeyFiles) (*vault, error) {
 	return &vault{address: strings.TrimRight(files.VaultAddress, "/"), token: token, client: client}, nil
 }
 
-var vaultName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+var vaultName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
 // path returns the path of a request with the engine and key in the file.
 func (v *vault) path(key *hcvault.MasterKey) (string, error) {

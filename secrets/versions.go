@@ -5,11 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -34,7 +34,7 @@ func versionName(key string) (string, bool) {
 	return "", false
 }
 
-var versionForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+var versionForm = lazyregexp.New(`^[A-Za-z0-9_.-]+$`)
 
 // addVersion adds a version, which becomes part of an object's name. It refuses other
 // texts and does not show them, because they may be secrets under the wrong key.

@@ -2,10 +2,10 @@ package stackfiles
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/visible"
 )
 
@@ -20,7 +20,7 @@ type Flags struct {
 	Update  bool     // -u: the digests of all images are asked for anew
 }
 
-var stackName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
+var stackName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
 
 // ValidateStack refuses a name that cannot be that of a stack.
 func (f *Flags) ValidateStack() error {

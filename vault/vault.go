@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
 )
@@ -52,7 +52,7 @@ type Client struct {
 	login   *login // nil before the first request
 }
 
-var pathForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
+var pathForm = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
 // Validate checks the options without a request, and reads no file.
 func (o Options) Validate() error {

@@ -7,10 +7,10 @@ package anchor
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"coin.internal/coin-agent/agent/audit"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Mark is an entry of the audit log: its number and its hash.
@@ -39,7 +39,7 @@ func (a Anchor) String() string {
 	return text
 }
 
-var form = regexp.MustCompile("^Audit log of `([^`\\s]+)`: entry ([0-9]{1,19}), hash `([0-9a-f]{64})`(?:, after the anchor of entry ([0-9]{1,19}))?$")
+var form = lazyregexp.New("^Audit log of `([^`\\s]+)`: entry ([0-9]{1,19}), hash `([0-9a-f]{64})`(?:, after the anchor of entry ([0-9]{1,19}))?$")
 
 // Parse reads the text of an anchor, and reports whether it is one.
 func Parse(text string) (a Anchor, is bool) {

@@ -4,12 +4,12 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -103,7 +103,7 @@ func prefixed(name string) (prefix, rest string) {
 	return "", name
 }
 
-var digits = regexp.MustCompile(`[0-9]+`)
+var digits = lazyregexp.New(`[0-9]+`)
 
 // isTypo reports whether a name, without its prefix, is likely a typo of one that is
 // mentioned and not set: at most a quarter of its letters differ, and not only its number.
@@ -130,7 +130,7 @@ func settings(node *manifests.Node) string {
 	return all.String()
 }
 
-var mention = regexp.MustCompile(`(?m)(?:\$\{?|env\.)([A-Za-z_]\w*)|^[ \t]*([A-Za-z_]\w*)[ \t\r]*$`)
+var mention = lazyregexp.New(`(?m)(?:\$\{?|env\.)([A-Za-z_]\w*)|^[ \t]*([A-Za-z_]\w*)[ \t\r]*$`)
 
 // mentions gives the variables that a text of settings uses.
 func mentions(text string) map[string]bool {

@@ -3,12 +3,13 @@ package gitlab
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // version is a state of the diff of a merge request. GitLab makes one of each push, and when
@@ -73,11 +74,11 @@ type notes struct {
 }
 
 // pushNote is the start of GitLab's note of a push to the source branch.
-var pushNote = regexp.MustCompile(`^added \d+ (new )?commits?\b`) //nolint:gochecknoglobals // a constant
+var pushNote = lazyregexp.New(`^added \d+ (new )?commits?\b`) //nolint:gochecknoglobals // a constant
 
 // targetNote is the start of GitLab's notes of another target branch: a user chose it, or the
 // earlier one was removed. The name of the earlier one can have any character.
-var targetNote = regexp.MustCompile("^(changed target branch from `|deleted the `.*` branch\\. This merge request now targets the `)") //nolint:gochecknoglobals // a constant
+var targetNote = lazyregexp.New("^(changed target branch from `|deleted the `.*` branch\\. This merge request now targets the `)") //nolint:gochecknoglobals // a constant
 
 // systemNotes reads the notes that GitLab wrote, which no user can write.
 func systemNotes(ctx context.Context, c *Client, number int64) (notes, error) {

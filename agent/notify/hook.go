@@ -10,12 +10,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/loopback"
 )
 
@@ -115,7 +115,7 @@ func noAnswer(host string, err error) error {
 }
 
 // slackWord matches Slack's error codes, such as no_service and channel_is_archived.
-var slackWord = regexp.MustCompile(`^[a-z]+(_[a-z]+)+$`)
+var slackWord = lazyregexp.New(`^[a-z]+(_[a-z]+)+$`)
 
 // refused returns the error for an answer by its status code. The error is permanent only
 // if the message itself is refused. It quotes only an error code of Slack, because other

@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Event is the event of a notice.
@@ -82,7 +83,7 @@ func (n *Notice) setting() string {
 }
 
 // numbered matches words that change between attempts: ports, times, free space.
-var numbered = regexp.MustCompile(`\S*\d\S*`)
+var numbered = lazyregexp.New(`\S*\d\S*`)
 
 // Told is the record of the last notices, so that no notice is sent twice.
 type Told struct {

@@ -3,10 +3,10 @@ package notify
 import (
 	"bytes"
 	"context"
-	"regexp"
 	"time"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -31,7 +31,7 @@ func NewPagerDuty(keyFile, address, caFile string) (*PagerDuty, error) {
 }
 
 // routingKey is the form of an integration's key.
-var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+var routingKey = lazyregexp.New(`^[A-Za-z0-9]{32}$`)
 
 func (p *PagerDuty) key() (string, error) {
 	key, err := readSecret(p.keyFile, "PagerDuty's integration key")

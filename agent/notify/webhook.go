@@ -9,11 +9,11 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -118,7 +118,7 @@ func fieldNames() []string {
 	return names
 }
 
-var placeholder = regexp.MustCompile(`\{\{[^{}]*\}\}`)
+var placeholder = lazyregexp.New(`\{\{[^{}]*\}\}`)
 
 // fill replaces the placeholders in the strings of a document. A value stays within its string:
 // it cannot change the document.

@@ -1,13 +1,14 @@
 package record
 
 import (
-	"regexp"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // ofOneStack matches the commands in texts for users that are about one stack of a node. Those
 // that only show something do that for all stacks, and need no name.
-var ofOneStack = regexp.MustCompile("`agent (adopt|approve|diff|logs|pause|resume|retry|rollback|sync|secrets gc|secrets list)((?: [^`]*)?)`")
+var ofOneStack = lazyregexp.New("`agent (adopt|approve|diff|logs|pause|resume|retry|rollback|sync|secrets gc|secrets list)((?: [^`]*)?)`")
 
 // In gives a text for users with its commands completed by the stack, on a node with several: as
 // they stand, they can be pasted. A command that names a stack stays as it is.

@@ -1,12 +1,12 @@
 package report
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/visible"
 )
 
@@ -58,7 +58,7 @@ func sides(c deploy.Change) (label, old, want string) {
 }
 
 // isReference matches a path that holds the name of a secret or config.
-var isReference = regexp.MustCompile(`^TaskTemplate\.ContainerSpec\.(Secret|Config)s\[(.*)\](?:\.(?:Secret|Config)Name)?$`)
+var isReference = lazyregexp.New(`^TaskTemplate\.ContainerSpec\.(Secret|Config)s\[(.*)\](?:\.(?:Secret|Config)Name)?$`)
 
 // referenceSides gives only the versions if both sides are versions of one object. The
 // label contains the place in the container unless it follows from the name.
@@ -89,7 +89,7 @@ func versioned(name string) (key, version string) {
 	return name[:dot], name[dot+1:]
 }
 
-var isVersion = regexp.MustCompile(`^([0-9][0-9A-Za-z_-]*|[0-9a-f]{8,})$`)
+var isVersion = lazyregexp.New(`^([0-9][0-9A-Za-z_-]*|[0-9a-f]{8,})$`)
 
 // composeName gives the name for the beginning of a path. A name with a blank at its end
 // is followed by the key of an element, and then by a field of the element if elements

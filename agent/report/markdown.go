@@ -2,12 +2,12 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/internal/visible"
 )
@@ -46,10 +46,10 @@ func sentence(text string) string {
 // What Markdown makes of a text: escapes, tags, links, cell borders, emphasis and GitLab's
 // references (#12, !12, ~label, %milestone, $12); and at its beginning headings and lists.
 var (
-	special = regexp.MustCompile(`[\\<\[|&*~]|[#!%$^][\pL\pN"{]`)
-	opening = regexp.MustCompile(`^([#>+=-])|^([0-9]+)([.)] )`)
+	special = lazyregexp.New(`[\\<\[|&*~]|[#!%$^][\pL\pN"{]`)
+	opening = lazyregexp.New(`^([#>+=-])|^([0-9]+)([.)] )`)
 	// address matches mentions and addresses: no escape keeps GitLab from linking them.
-	address = regexp.MustCompile(`(?i)@|://|www\.|\b(mailto|xmpp):`)
+	address = lazyregexp.New(`(?i)@|://|www\.|\b(mailto|xmpp):`)
 )
 
 // escape makes one line of a text in which nothing is live: no tag, link, mention, reference
@@ -64,7 +64,7 @@ func escape(text any) string {
 }
 
 // escaped is what escape makes of a character.
-var escaped = regexp.MustCompile(`\\([\\<\[|&*~#!%$^>+=.)\-\] ])`)
+var escaped = lazyregexp.New(`\\([\\<\[|&*~#!%$^>+=.)\-\] ])`)
 
 // Unescaped gives a text in Markdown as a reader sees it who does not have it rendered.
 func Unescaped(text string) string { return escaped.ReplaceAllString(text, "$1") }

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // PlanNote is the note on a merge request that has the plans of all nodes of an environment.
@@ -29,9 +30,9 @@ const maxPlanNote = 900_000
 
 // The marks. Names in them are escaped, so that no name ends a mark.
 var (
-	noteMark  = regexp.MustCompile(`^<!-- coin-agent:plans (\S+) by (\S+) -->$`)
-	rowMark   = regexp.MustCompile(`^\| .* <!-- coin-agent:row (\S+) --> \|$`)
-	beginMark = regexp.MustCompile(`^<!-- coin-agent:begin (\S+) [0-9a-f]{16} -->$`)
+	noteMark  = lazyregexp.New(`^<!-- coin-agent:plans (\S+) by (\S+) -->$`)
+	rowMark   = lazyregexp.New(`^\| .* <!-- coin-agent:row (\S+) --> \|$`)
+	beginMark = lazyregexp.New(`^<!-- coin-agent:begin (\S+) [0-9a-f]{16} -->$`)
 )
 
 // marked escapes a name for a mark.
@@ -168,7 +169,7 @@ func (p PlanPage) part(node string) planPart {
 }
 
 // command matches a line that GitLab would carry out as a quick action.
-var command = regexp.MustCompile(`(?m)^([ \t]*)/`)
+var command = lazyregexp.New(`(?m)^([ \t]*)/`)
 
 // harmless makes sure that no line of a note is a quick action.
 func harmless(text string) string { return command.ReplaceAllString(text, `$1\/`) }

@@ -272,6 +272,7 @@ func (a *attempt) apply(ctx context.Context) error {
 	if err := a.goal.ready(); err != nil {
 		return err
 	}
+	defer func() { a.plan = deploy.Plan{} }() // it has the live services; its record stays
 	if a.plan.Empty() {
 		return a.cron.clear()
 	}

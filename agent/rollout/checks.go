@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/checks"
+	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
@@ -42,11 +44,12 @@ func readyChecks(a *attempt) error {
 		return err
 	}
 	q := &questions{a: a, keys: keys, digest: digest}
-	masks := deploy.NewMasks(a.stack)
+	kept := &compose.Stack{Secrets: a.stack.Secrets}
+	masks := sync.OnceValue(func() *deploy.Masks { return deploy.NewMasks(kept) }) // few checks need them
 	q.options = checks.Options{
 		Facts: node.Facts(), Secrets: map[string]checks.Secret{}, Execer: a.use.Exec,
-		Mask:    masks.Text,
-		Unknown: func(service string) string { return masks.Unknown(a.stack.Services[a.stack.Name+"_"+service]) },
+		Mask:    func(text string) string { return masks().Text(text) },
+		Unknown: func(service string) string { return masks().Unknown(a.stack.Services[a.stack.Name+"_"+service]) },
 		Progress: func(p checks.Progress) {
 			text := fmt.Sprintf("%d of %d checks passed", p.Passed, p.All)
 			if p.Last != "" {

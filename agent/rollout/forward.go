@@ -282,9 +282,16 @@ func (f *forward) gate() stage {
 		if err := f.admission.ask(ctx); err != nil {
 			return err
 		}
+		f.forget()
 		f.a.use.Receivers.Learn(f.a.desired)
 		return f.a.use.Receivers.Use(f.a.desired.Node.Config)
 	}}
+}
+
+// forget drops what only the stages so far need: with many services it is half of what they made.
+func (f *forward) forget() {
+	f.a.stack, f.a.declared = f.a.stack.WithoutFiles(), f.a.declared.WithoutFiles()
+	f.adoption.live = nil
 }
 
 // ready notes what is about to be written.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/secrets"
 )
@@ -60,7 +60,7 @@ func (r running) same(node *manifests.Node) bool {
 	return true
 }
 
-var derivedForm = regexp.MustCompile(`^[0-9a-f]{12}$`)
+var derivedForm = lazyregexp.New(`^[0-9a-f]{12}$`)
 
 // version gives the version in the only name of a running secret that has one between these
 // texts.

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 var (
-	leadingDate = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}`)
-	version     = regexp.MustCompile(`\d+(?:\.\d+)*`)
-	number      = regexp.MustCompile(`\d+`)
+	leadingDate = lazyregexp.New(`^\d{4}-\d{2}-\d{2}`)
+	version     = lazyregexp.New(`\d+(?:\.\d+)*`)
+	number      = lazyregexp.New(`\d+`)
 )
 
 // agesOf gives the function that reads the age of a tag from its name: the numbers in the

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -159,7 +160,7 @@ func (c *chooser) tell(format string, args ...any) {
 }
 
 // plain matches names that a shell takes as they are.
-var plain = regexp.MustCompile(`^[A-Za-z0-9._/+-]+$`)
+var plain = lazyregexp.New(`^[A-Za-z0-9._/+-]+$`)
 
 // pasted gives a tag's name for a command that a user pastes. A tag can be named so that a
 // shell would run a part of the name.

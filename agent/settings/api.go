@@ -2,13 +2,13 @@ package settings
 
 import (
 	"errors"
-	"regexp"
 
 	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // validateAPI checks what is set of the API.
@@ -33,7 +33,7 @@ func validateAPI(s *Settings) error {
 }
 
 // tokenName is the form of a token's name: it is the name of an actor.
-var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+var tokenName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 
 // readTokens reads the list of the API's tokens.
 func readTokens(name string, list *yaml.Node) (tokens []access.Token, err error) {

@@ -10,13 +10,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/visible"
 	"coin.internal/coin-agent/policy"
 	gitsync "coin.internal/coin-agent/sync"
@@ -26,7 +26,7 @@ import (
 const probeLimit = time.Minute
 
 // folderName is the form of the names of environments and nodes.
-var folderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var folderName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // Question is what a person is asked for.
 type Question struct {

@@ -17,7 +17,7 @@ func (s *Stack) Adoption() (*record.Adoption, error) {
 // then, and does not count for a later rollout.
 func (s *Stack) SaveAdoption(adopted *record.Adoption) error {
 	return s.update(func(_ *bbolt.Tx, b *bbolt.Bucket) error {
-		return errors.Join(putJSON(b, adoptionKey, adopted), b.Delete(consentKey))
+		return errors.Join(putJSON(b, adoptionKey, adopted), deleteRecord(b, consentKey))
 	})
 }
 

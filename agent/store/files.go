@@ -28,7 +28,7 @@ func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
 				files[name] = &fstest.MapFile{Data: []byte(file.Link), Mode: fs.ModeSymlink | 0o777}
 				continue
 			}
-			content, err := unzip(b.Get([]byte(file.Sum)))
+			content, err := unzip(recordAt(b, []byte(file.Sum)))
 			if err != nil {
 				return fmt.Errorf("read recorded file %s: %w", name, err)
 			}
@@ -46,14 +46,14 @@ func (s *Store) Files(good *record.GoodState) (fs.FS, error) {
 func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 	b, writer := tx.Bucket(filesBucket), gzip.NewWriter(nil)
 	for sum, content := range contents {
-		if b.Get([]byte(sum)) != nil {
+		if recordAt(b, []byte(sum)) != nil {
 			continue
 		}
 		zipped, err := zip(writer, content)
 		if err != nil {
 			return fmt.Errorf("record file: %w", err)
 		}
-		if err := b.Put([]byte(sum), zipped); err != nil {
+		if err := putRecord(b, []byte(sum), zipped); err != nil {
 			return fmt.Errorf("record file: %w", err)
 		}
 	}
@@ -72,9 +72,10 @@ func dropFiles(tx *bbolt.Tx) error {
 	stacks := tx.Bucket(stacksBucket)
 	err := stacks.ForEachBucket(func(key []byte) error {
 		b := stacks.Bucket(key)
-		use(b.Get(goodKey))
-		return b.Bucket(goodBucket).ForEach(func(_, record []byte) error {
-			use(record)
+		use(recordAt(b, goodKey))
+		good := b.Bucket(goodBucket)
+		return good.ForEach(func(key, value []byte) error {
+			use(contentOf(good, key, value))
 			return nil
 		})
 	})

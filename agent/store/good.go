@@ -138,7 +138,7 @@ func (s *Stack) PruneGood(now time.Time) error {
 func pruneGood(s *Stack, b *bbolt.Bucket, now time.Time) error {
 	good := briefGood(s, b, keepSyncs)
 	for _, old := range good[record.Kept(good, now):] {
-		if err := b.Delete(number(old.SyncID)); err != nil {
+		if err := deleteRecord(b, number(old.SyncID)); err != nil {
 			return fmt.Errorf("drop good state: %w", err)
 		}
 	}

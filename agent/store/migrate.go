@@ -12,13 +12,34 @@ import (
 	"coin.internal/coin-agent/agent/record"
 )
 
-// migrate brings a file of schema 1, which knew one stack, to schema 2, which has a
-// bucket for each. The records themselves stay as they are.
+// migrate brings a file of an older schema to the current one. The records themselves stay as they
+// are.
 func migrate(tx *bbolt.Tx, owner string) error {
-	meta := tx.Bucket(metaBucket)
-	if found := meta.Get(versionKey); found == nil || numberOf(found) >= version {
+	found := tx.Bucket(metaBucket).Get(versionKey)
+	if found == nil {
 		return nil
 	}
+	var err error
+	switch numberOf(found) {
+	case 1:
+		err = errors.Join(perStack(tx, owner), separateStacks(tx))
+	case 2:
+		err = separateStacks(tx)
+	}
+	return err
+}
+
+// separateStacks brings a file to schema 3: the large records that each stack has once get buckets of
+// their own. The other large ones stay where they are until they are written again or dropped: they
+// may be hundreds of megabytes.
+func separateStacks(tx *bbolt.Tx) error {
+	stacks := tx.Bucket(stacksBucket)
+	return stacks.ForEachBucket(func(name []byte) error { return separate(stacks.Bucket(name)) })
+}
+
+// perStack brings a file of schema 1, which knew one stack, to schema 2, which has a bucket for each.
+func perStack(tx *bbolt.Tx, owner string) error {
+	meta := tx.Bucket(metaBucket)
 	stack, err := tx.Bucket(stacksBucket).CreateBucketIfNotExists([]byte(record.OnlyStack))
 	if err != nil {
 		return err

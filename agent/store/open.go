@@ -25,7 +25,7 @@ import (
 const FileName = "state.db"
 
 // version is the version of the file's schema. A file of a newer schema is refused.
-const version = 2
+const version = 3
 
 // ErrLocked says that another process holds the state file: the daemon runs.
 var ErrLocked = fault.WithCode(errors.New("the state file is in use by a running agent"), fault.CodeState)

@@ -22,9 +22,9 @@ func (s *Store) Outbox() Outbox { return Outbox{s} }
 func (o Outbox) Entries() ([]gitlab.Entry, error) {
 	var entries []gitlab.Entry
 	err := viewBucket(o.store, reportsBucket, func(b *bbolt.Bucket) error {
-		return b.ForEach(func(key, data []byte) error {
+		return b.ForEach(func(key, value []byte) error {
 			var entry gitlab.Entry
-			if decodeRecord(o.store, func() string { return fmt.Sprintf("report #%d", numberOf(key)) }, data, &entry) {
+			if decodeRecord(o.store, func() string { return fmt.Sprintf("report #%d", numberOf(key)) }, contentOf(b, key, value), &entry) {
 				entries = append(entries, entry)
 			}
 			return nil
@@ -60,7 +60,7 @@ func (o Outbox) Settle(seq uint64, of gitlab.Report, trail gitlab.Trail) error {
 		return errors.Join(
 			dropOld(o.store, trails, "trails", func(one updated) time.Time { return one.At }),
 			putJSON(trails, trailKey(of), trail),
-			tx.Bucket(reportsBucket).Delete(number(seq)),
+			deleteRecord(tx.Bucket(reportsBucket), number(seq)),
 		)
 	})
 }

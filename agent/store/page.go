@@ -43,8 +43,10 @@ func (s *Store) Page(query record.Query) (record.Page, error) {
 // pageOf gives the syncs of the stack that a query selects.
 func pageOf(s *Stack, query record.Query) (page record.Page, err error) {
 	err = viewStack(s, func(b *bbolt.Bucket) error {
-		cursor, read := b.Bucket(syncsBucket).Cursor(), 0
-		for key, data := before(cursor, query.Before); key != nil; key, data = cursor.Prev() {
+		syncs, read := b.Bucket(syncsBucket), 0
+		cursor := syncs.Cursor()
+		for key, value := before(cursor, query.Before); key != nil; key, value = cursor.Prev() {
+			data := contentOf(syncs, key, value)
 			if read += len(data); read > scannedBytes && page.Next != 0 || len(page.Syncs) == query.Limit {
 				return nil
 			}

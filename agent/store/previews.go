@@ -36,8 +36,9 @@ func (p Previews) Previews() (book preview.Book, err error) {
 	err = p.view(func(b *bbolt.Bucket) {
 		book.Mark, _ = find[preview.Mark](p.store, b, "mark of the previews", markKey)
 		cursor := b.Cursor()
-		for key, data := cursor.Seek([]byte(shownPrefix)); key != nil && len(key) > len(shownPrefix) && string(key[:len(shownPrefix)]) == shownPrefix; key, data = cursor.Next() {
+		for key, value := cursor.Seek([]byte(shownPrefix)); key != nil && len(key) > len(shownPrefix) && string(key[:len(shownPrefix)]) == shownPrefix; key, value = cursor.Next() {
 			var one preview.Shown
+			data := contentOf(b, key, value)
 			if decodeRecord(p.store, func() string { return "preview of " + string(key) }, data, &one) {
 				book.Shown = append(book.Shown, one)
 			}
@@ -77,10 +78,10 @@ func (p Previews) SavePreview(shown preview.Shown, text *preview.Text) error {
 // DropPreview removes what is on record of a merge request.
 func (p Previews) DropPreview(number int64) error {
 	return p.update(func(b *bbolt.Bucket) error {
-		if err := b.Delete(previewKey(textPrefix, number)); err != nil {
+		if err := deleteRecord(b, previewKey(textPrefix, number)); err != nil {
 			return err
 		}
-		return b.Delete(previewKey(shownPrefix, number))
+		return deleteRecord(b, previewKey(shownPrefix, number))
 	})
 }
 

@@ -97,8 +97,9 @@ func latest[T any](s *Stack, b *bbolt.Bucket, kind string) iter.Seq[T] {
 func latestBy[T any](s *Stack, b *bbolt.Bucket, kind string, decode func([]byte, *T) error) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		cursor := b.Cursor()
-		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
+		for key, value := cursor.Last(); key != nil; key, value = cursor.Prev() {
 			var one T
+			data := contentOf(b, key, value)
 			if readable(s.store, func() string { return numbered(s, kind, numberOf(key)) }, decode(data, &one)) && !yield(one) {
 				return
 			}
@@ -149,7 +150,7 @@ func single[T any](s *Stack, key []byte) (value *T, err error) {
 func putSingle(s *Stack, key []byte, value any, has bool) error {
 	return s.update(func(_ *bbolt.Tx, b *bbolt.Bucket) error {
 		if !has {
-			return b.Delete(key)
+			return deleteRecord(b, key)
 		}
 		return putJSON(b, key, value)
 	})
@@ -187,7 +188,7 @@ func (s *Stack) SaveRemoved(sync *record.Sync) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		errs := []error{countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)}
 		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
-			errs = append(errs, b.Delete(key))
+			errs = append(errs, deleteRecord(b, key))
 		}
 		return errors.Join(errs...)
 	})
@@ -196,7 +197,7 @@ func (s *Stack) SaveRemoved(sync *record.Sync) error {
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
 // one transaction. A sync without an ID gets the next of the node.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
-	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
+	err := s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		if err := errors.Join(countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)); err != nil || good == nil {
 			return err
 		}
@@ -204,4 +205,8 @@ func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 		return errors.Join(putJSON(b, goodKey, good), saveGood(s, b.Bucket(goodBucket), good), pruneGood(s, b.Bucket(goodBucket), good.At),
 			saveFiles(tx, good.Contents), dropFiles(tx))
 	})
+	if err == nil && good != nil {
+		good.Contents = nil // saved
+	}
+	return err
 }

@@ -118,7 +118,7 @@ func viewBucket(s *Store, bucket []byte, read func(*bbolt.Bucket) error) error {
 
 // find reads one record of a bucket, and reports whether there is a readable one.
 func find[T any](s *Store, b *bbolt.Bucket, name string, key []byte) (value T, found bool) {
-	data := b.Get(key)
+	data := recordAt(b, key)
 	return value, data != nil && decodeRecord(s, func() string { return name }, data, &value)
 }
 
@@ -169,20 +169,20 @@ func putJSON(b *bbolt.Bucket, key []byte, value any) error {
 	if err != nil {
 		return fmt.Errorf("marshal record: %w", err)
 	}
-	return b.Put(key, data)
+	return putRecord(b, key, data)
 }
 
 // drop deletes the records of a bucket that are no longer needed.
 func drop(b *bbolt.Bucket, needless func(key, data []byte) bool) error {
 	var keys [][]byte
-	err := b.ForEach(func(key, data []byte) error {
-		if needless(key, data) {
+	err := b.ForEach(func(key, value []byte) error {
+		if needless(key, contentOf(b, key, value)) {
 			keys = append(keys, bytes.Clone(key))
 		}
 		return nil
 	})
 	for _, key := range keys {
-		err = errors.Join(err, b.Delete(key))
+		err = errors.Join(err, deleteRecord(b, key))
 	}
 	return err
 }

@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 			edit(t, dir, func(tx *bbolt.Tx) error {
 				return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte{0, 0, 0, 0, 0, 0, 0, 9})
 			})
-		}, "the state file has the schema of a newer agent (version 9, this agent knows 2)"},
+		}, "the state file has the schema of a newer agent (version 9, this agent knows 3)"},
 		"damaged": {func(t *testing.T, dir string) {
 			t.Helper()
 			if err := os.WriteFile(filepath.Join(dir, "state.db"), []byte(strings.Repeat("no state ", 4096)), 0o600); err != nil {

@@ -24,7 +24,7 @@ func putSync(s *Stack, tx *bbolt.Tx, b *bbolt.Bucket, sync *record.Sync) error {
 		}
 		sync.ID = id
 		if oldest, _ := b.Cursor().First(); oldest != nil && b.Sequence() >= keepSyncs {
-			if err := b.Delete(oldest); err != nil {
+			if err := deleteRecord(b, oldest); err != nil {
 				return fmt.Errorf("drop old sync: %w", err)
 			}
 		} else if _, err := b.NextSequence(); err != nil { // counts the syncs of the stack

@@ -58,7 +58,7 @@ func beginTotals(s *Store, tx *bbolt.Tx) error {
 	}
 	for _, name := range names {
 		b := stacks.Bucket(name)
-		if b.Get(totalsKey) != nil {
+		if recordAt(b, totalsKey) != nil {
 			continue
 		}
 		totals := totalsOf(s.Stack(record.StackKey(name)), b)

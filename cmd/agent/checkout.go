@@ -16,6 +16,7 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/signing"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -66,7 +67,7 @@ func (f *checkoutFlags) files(ctx context.Context, a *app) (fsys fs.FS, closer f
 	return checkout.FS, func() {}, nil
 }
 
-var fullHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var fullHash = lazyregexp.New(`^[0-9a-f]{40}$`)
 
 // selectRevision finds the revision that the user named: a commit, a branch or a
 // tag. Without a name it selects the one that the node follows now.

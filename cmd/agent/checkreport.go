@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"strings"
 
 	"coin.internal/coin-agent/agent/desired"
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // issue is a finding in GitLab's Code Quality report.
@@ -68,7 +68,7 @@ func printed(one desired.Problem) desired.Problem {
 	return one
 }
 
-var lineNumbers = regexp.MustCompile(`\bline \d+`)
+var lineNumbers = lazyregexp.New(`\bline \d+`)
 
 // lasting gives a message without line numbers.
 func lasting(message string) string { return lineNumbers.ReplaceAllString(message, "line") }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/terminal"
 )
 
@@ -61,7 +61,7 @@ func usageText(cmd *cobra.Command, width int) string {
 }
 
 // flagName matches a flag in the list of flags, with the gap before its description.
-var flagName = regexp.MustCompile(`^ +(?:-\w, )?--\S+(?: \S+)? {2,}`)
+var flagName = lazyregexp.New(`^ +(?:-\w, )?--\S+(?: \S+)? {2,}`)
 
 // flagsText lists flags. A word that is longer than a line, such as a URL, stays whole.
 func flagsText(flags *pflag.FlagSet, width int) string {

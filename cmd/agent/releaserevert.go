@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )

@@ -5,8 +5,9 @@ package hostpath
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // Within reports whether a path is a folder or is below it. Both are in their plain form.
@@ -47,7 +48,7 @@ func Twisted(name string) bool {
 }
 
 // processLink matches the links of a process in /proc.
-var processLink = regexp.MustCompile(`^/proc/(?:.*/)?(?:root|cwd|exe|fd|map_files)(?:/|$)`)
+var processLink = lazyregexp.New(`^/proc/(?:.*/)?(?:root|cwd|exe|fd|map_files)(?:/|$)`)
 
 // ProcessLink reports whether a path is one of the links of a process, which lead to any file
 // of the node.

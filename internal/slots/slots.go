@@ -4,12 +4,13 @@ package slots
 
 import (
 	"errors"
-	"regexp"
 	"strings"
+
+	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
 // slot matches a name in braces, or braces without a name.
-var slot = regexp.MustCompile(`\{\{(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\})?`)
+var slot = lazyregexp.New(`\{\{(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)\}\})?`)
 
 // Names returns the names in a text in order.
 func Names(text string) ([]string, error) {
