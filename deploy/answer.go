@@ -69,7 +69,7 @@ type listener struct{ to http.RoundTripper }
 func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.to.RoundTrip(request)
 	heard := hearingOf(request.Context())
-	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !heardPaths.MatchString(request.URL.Path) {
+	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !heardPaths().MatchString(request.URL.Path) {
 		return response, err
 	}
 	if heard.last != (Answer{}) {

@@ -22,7 +22,7 @@ var (
 
 // shownValue gives the value of an environment variable as a plan shows it.
 func shownValue(name, value string) string {
-	if value == "" || randomNames.MatchString(name) || !looksRandom(value) {
+	if value == "" || randomNames().MatchString(name) || !looksRandom(value) {
 		return value
 	}
 	return Hidden
@@ -31,11 +31,11 @@ func shownValue(name, value string) string {
 // looksRandom reports whether a text has a part that a generator made, and no person: a UUID,
 // or a word that changes between letters and digits more often than words and numbers do.
 func looksRandom(text string) bool {
-	if uuid.MatchString(text) {
+	if uuid().MatchString(text) {
 		return true
 	}
 	for _, run := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" .,:;@&?|()[]{}\"'\n\t", r) }) {
-		if slices.ContainsFunc(word.FindAllString(run, -1), randomWord) || randomRun(strings.NewReplacer("-", "", "_", "", "/", "").Replace(run)) {
+		if slices.ContainsFunc(word().FindAllString(run, -1), randomWord) || randomRun(strings.NewReplacer("-", "", "_", "", "/", "").Replace(run)) {
 			return true
 		}
 	}
@@ -54,7 +54,7 @@ func randomWord(text string) bool {
 	switch {
 	case len(text) >= 16 && digits == len(text):
 		return true // an account's or a card's number
-	case len(text) >= 16 && hexWord.MatchString(text) && kinds > 1:
+	case len(text) >= 16 && hexWord().MatchString(text) && kinds > 1:
 		return true
 	case len(text) < 12 || kinds < 2:
 		return false

@@ -32,7 +32,7 @@ func oneShot(stack string, spec swarm.ServiceSpec) bool {
 		return false
 	}
 	return policy.Condition != swarm.RestartPolicyConditionAny && policy.Condition != "" &&
-		oneShotName.MatchString(strings.TrimPrefix(spec.Name, stack+"_"))
+		oneShotName().MatchString(strings.TrimPrefix(spec.Name, stack+"_"))
 }
 
 // slot sums up the tasks of one replica (or of one node, for a global service).

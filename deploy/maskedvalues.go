@@ -40,7 +40,7 @@ var (
 
 // shape is the form of a secret, and the text that replaces it.
 type shape struct {
-	pattern *lazyregexp.Regexp
+	pattern lazyregexp.Regexp
 	shown   string
 }
 
@@ -96,19 +96,19 @@ func settingName(path string) string {
 
 // hides tells whether the value of a setting must be masked, judging by its name.
 func hides(name, value string) bool {
-	isPath := pathName.MatchString(name) && strings.HasPrefix(value, "/")
-	return !isPath && secretName.MatchString(name)
+	isPath := pathName().MatchString(name) && strings.HasPrefix(value, "/")
+	return !isPath && secretName().MatchString(name)
 }
 
 // clean masks what looks secret in a text: by its own form, or as the value of a name or
 // flag that looks secret.
 func clean(text string) string {
 	for _, one := range secretShapes {
-		text = one.pattern.ReplaceAllString(text, one.shown)
+		text = one.pattern().ReplaceAllString(text, one.shown)
 	}
 	var b strings.Builder
 	for {
-		at := settingStart.FindStringSubmatchIndex(text)
+		at := settingStart().FindStringSubmatchIndex(text)
 		if at == nil {
 			b.WriteString(text)
 			return b.String()

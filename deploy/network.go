@@ -55,7 +55,7 @@ func (a *application) oldNetwork(err error) string {
 	if err == nil {
 		return ""
 	}
-	if match := missingNetwork.FindStringSubmatch(err.Error()); match != nil {
+	if match := missingNetwork().FindStringSubmatch(err.Error()); match != nil {
 		if _, own := a.want.Networks[match[1]]; own {
 			return match[1]
 		}

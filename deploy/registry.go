@@ -144,7 +144,7 @@ func failureOf(err error) failure {
 	case says("no basic auth credentials", "unauthorized", "denied", "401 Unauthorized", "403 Forbidden"),
 		errdefs.IsUnauthorized(err), errdefs.IsPermissionDenied(err):
 		return refused
-	case says("manifest unknown", "name unknown"), absent.MatchString(text), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
+	case says("manifest unknown", "name unknown"), absent().MatchString(text), errdefs.IsNotFound(err), errdefs.IsInvalidArgument(err):
 		return unknown
 	}
 	return silent

@@ -124,7 +124,7 @@ func reason(err error) Unusable {
 		return Hangs
 	case client.IsErrConnectionFailed(err):
 		return Down
-	case busy.MatchString(text):
+	case busy().MatchString(text):
 		return Disagree
 	}
 	return ""

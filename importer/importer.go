@@ -132,7 +132,7 @@ var folderName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 // open opens the repository. The directory must not be in it.
 func (r *run) open(context.Context) error {
 	for _, name := range []string{r.request.Environment, r.request.Node} {
-		if !folderName.MatchString(name) {
+		if !folderName().MatchString(name) {
 			return fault.New(fault.Place{}, "use letters, digits, '.', '_' and '-'", "%q cannot be the name of a folder", name)
 		}
 	}

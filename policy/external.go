@@ -177,7 +177,7 @@ func judgeExternal(j *judgement) {
 	for _, one := range j.foreigners() {
 		rule := rules[one.section]
 		allowed := rule.Match(one.name)
-		if engineID.MatchString(one.name) || hostpath.Templated(one.name) {
+		if engineID().MatchString(one.name) || hostpath.Templated(one.name) {
 			allowed = slices.Contains(rule, one.name)
 		}
 		if !j.policy.dangerous(rule != nil) || allowed {

@@ -20,13 +20,13 @@ var (
 // Check returns an error for a release that cannot be prepared.
 func (r Release) Check() error {
 	switch _, err := time.Parse("2006-01-02", dayOf(r.Tag)); {
-	case !tagForm.MatchString(r.Tag), err != nil:
+	case !tagForm().MatchString(r.Tag), err != nil:
 		return fault.New(fault.Place{}, "write its date and ten characters of the commit: 2025-12-15-11eeef9e99", "%q is not the tag of a release", r.Tag)
-	case r.Version != "" && !versionForm.MatchString(r.Version):
+	case r.Version != "" && !versionForm().MatchString(r.Version):
 		return fault.New(fault.Place{}, "write it as 25.22", "%q is not the version of a release", r.Version)
-	case r.Task != "" && !versionForm.MatchString(r.Task):
+	case r.Task != "" && !versionForm().MatchString(r.Task):
 		return fault.New(fault.Place{}, "write it as 41361", "%q is not the number of a task", r.Task)
-	case r.Migration != "" && !numberForm.MatchString(r.Migration):
+	case r.Migration != "" && !numberForm().MatchString(r.Migration):
 		return fault.New(fault.Place{}, "write the highest migration ID of the release, such as 565", "%q is not a migration ID", r.Migration)
 	}
 	return nil
@@ -34,7 +34,7 @@ func (r Release) Check() error {
 
 // dayOf gives the date of a tag, or "" for another text.
 func dayOf(tag string) string {
-	if !tagForm.MatchString(tag) {
+	if !tagForm().MatchString(tag) {
 		return ""
 	}
 	return tag[:day]

@@ -161,7 +161,7 @@ var authorForm = lazyregexp.New(`^\s*([^<>]*[^<>\s])\s*<([^<>\s]+)>\s*$`)
 func (w *Worktree) author(asked string) (object.Signature, error) {
 	signature := object.Signature{When: time.Now()}
 	if asked != "" {
-		found := authorForm.FindStringSubmatch(asked)
+		found := authorForm().FindStringSubmatch(asked)
 		if found == nil {
 			return signature, fault.New(fault.Place{}, `write it as "Ada Engineer <ada@coin.example>"`, "--author is not a name with a mail address")
 		}

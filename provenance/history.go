@@ -125,7 +125,7 @@ func (c *commit) fill(read *object.Commit) {
 		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: read.Committer.When,
 		Subject: strings.TrimSpace(subject),
 	}
-	if found := mergeRequest.FindStringSubmatch(read.Message); found != nil {
+	if found := mergeRequest().FindStringSubmatch(read.Message); found != nil {
 		c.request = found[1]
 	}
 }

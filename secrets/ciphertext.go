@@ -27,7 +27,7 @@ func Ciphertexts(file File) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, one := range leaves(doc.tree.Branches) {
 		text, ok := one.value.(string)
-		if !ok || !encryptedForm.MatchString(text) {
+		if !ok || !encryptedForm().MatchString(text) {
 			continue
 		}
 		key := ""
@@ -58,8 +58,8 @@ func Encrypted(file File, all bool) bool {
 	}
 	for _, one := range leaves(doc.tree.Branches) {
 		text, isText := one.value.(string)
-		encrypted := isText && (text == "" || encryptedForm.MatchString(text)) || one.value == nil
-		if all && !encrypted && !versionKey.MatchString(one.key) {
+		encrypted := isText && (text == "" || encryptedForm().MatchString(text)) || one.value == nil
+		if all && !encrypted && !versionKey().MatchString(one.key) {
 			return false
 		}
 	}

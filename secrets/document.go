@@ -122,7 +122,7 @@ func (d *document) plaintexts() map[string]bool {
 				walk(path, item)
 			}
 		case string:
-			all[path] = all[path] || value != "" && !encryptedForm.MatchString(value)
+			all[path] = all[path] || value != "" && !encryptedForm().MatchString(value)
 		}
 	}
 	for _, branch := range d.tree.Branches {
@@ -173,7 +173,7 @@ var encryptedForm = lazyregexp.New(`^ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,type:[
 func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any, error) {
 	path := strings.TrimSuffix(additional, ":")
 	t.document.encrypted[path] = ciphertext != "" || t.document.encrypted[path]
-	if ciphertext == "" || encryptedForm.MatchString(ciphertext) { // SOPS would ignore a text after the form
+	if ciphertext == "" || encryptedForm().MatchString(ciphertext) { // SOPS would ignore a text after the form
 		plain, err := t.Cipher.Decrypt(ciphertext, key, additional)
 		if err == nil {
 			return plain, nil
@@ -182,7 +182,7 @@ func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any,
 	name, _, _ := strings.Cut(path, ":")
 	place := func() fault.Place { return fault.Place{File: t.document.path, Line: keyLine(t.document.data, name)} }
 	switch {
-	case encryptedForm.MatchString(ciphertext):
+	case encryptedForm().MatchString(ciphertext):
 		t.changed = true
 		t.failure = func() error {
 			return fault.New(place(), hintDamaged, "the value of %q does not decrypt: it was changed or moved after its encryption", oneline.Cut(name, 80))
@@ -210,7 +210,7 @@ var errSealed = errors.New("no key")
 func (sealer) Encrypt(any, []byte, string) (string, error) { return "", errSealed }
 
 func (sealer) Decrypt(ciphertext string, _ []byte, _ string) (any, error) {
-	if ciphertext != "" && !encryptedForm.MatchString(ciphertext) {
+	if ciphertext != "" && !encryptedForm().MatchString(ciphertext) {
 		return nil, errSealed
 	}
 	return "", nil

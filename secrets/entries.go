@@ -174,7 +174,7 @@ func dotenvEntries(text []byte, state entryState) ([]entry, bool) {
 		if trimmed := bytes.TrimSpace(line); len(trimmed) == 0 || trimmed[0] == '#' {
 			continue
 		}
-		found := dotenvLine.FindSubmatch(line)
+		found := dotenvLine().FindSubmatch(line)
 		if found == nil {
 			return nil, false
 		}

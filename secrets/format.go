@@ -47,16 +47,16 @@ var (
 func detect(name string, data []byte) format {
 	trimmed := bytes.TrimSpace(data)
 	switch {
-	case bytes.HasPrefix(trimmed, []byte("{")) && jsonMark.Match(data):
+	case bytes.HasPrefix(trimmed, []byte("{")) && jsonMark().Match(data):
 		if isBinary(name, trimmed) {
 			return formatBinary
 		}
 		return formatJSON
-	case dotenvMark.Match(data):
+	case dotenvMark().Match(data):
 		return formatDotenv
-	case iniMark.Match(data):
+	case iniMark().Match(data):
 		return formatINI
-	case yamlMark.Match(data):
+	case yamlMark().Match(data):
 		return formatYAML
 	}
 	return formatNone
@@ -155,7 +155,7 @@ var yamlLineMark = lazyregexp.New(`line (\d+)`)
 // yamlLine returns the line number in a YAML error. The rest of the error may quote the
 // content.
 func yamlLine(err error) int {
-	if found := yamlLineMark.FindStringSubmatch(err.Error()); found != nil {
+	if found := yamlLineMark().FindStringSubmatch(err.Error()); found != nil {
 		line, _ := strconv.Atoi(found[1])
 		return line
 	}

@@ -45,7 +45,7 @@ func newGnuPG(home, passphraseFile string, bounds limits.Limits) (*gnupg, error)
 	if err != nil {
 		return nil, fault.New(place, "run `gpg --homedir "+home+" --list-secret-keys` as the agent's user", "gpg cannot use the GnuPG home")
 	}
-	for _, found := range primaryKey.FindAllSubmatch(listing, -1) {
+	for _, found := range primaryKey().FindAllSubmatch(listing, -1) {
 		g.fingerprints = append(g.fingerprints, string(found[1]))
 	}
 	if len(g.fingerprints) == 0 {

@@ -50,7 +50,7 @@ func isReference(content []byte) bool {
 // parseReference reads a value that begins like a reference. Its error does not show the
 // value, which can be a secret.
 func parseReference(content []byte) (Reference, error) {
-	found := referenceForm.FindSubmatch(unquote(bytes.TrimSpace(content)))
+	found := referenceForm().FindSubmatch(unquote(bytes.TrimSpace(content)))
 	if found == nil {
 		return Reference{}, fmt.Errorf("begins with %s, but is not a reference to a secret in Vault", referencePrefix)
 	}

@@ -203,7 +203,7 @@ func (s *scanner) values(doc *document) {
 	}
 	for _, one := range leaves(doc.tree.Branches) { // the encrypted ones are empty now
 		key, text := strings.TrimPrefix(one.key, "export "), fmt.Sprint(one.value)
-		if one.value == nil || encryptedForm.MatchString(text) || versionKey.MatchString(key) {
+		if one.value == nil || encryptedForm().MatchString(text) || versionKey().MatchString(key) {
 			continue
 		}
 		if what := suspiciousValue(key, text); what != "" {

@@ -76,7 +76,7 @@ func setDotenv(text []byte, key, value string) []byte {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	for i, line := range lines {
 		bare := bytes.TrimRight(line, "\r\n")
-		found := dotenvLine.FindSubmatchIndex(bare)
+		found := dotenvLine().FindSubmatchIndex(bare)
 		if found == nil || string(bare[found[2]:found[3]]) != key {
 			continue
 		}
@@ -112,7 +112,7 @@ var plainNumber = lazyregexp.New(`^(0|[1-9][0-9]*)$`)
 
 // scalarSource writes a version as a number, and other texts in quotes.
 func scalarSource(value string) string {
-	if len(value) < 10 && plainNumber.MatchString(value) {
+	if len(value) < 10 && plainNumber().MatchString(value) {
 		return value
 	}
 	return quoted(value)

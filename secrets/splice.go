@@ -56,8 +56,8 @@ func replaceOnce(text []byte, from, to string) ([]byte, bool) {
 // replaceScalar replaces a ciphertext, or a plain scalar of a top-level key.
 func replaceScalar(text []byte, from, to leaf) ([]byte, bool) {
 	fromText, toText := fmt.Sprint(from.value), fmt.Sprint(to.value)
-	if encryptedForm.MatchString(fromText) {
-		if !encryptedForm.MatchString(toText) {
+	if encryptedForm().MatchString(fromText) {
+		if !encryptedForm().MatchString(toText) {
 			return nil, false
 		}
 		return replaceOnce(text, fromText, toText)

@@ -11,7 +11,7 @@ import (
 // token is a kind of key with a known form.
 type token struct {
 	what string
-	form *lazyregexp.Regexp
+	form lazyregexp.Regexp
 }
 
 // tokens lists the kinds of keys.
@@ -69,16 +69,16 @@ var (
 // The message does not contain the value.
 func suspicion(file, line string) string {
 	for _, token := range tokens {
-		if token.form.MatchString(line) {
+		if token.form().MatchString(line) {
 			return "this looks like " + token.what + " in plaintext"
 		}
 	}
-	if match := urlPassword.FindStringSubmatch(line); match != nil && !harmless("PASSWORD", match[1]) {
+	if match := urlPassword().FindStringSubmatch(line); match != nil && !harmless("PASSWORD", match[1]) {
 		return "this looks like a URL with its password in plaintext"
 	}
 	kind := settingsOf(file)
 	for _, form := range kind.forms {
-		for _, match := range form.FindAllStringSubmatch(line, -1) {
+		for _, match := range form().FindAllStringSubmatch(line, -1) {
 			if kind.tells(match[1] != "", match[2], match[3]) {
 				return match[2] + " looks like a secret in plaintext"
 			}
@@ -93,7 +93,7 @@ func Suspicious(name, value string) bool { return suspiciousValue(name, value) !
 
 // suspiciousValue is suspicion for a value and its name.
 func suspiciousValue(name, value string) string {
-	if secretName.MatchString(name) && !harmlessName.MatchString(name) && !harmless(name, value) {
+	if secretName().MatchString(name) && !harmlessName().MatchString(name) && !harmless(name, value) {
 		return name + " looks like a secret in plaintext"
 	}
 	return suspicion("", value)
@@ -101,7 +101,7 @@ func suspiciousValue(name, value string) string {
 
 // settings describes the settings in a kind of file.
 type settings struct {
-	forms      []*lazyregexp.Regexp // of a setting: comment sign, name, value
+	forms      []lazyregexp.Regexp // of a setting: comment sign, name, value
 	yaml       bool
 	composable bool // values often contain variables
 }
@@ -111,15 +111,15 @@ func settingsOf(file string) settings {
 	base, kind := path.Base(file), path.Ext(file)
 	switch {
 	case kind == ".env", strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".env.template"):
-		return settings{forms: []*lazyregexp.Regexp{envSetting}}
+		return settings{forms: []lazyregexp.Regexp{envSetting}}
 	case strings.HasPrefix(base, "Dockerfile"), kind == ".sh", kind == ".bash":
-		return settings{forms: []*lazyregexp.Regexp{envSetting}, composable: true}
+		return settings{forms: []lazyregexp.Regexp{envSetting}, composable: true}
 	case kind == ".yml", kind == ".yaml":
-		return settings{forms: []*lazyregexp.Regexp{yamlSetting, flowSetting}, yaml: true}
+		return settings{forms: []lazyregexp.Regexp{yamlSetting, flowSetting}, yaml: true}
 	case kind == ".json":
-		return settings{forms: []*lazyregexp.Regexp{jsonSetting}}
+		return settings{forms: []lazyregexp.Regexp{jsonSetting}}
 	case slices.Contains([]string{".ini", ".conf", ".cfg", ".properties", ".toml"}, kind):
-		return settings{forms: []*lazyregexp.Regexp{envSetting}}
+		return settings{forms: []lazyregexp.Regexp{envSetting}}
 	}
 	return settings{}
 }
@@ -127,10 +127,10 @@ func settingsOf(file string) settings {
 // tells reports whether one setting looks like a secret.
 func (s settings) tells(comment bool, name, value string) bool {
 	value = strings.TrimSpace(value)
-	if !secretName.MatchString(name) || harmlessName.MatchString(name) {
+	if !secretName().MatchString(name) || harmlessName().MatchString(name) {
 		return false
 	}
-	if s.yaml && (name != strings.ToUpper(name) && !smallName.MatchString(name) || yamlStructure.MatchString(value)) {
+	if s.yaml && (name != strings.ToUpper(name) && !smallName().MatchString(name) || yamlStructure().MatchString(value)) {
 		return false
 	}
 	value = unquoted(value)
@@ -156,8 +156,8 @@ func unquoted(value string) string {
 
 // harmless reports whether a setting's value is not a secret.
 func harmless(name, value string) bool {
-	if match := fallback.FindStringSubmatch(value); match != nil {
+	if match := fallback().FindStringSubmatch(value); match != nil {
 		value = match[1] // the default of the variable
 	}
-	return value == "" || harmlessValue.MatchString(value) || referenceForm.MatchString(value) || shortNumber.MatchString(value) && !chosenName.MatchString(name)
+	return value == "" || harmlessValue().MatchString(value) || referenceForm().MatchString(value) || shortNumber().MatchString(value) && !chosenName().MatchString(name)
 }

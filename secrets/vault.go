@@ -64,7 +64,7 @@ func (v *vault) path(key *hcvault.MasterKey) (string, error) {
 		return "", fmt.Errorf("%w: its address differs from vault_address, %s", errRemote, v.address)
 	}
 	parts := append(strings.Split(strings.Trim(key.EnginePath, "/"), "/"), key.KeyName)
-	if slices.ContainsFunc(parts, func(part string) bool { return !vaultName.MatchString(part) }) {
+	if slices.ContainsFunc(parts, func(part string) bool { return !vaultName().MatchString(part) }) {
 		return "", fmt.Errorf("%w: its path is not the path of a transit key", errRemote)
 	}
 	last := len(parts) - 1

@@ -42,7 +42,7 @@ func (s *Set) addVersion(place func() fault.Place, at Location, one entry) error
 	text := ""
 	if one.state != entrySealed {
 		text = string(unquote(one.content))
-		if !versionForm.MatchString(text) {
+		if !versionForm().MatchString(text) {
 			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneline.Cut(one.key, 80))
 		}
 	}

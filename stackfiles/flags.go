@@ -24,7 +24,7 @@ var stackName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
 
 // ValidateStack refuses a name that cannot be that of a stack.
 func (f *Flags) ValidateStack() error {
-	if f.Stack == "" || stackName.MatchString(f.Stack) {
+	if f.Stack == "" || stackName().MatchString(f.Stack) {
 		return nil
 	}
 	return fault.New(fault.Place{}, "write letters, digits, '_' and '-', such as -w sbxapp3", "-w: %q is not a valid stack name", visible.Line(f.Stack))

@@ -145,7 +145,7 @@ func (c *Client) inEngine(path string) error {
 	mount := c.options.Mount
 	rest, inside := strings.CutPrefix(path, mount+"/data/")
 	switch {
-	case inside && pathForm.MatchString(path) && rest != "":
+	case inside && pathForm().MatchString(path) && rest != "":
 		return nil
 	case strings.HasPrefix(path, mount+"/"):
 		return refused("write "+mount+"/data/ and the path of the secret", "%s is not a path of data in the KV version 2 engine %s", path, mount)

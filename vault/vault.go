@@ -63,11 +63,11 @@ func (o Options) Validate() error {
 		return refuse("write an address such as https://vault.example.com:8200", "vault_address is not an https address")
 	case address.Scheme != "https" && (address.Scheme != "http" || !loopback.Is(address.Hostname())):
 		return refuse("write https://"+address.Host, "vault_address does not use TLS, so that others could read the secrets")
-	case !pathForm.MatchString(o.Mount):
+	case !pathForm().MatchString(o.Mount):
 		return refuse("write the path of the KV version 2 engine, such as kv", "vault_mount is not the path of an engine")
-	case o.Namespace != "" && !pathForm.MatchString(strings.TrimSuffix(o.Namespace, "/")):
+	case o.Namespace != "" && !pathForm().MatchString(strings.TrimSuffix(o.Namespace, "/")):
 		return refuse("write a path such as team/coin", "vault_namespace is not the path of a namespace")
-	case o.AuthMount != "" && !pathForm.MatchString(o.AuthMount):
+	case o.AuthMount != "" && !pathForm().MatchString(o.AuthMount):
 		return refuse("write the path of the auth method, such as approle", "vault_auth_mount is not the path of an auth method")
 	}
 	return o.validateLogin()

@@ -43,7 +43,7 @@ var form = lazyregexp.New("^Audit log of `([^`\\s]+)`: entry ([0-9]{1,19}), hash
 
 // Parse reads the text of an anchor, and reports whether it is one.
 func Parse(text string) (a Anchor, is bool) {
-	found := form.FindStringSubmatch(text)
+	found := form().FindStringSubmatch(text)
 	if found == nil {
 		return Anchor{}, false
 	}

@@ -108,7 +108,7 @@ var digits = lazyregexp.New(`[0-9]+`)
 // isTypo reports whether a name, without its prefix, is likely a typo of one that is
 // mentioned and not set: at most a quarter of its letters differ, and not only its number.
 func isTypo(name, near string) bool {
-	return near != "" && fault.Distance(name, near) <= len(name)/4 && digits.ReplaceAllString(name, "") != digits.ReplaceAllString(near, "")
+	return near != "" && fault.Distance(name, near) <= len(name)/4 && digits().ReplaceAllString(name, "") != digits().ReplaceAllString(near, "")
 }
 
 // settings gives the text of the files other than compose files that can mention variables.
@@ -135,7 +135,7 @@ var mention = lazyregexp.New(`(?m)(?:\$\{?|env\.)([A-Za-z_]\w*)|^[ \t]*([A-Za-z_
 // mentions gives the variables that a text of settings uses.
 func mentions(text string) map[string]bool {
 	all := map[string]bool{}
-	for _, found := range mention.FindAllStringSubmatch(text, -1) {
+	for _, found := range mention().FindAllStringSubmatch(text, -1) {
 		all[found[1]+found[2]] = true
 	}
 	return all

@@ -96,9 +96,9 @@ func systemNotes(ctx context.Context, c *Client, number int64) (notes, error) {
 		case !one.System:
 		case one.Body == "approved this merge request" && one.CreatedAt != nil:
 			found.approved[user] = *one.CreatedAt
-		case pushNote.MatchString(one.Body):
+		case pushNote().MatchString(one.Body):
 			found.pushed[user] = true
-		case targetNote.MatchString(one.Body) && one.CreatedAt != nil:
+		case targetNote().MatchString(one.Body) && one.CreatedAt != nil:
 			found.retargeted = *one.CreatedAt
 		}
 	}

@@ -123,7 +123,7 @@ var slackWord = lazyregexp.New(`^[a-z]+(_[a-z]+)+$`)
 func (h *hook) refused(response *http.Response, address *url.URL, said []byte) error {
 	code := response.StatusCode
 	text := fmt.Sprintf("the webhook at %s answers %d %s", address.Host, code, http.StatusText(code))
-	if len(said) < 60 && slackWord.Match(said) && !strings.Contains(address.String(), string(said)) {
+	if len(said) < 60 && slackWord().Match(said) && !strings.Contains(address.String(), string(said)) {
 		text += ": " + string(said)
 	}
 	switch {

@@ -63,7 +63,7 @@ func (n *Notice) key() string {
 	for _, detail := range n.Details {
 		text := detail.Text
 		if n.Again {
-			text = numbered.ReplaceAllString(text, "#")
+			text = numbered().ReplaceAllString(text, "#")
 		}
 		_, _ = fmt.Fprintf(sum, " %q", text)
 	}

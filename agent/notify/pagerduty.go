@@ -35,7 +35,7 @@ var routingKey = lazyregexp.New(`^[A-Za-z0-9]{32}$`)
 
 func (p *PagerDuty) key() (string, error) {
 	key, err := readSecret(p.keyFile, "PagerDuty's integration key")
-	if err == nil && !routingKey.MatchString(key) {
+	if err == nil && !routingKey().MatchString(key) {
 		err = fault.New(fault.Place{File: p.keyFile}, "copy the key of an Events API v2 integration, which has 32 letters and digits", "the file does not contain an integration key")
 	}
 	return key, err

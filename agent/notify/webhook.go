@@ -126,7 +126,7 @@ func fill(document any, values map[string]string) (any, error) {
 	switch of := document.(type) {
 	case string:
 		var unknown error
-		text := placeholder.ReplaceAllStringFunc(of, func(found string) string {
+		text := placeholder().ReplaceAllStringFunc(of, func(found string) string {
 			value, known := values[strings.TrimSpace(found[2:len(found)-2])]
 			if !known && unknown == nil {
 				unknown = fmt.Errorf("there is no field %s", found)

@@ -16,11 +16,11 @@ func (k StackKey) In(text string) string {
 	if k == "" || k == OnlyStack {
 		return text
 	}
-	return ofOneStack.ReplaceAllStringFunc(text, func(command string) string {
+	return ofOneStack().ReplaceAllStringFunc(text, func(command string) string {
 		if strings.Contains(command, " --stack ") {
 			return command
 		}
-		return ofOneStack.ReplaceAllString(command, "`agent ${1} --stack "+string(k)+"${2}`")
+		return ofOneStack().ReplaceAllString(command, "`agent ${1} --stack "+string(k)+"${2}`")
 	})
 }
 

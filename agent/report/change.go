@@ -43,7 +43,7 @@ func ChangeLabels(step deploy.Step) string {
 // sides gives the label of the field and both values.
 func sides(c deploy.Change) (label, old, want string) {
 	old, want = valueWords(c.Path, c.Old), valueWords(c.Path, c.New)
-	if match := isReference.FindStringSubmatch(c.Path); match != nil {
+	if match := isReference().FindStringSubmatch(c.Path); match != nil {
 		return referenceSides(strings.ToLower(match[1]), match[2], old, want)
 	}
 	label = pathWords(c.Path)
@@ -83,7 +83,7 @@ func referenceSides(kind, target, old, want string) (label, from, to string) {
 // content.
 func versioned(name string) (key, version string) {
 	dot := strings.LastIndexByte(name, '.')
-	if dot <= 0 || !isVersion.MatchString(name[dot+1:]) {
+	if dot <= 0 || !isVersion().MatchString(name[dot+1:]) {
 		return name, ""
 	}
 	return name[:dot], name[dot+1:]

@@ -56,18 +56,18 @@ var (
 // or cell border. Backticks stay, because hints quote commands with them.
 func escape(text any) string {
 	line := oneline.Join(fmt.Sprint(text))
-	if address.MatchString(line) {
+	if address().MatchString(line) {
 		return Span(line)
 	}
-	line = special.ReplaceAllString(line, `\$0`)
-	return opening.ReplaceAllString(line, `$2\$1$3`)
+	line = special().ReplaceAllString(line, `\$0`)
+	return opening().ReplaceAllString(line, `$2\$1$3`)
 }
 
 // escaped is what escape makes of a character.
 var escaped = lazyregexp.New(`\\([\\<\[|&*~#!%$^>+=.)\-\] ])`)
 
 // Unescaped gives a text in Markdown as a reader sees it who does not have it rendered.
-func Unescaped(text string) string { return escaped.ReplaceAllString(text, "$1") }
+func Unescaped(text string) string { return escaped().ReplaceAllString(text, "$1") }
 
 // Escape makes one line of a text for Markdown of others, a cell of a table included: nothing in
 // it is live.
@@ -75,7 +75,7 @@ func Escape(text any) string { return cell(text) }
 
 // cell is escape for a cell of a table. A code span in it cannot escape a border.
 func cell(text any) string {
-	if line := oneline.Join(fmt.Sprint(text)); address.MatchString(line) {
+	if line := oneline.Join(fmt.Sprint(text)); address().MatchString(line) {
 		return Span(strings.ReplaceAll(line, "|", `\x7c`))
 	}
 	return escape(text)

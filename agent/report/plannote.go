@@ -56,17 +56,17 @@ func NewPlanNote(environment, maker string) *PlanNote {
 // ParsePlanNote reads a note; ok is false if the text is not a note of the environment.
 func ParsePlanNote(environment, text string) (note *PlanNote, ok bool) {
 	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-	head := noteMark.FindStringSubmatch(lines[0])
+	head := noteMark().FindStringSubmatch(lines[0])
 	if head == nil || head[1] != marked(environment) {
 		return nil, false
 	}
 	note = NewPlanNote(environment, unmarked(head[2]))
 	rows := map[string]string{}
 	for i := 0; i < len(lines); i++ {
-		if row := rowMark.FindStringSubmatch(lines[i]); row != nil {
+		if row := rowMark().FindStringSubmatch(lines[i]); row != nil {
 			rows[unmarked(row[1])] = lines[i]
 		}
-		begin := beginMark.FindStringSubmatch(lines[i])
+		begin := beginMark().FindStringSubmatch(lines[i])
 		if begin == nil {
 			continue
 		}
@@ -172,4 +172,4 @@ func (p PlanPage) part(node string) planPart {
 var command = lazyregexp.New(`(?m)^([ \t]*)/`)
 
 // harmless makes sure that no line of a note is a quick action.
-func harmless(text string) string { return command.ReplaceAllString(text, `$1\/`) }
+func harmless(text string) string { return command().ReplaceAllString(text, `$1\/`) }

@@ -168,7 +168,7 @@ func secretMoves(plan deploy.RecordedPlan) []string {
 	moves := map[string]bool{}
 	for _, step := range plan.Steps {
 		for _, change := range slices.Concat(step.Changes, step.Has) {
-			match := isReference.FindStringSubmatch(change.Path)
+			match := isReference().FindStringSubmatch(change.Path)
 			if match == nil || match[1] != "Secret" {
 				continue
 			}

@@ -69,7 +69,7 @@ func (r running) version(before, after string) string {
 	for _, secret := range r.good.Secrets {
 		rest, begins := strings.CutPrefix(secret.Name, before)
 		version, ends := strings.CutSuffix(rest, after)
-		if !begins || !ends || !derivedForm.MatchString(version) {
+		if !begins || !ends || !derivedForm().MatchString(version) {
 			continue
 		}
 		if found != "" {
@@ -88,7 +88,7 @@ func (r running) version(before, after string) string {
 func (r running) announced(node *manifests.Node, live *deploy.Live, stack *compose.Stack) (string, error) {
 	var derived []string
 	for _, secret := range stack.Secrets {
-		if _, there := live.Secrets[secret.Spec.Name]; !there && derivedForm.MatchString(secret.Derived) {
+		if _, there := live.Secrets[secret.Spec.Name]; !there && derivedForm().MatchString(secret.Derived) {
 			derived = append(derived, secret.Derived, unknownAuto)
 		}
 	}

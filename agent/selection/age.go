@@ -23,13 +23,13 @@ var (
 func agesOf(pattern *regexp.Regexp) func(name string) []string {
 	groups := numericGroups(pattern.String())
 	return func(name string) []string {
-		text := leadingDate.FindString(name)
+		text := leadingDate().FindString(name)
 		if match := pattern.FindStringSubmatch(name); groups > 0 && match != nil {
 			text = strings.Join(match[1:groups+1], " ")
 		} else if text == "" {
-			text = version.FindString(name)
+			text = version().FindString(name)
 		}
-		return number.FindAllString(text, -1)
+		return number().FindAllString(text, -1)
 	}
 }
 

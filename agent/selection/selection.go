@@ -165,7 +165,7 @@ var plain = lazyregexp.New(`^[A-Za-z0-9._/+-]+$`)
 // pasted gives a tag's name for a command that a user pastes. A tag can be named so that a
 // shell would run a part of the name.
 func pasted(name string) string {
-	if plain.MatchString(name) {
+	if plain().MatchString(name) {
 		return name
 	}
 	return "TAG"

@@ -66,7 +66,7 @@ func readTokens(name string, list *yaml.Node) (tokens []access.Token, err error)
 			}
 		}
 		switch {
-		case !tokenName.MatchString(token.Name):
+		case !tokenName().MatchString(token.Name):
 			faults = append(faults, fault.New(place(item), "use up to 40 letters, digits, '.', '_' and '-'", "%q cannot be the name of a token", token.Name))
 		case seen[token.Name]:
 			faults = append(faults, fault.New(place(item), "keep one of them", "two tokens have the name %s", token.Name))

@@ -21,7 +21,7 @@ func Working(address string) bool {
 // wrote. Files that exist stay as they are.
 func Skeleton(dir, environment, node string) (wrote []string, err error) {
 	for _, name := range []string{environment, node} {
-		if !folderName.MatchString(name) {
+		if !folderName().MatchString(name) {
 			return nil, fault.New(fault.Place{}, "use letters, digits, '.', '_' and '-'", "%q cannot be the name of a folder", name)
 		}
 	}

@@ -76,7 +76,7 @@ func selectRevision(ctx context.Context, a *app, source *gitsync.Repository, f *
 	switch {
 	case name == "":
 		return follows(ctx, a, source, f.stack)
-	case fullHash.MatchString(name):
+	case fullHash().MatchString(name):
 		return gitsync.Revision{Commit: name, Ref: name}, nil
 	}
 	revision, err := source.Select(ctx, gitsync.Rule{Branch: name})

@@ -71,7 +71,7 @@ func printed(one desired.Problem) desired.Problem {
 var lineNumbers = lazyregexp.New(`\bline \d+`)
 
 // lasting gives a message without line numbers.
-func lasting(message string) string { return lineNumbers.ReplaceAllString(message, "line") }
+func lasting(message string) string { return lineNumbers().ReplaceAllString(message, "line") }
 
 // testSuite is the result of one node in the JUnit format.
 type testSuite struct {

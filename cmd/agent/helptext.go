@@ -71,7 +71,7 @@ func flagsText(flags *pflag.FlagSet, width int) string {
 	}
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		name := flagName.FindString(line)
+		name := flagName().FindString(line)
 		about := filled(line[len(name):], max(width-len(name), leastCell))
 		lines[i] = name + strings.ReplaceAll(about, "\n", "\n"+strings.Repeat(" ", len(name)))
 	}

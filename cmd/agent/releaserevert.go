@@ -8,7 +8,6 @@ import (
 
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
-	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -39,7 +38,7 @@ interrupted, the command finishes it.`,
 			if f.revert.Environment = a.settings.Environment; f.revert.Environment == "" {
 				return usageError{errors.New("name the environment with --environment")}
 			}
-			if f.revert.Commit != "" && !fullHash.MatchString(f.revert.Commit) {
+			if f.revert.Commit != "" && !fullHash().MatchString(f.revert.Commit) {
 				return usageError{fault.New(fault.Place{}, "write all 40 digits: git rev-parse REVISION", "--commit %q is not a full hash", f.revert.Commit)}
 			}
 			if f.reason, err = request.Reason(f.reason, false); err != nil {

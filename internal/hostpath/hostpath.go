@@ -52,4 +52,4 @@ var processLink = lazyregexp.New(`^/proc/(?:.*/)?(?:root|cwd|exe|fd|map_files)(?
 
 // ProcessLink reports whether a path is one of the links of a process, which lead to any file
 // of the node.
-func ProcessLink(name string) bool { return processLink.MatchString(name) }
+func ProcessLink(name string) bool { return processLink().MatchString(name) }

@@ -26,7 +26,7 @@ func Names(text string) ([]string, error) {
 func Fill(text string, value func(name string) (string, error)) (string, error) {
 	var b strings.Builder
 	end := 0
-	for _, at := range slot.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range slot().FindAllStringSubmatchIndex(text, -1) {
 		if at[2] < 0 {
 			return "", errors.New("{{ is not followed by a name and }}")
 		}
