@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -125,9 +126,7 @@ func (w *world) commit(name string, changes ...string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	files := fstest.MapFS{}
-	for path, content := range w.files {
-		files[path] = content
-	}
+	maps.Copy(files, w.files)
 	for i := 0; i+1 < len(changes); i += 2 {
 		files[changes[i]] = file(changes[i+1])
 	}

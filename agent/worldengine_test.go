@@ -104,9 +104,7 @@ func (e engine) Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack
 	}
 	e.w.applied++
 	e.w.instantly()
-	for name, options := range want.Networks {
-		e.w.networks[name] = options
-	}
+	maps.Copy(e.w.networks, want.Networks)
 	for _, secret := range want.Secrets {
 		if _, there := e.w.secrets[secret.Spec.Name]; !there {
 			e.w.secrets[secret.Spec.Name] = swarm.Secret{ID: secret.Spec.Name, Meta: swarm.Meta{CreatedAt: time.Now()}, Spec: secret.Spec}

@@ -100,8 +100,7 @@ func bisect(dict map[string]any, err error, try func(map[string]any) error) ([]s
 // plainMessage returns a library's error on one line, without its prefixes.
 func plainMessage(err error) string {
 	message := strings.Join(strings.Fields(err.Error()), " ")
-	var forbidden *loader.ForbiddenPropertiesError
-	if errors.As(err, &forbidden) { // its text omits the property
+	if forbidden, ok := errors.AsType[*loader.ForbiddenPropertiesError](err); ok { // its text omits the property
 		property := slices.Min(slices.Collect(maps.Keys(forbidden.Properties)))
 		message = fmt.Sprintf("%s is not supported: %s", property, forbidden.Properties[property])
 	}

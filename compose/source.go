@@ -147,8 +147,7 @@ var (
 // invalid converts the first error of the YAML library to a fault.
 func (s *source) invalid(err error) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	var several *yaml.TypeError
-	if errors.As(err, &several) {
+	if several, ok := errors.AsType[*yaml.TypeError](err); ok {
 		message = several.Errors[0]
 	}
 	place := fault.Place{File: s.path}

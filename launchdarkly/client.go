@@ -118,8 +118,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	request.Header.Set("User-Agent", "coin-agent")
 	response, err := c.http.Do(request)
 	if err != nil {
-		var of *url.Error
-		if errors.As(err, &of) {
+		if of, ok := errors.AsType[*url.Error](err); ok {
 			err = of.Err // without the address
 		}
 		return fault.WithHint(fmt.Errorf("LaunchDarkly does not answer: %w", err), "try again later: nothing was changed")

@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,9 +65,7 @@ func TestExpectedMigration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{sandboxConfig: guarded(test.keys)}
-			for file, content := range test.files {
-				files[file] = content
-			}
+			maps.Copy(files, test.files)
 			node, err := manifests.Load(repository(files), "sandbox", "node3")
 			if err != nil {
 				t.Fatal(err)

@@ -201,7 +201,7 @@ func example(t reflect.Type, tag reflect.StructTag) string {
 	case t.Kind() == reflect.Bool:
 		return strconv.FormatBool(standard != "true")
 	case tag.Get("enum") != "":
-		for _, word := range strings.Split(tag.Get("enum"), "|") {
+		for word := range strings.SplitSeq(tag.Get("enum"), "|") {
 			if word != standard {
 				return word
 			}

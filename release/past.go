@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -121,9 +122,7 @@ func (s snapshot) release(variables []string) string {
 	known := map[string]manifests.Variable{}
 	for _, file := range variables {
 		content := (&side{fsys: top}).content(file)
-		for name, v := range manifests.Assignments(file, []byte(content), known) {
-			known[name] = v
-		}
+		maps.Copy(known, manifests.Assignments(file, []byte(content), known))
 	}
 	return known[tagVariable].Value
 }

@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -166,9 +167,7 @@ func TestRotateVersionsEverywhere(t *testing.T) {
 				if c.override != nil {
 					files[dir+"secrets.override.enc"] = sopstest.WholeYAML(t, key, c.override)
 				}
-				for name, text := range c.files {
-					files[name] = text
-				}
+				maps.Copy(files, c.files)
 			})
 			result := l.must(generated("db_access", "node3"))
 			if diff := cmp.Diff(c.want, result.Plan.Nodes[0].Versions); diff != "" {

@@ -35,7 +35,7 @@ func checkTaken(ctx context.Context, fsys fs.FS, keys *secrets.Keyring, request 
 	if !request.Value.Known() {
 		return nil
 	}
-	for _, name := range strings.Fields(commit.Trailers()[trailerNodes]) {
+	for name := range strings.FieldsSeq(commit.Trailers()[trailerNodes]) {
 		stacks, err := load(ctx, fsys, request.Environment, name, keys)
 		if err != nil {
 			return err

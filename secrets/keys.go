@@ -118,8 +118,7 @@ func (k *Keyring) addAge(path string) error {
 
 func (k *Keyring) addSSH(place fault.Place, data []byte) error {
 	identity, err := agessh.ParseIdentity(data)
-	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) {
+	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
 		return fault.New(place, "use a key without a passphrase, with mode 600 for the agent's user", "the SSH key has a passphrase")
 	}
 	if err != nil {

@@ -35,7 +35,7 @@ func TestValueIsNeverShown(t *testing.T) {
 		"struct ptr": &outer{Public: secret, hidden: secret, Pointer: &secret, pointer: &secret},
 	}
 	for name, shape := range shapes {
-		for _, verb := range strings.Fields("%v %+v %#v %s %q %x %X %d %o %b %c %U %e %f %t %T %p %z %10.3s %#x % x") {
+		for verb := range strings.FieldsSeq("%v %+v %#v %s %q %x %X %d %o %b %c %U %e %f %t %T %p %z %10.3s %#x % x") {
 			mustHide(t, name+" "+verb, fmt.Sprintf(verb, shape))
 		}
 		mustHide(t, name+" print", fmt.Sprint(shape)+fmt.Sprintln(shape))

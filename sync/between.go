@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -125,11 +126,11 @@ func (r *Repository) compare(ctx context.Context, store storer.EncodedObjectStor
 		return nil, err
 	}
 	before, changed := base, map[string][]int{} // the indexes of the commits that changed a path
-	for i := len(line) - 1; i >= 0; i-- {
+	for i, commit := range slices.Backward(line) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		now, err := r.results(store, line[i].Hash, in)
+		now, err := r.results(store, commit.Hash, in)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -101,9 +102,7 @@ func (c *Client) exchange(ctx context.Context, mount string, files, more map[str
 		}
 		body[key] = text
 	}
-	for key, text := range more {
-		body[key] = text
-	}
+	maps.Copy(body, more)
 	var answer answerOfLogin
 	status, err := c.send(ctx, http.MethodPost, "auth/"+mount+"/login", nil, body, &answer)
 	switch {

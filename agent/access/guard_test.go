@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,7 +211,7 @@ func TestTokenFiles(t *testing.T) {
 		"two lines":      {write(t, readToken+"\n"+readToken, 0o600), "printable ASCII"},
 		"the same":       {write(t, readToken, 0o600), "the API tokens ci and new are the same"},
 	} {
-		err := guard.Reload(append(good[:len(good):len(good)], access.Token{Name: "new", File: test.file, Scope: control.ScopeRead}))
+		err := guard.Reload(append(slices.Clip(good), access.Token{Name: "new", File: test.file, Scope: control.ScopeRead}))
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), readToken) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}

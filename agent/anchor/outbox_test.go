@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -52,12 +53,8 @@ func (m *memory) SaveAnchors(book anchor.Book) error {
 
 func copied(book anchor.Book) anchor.Book {
 	made := anchor.Book{Kept: map[string]anchor.Mark{}, Tried: map[string]anchor.Mark{}}
-	for name, mark := range book.Kept {
-		made.Kept[name] = mark
-	}
-	for name, mark := range book.Tried {
-		made.Tried[name] = mark
-	}
+	maps.Copy(made.Kept, book.Kept)
+	maps.Copy(made.Tried, book.Tried)
 	return made
 }
 

@@ -85,7 +85,7 @@ func TestShared(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				engine := &lister{}
 				shared := drift.Shared{Engine: engine, Stacks: func() []string { return strings.Fields(test.stacks) }}
-				for _, step := range strings.Fields(test.do) {
+				for step := range strings.FieldsSeq(test.do) {
 					switch step {
 					case "begin":
 						shared.Begin()
@@ -136,7 +136,7 @@ func TestSharedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			engine, answers, gets := &lister{revision: "1"}, map[string]deploy.Answer{}, []string{}
 			shared := drift.Shared{Engine: engine, Stacks: func() []string { return []string{"a", "b"} }}
-			for _, step := range strings.Fields(test.do) {
+			for step := range strings.FieldsSeq(test.do) {
 				switch step {
 				case "turn":
 					shared.Begin()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -185,9 +186,9 @@ func (o *Outbox) last(r Report) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	for i := len(entries) - 1; i >= 0; i-- {
-		if one := entries[i].Report; one.Commit == r.Commit && one.Name == r.Name {
-			return entries[i].Report, nil
+	for _, entry := range slices.Backward(entries) {
+		if one := entry.Report; one.Commit == r.Commit && one.Name == r.Name {
+			return one, nil
 		}
 	}
 	trail, err := o.store.Trail(r)

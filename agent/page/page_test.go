@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +59,15 @@ func (w *world) Sync(id uint64) (*record.Sync, uint64, uint64, error) {
 }
 
 func (w *world) Page(query record.Query) (page record.Page, err error) {
-	for i := len(w.syncs) - 1; i >= 0; i-- {
-		if query.Before != 0 && w.syncs[i].ID >= query.Before {
+	for _, sync := range slices.Backward(w.syncs) {
+		if query.Before != 0 && sync.ID >= query.Before {
 			continue
 		}
 		if len(page.Syncs) == query.Limit {
-			page.Next = w.syncs[i].ID + 1
+			page.Next = sync.ID + 1
 			return page, nil
 		}
-		page.Syncs = append(page.Syncs, w.syncs[i])
+		page.Syncs = append(page.Syncs, sync)
 	}
 	return page, nil
 }

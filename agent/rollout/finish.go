@@ -114,8 +114,7 @@ func (f *forward) fail(err error) error {
 	if sync.Transient {
 		sync.Retries++
 	}
-	var at stageError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[stageError](err); ok {
 		sync.Stage, err = at.stage, at.err
 	}
 	sync.Error, sync.Hint, sync.Faults = faults(err)

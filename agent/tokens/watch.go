@@ -133,9 +133,8 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 			return
 		}
 		if err != nil {
-			var refused *gitlab.Error
 			var asked time.Duration
-			if errors.As(err, &refused) {
+			if refused, ok := errors.AsType[*gitlab.Error](err); ok {
 				asked = refused.RetryAfter
 			}
 			wait.wait = wait.wait.After(asked, w.use.Random)

@@ -235,7 +235,7 @@ func signed(key []byte, header http.Header, body []byte, now time.Time) bool {
 	mac.Write([]byte(id + "." + stamp + "."))
 	mac.Write(body)
 	want, valid := mac.Sum(nil), false
-	for _, one := range strings.Fields(header.Get("Webhook-Signature")) {
+	for one := range strings.FieldsSeq(header.Get("Webhook-Signature")) {
 		text, is := strings.CutPrefix(one, "v1,")
 		got, err := base64.StdEncoding.DecodeString(text)
 		valid = valid || is && err == nil && hmac.Equal(want, got)

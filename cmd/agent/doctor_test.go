@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -148,9 +149,7 @@ func TestDoctor(t *testing.T) {
 // mend gives a function that makes the world good again.
 func (l *lab) mend(good map[string]string) func() {
 	before := map[string]string{}
-	for name, value := range l.settings {
-		before[name] = value
-	}
+	maps.Copy(before, l.settings)
 	return func() {
 		l.settings, l.mappings = before, ""
 		l.chmod(0o600)

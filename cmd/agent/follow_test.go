@@ -105,12 +105,12 @@ func TestFollowingARolloutThatFails(t *testing.T) {
 		`(?m)^\d+s  NAME_ill 0/1 pending: 0 of 1 tasks run$`,
 		`(?m)^\d+s  NAME_crash 0/1 pending: task: non-zero exit \(3\); 0 of 1 tasks run$`)
 	seen := map[string]int{}
-	for _, line := range strings.Split(strings.TrimSpace(regexp.MustCompile(`(?m)^\d+s  `).ReplaceAllString(watched(), "")), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(regexp.MustCompile(`(?m)^\d+s  `).ReplaceAllString(watched(), "")), "\n") {
 		if seen[line]++; seen[line] > 3 { // one task fails three times
 			t.Errorf("%d times: %s", seen[line], line)
 		}
 	}
-	for _, line := range strings.Split(strings.TrimSpace(objects()), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(objects()), "\n") {
 		decode[report.Status](t, line)
 	}
 	l.finds("status --watch -o json", objects(), `"rollout":\{"started":"[^"]+","until":"[^"]+","services":\[\{"name":"NAME_crash","state":"pending","ready":0,"want":1`)

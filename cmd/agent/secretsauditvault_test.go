@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,10 +64,8 @@ func inVault(t *testing.T, l *lab, accepted bool) func() {
 		double := vaulttest.New(t)
 		admin := vaulttest.NewAdmin(t, double.Server)
 		token := map[bool]string{true: double.Root, false: "hvs.of-another"}[accepted]
-		for name, value := range map[string]string{
+		maps.Copy(l.settings, map[string]string{
 			"vault_address": double.Address, "ca_file": double.CAFile, "vault_mount": "kv", "vault_prefix": "coin", "vault_token_file": admin.File("token", token),
-		} {
-			l.settings[name] = value
-		}
+		})
 	}
 }

@@ -178,7 +178,7 @@ func TestStatusText(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkGolden(t, "testdata/status/"+name+".txt", text.String())
-				for _, line := range strings.Split(text.String(), "\n") {
+				for line := range strings.SplitSeq(text.String(), "\n") {
 					if utf8.RuneCountInString(line) > 120 {
 						t.Errorf("too long for a screen: %s", line)
 					}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -40,11 +41,9 @@ func newVaultLab(t *testing.T) *vaultLab {
 	v.admin.Mount("kv", "2")
 	v.admin.Allow("node3", "kv/data/coin/*")
 	roleID, secretID := v.admin.AppRole("approle", "node3")
-	for name, value := range map[string]string{
+	maps.Copy(v.settings, map[string]string{
 		"vault_address": v.server.Address, "ca_file": v.server.CAFile, "vault_mount": "kv", "vault_prefix": "coin", "vault_role_id_file": roleID, "vault_secret_id_file": secretID,
-	} {
-		v.settings[name] = value
-	}
+	})
 	login, err := os.ReadFile(secretID)
 	if err != nil {
 		t.Fatal(err)

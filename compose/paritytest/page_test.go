@@ -1,6 +1,7 @@
 package paritytest
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -23,9 +24,7 @@ func TestPage(t *testing.T) {
 	for name, version := range needs {
 		names[name] = "it needs API " + version
 	}
-	for name, reason := range unready {
-		names[name] = reason
-	}
+	maps.Copy(names, unready)
 	for name, reason := range names {
 		if !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("the page does not name `%s`: %s", name, reason)

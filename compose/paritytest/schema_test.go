@@ -34,7 +34,7 @@ var untried = map[string]string{
 // a new key of a newer CLI.
 func TestKeys(t *testing.T) {
 	known := map[string]bool{}
-	typeKeys(known, "", reflect.TypeOf(composetypes.Config{}))
+	typeKeys(known, "", reflect.TypeFor[composetypes.Config]())
 	used := caseKeys(t)
 	for _, key := range slices.Sorted(maps.Keys(known)) {
 		reason := ""

@@ -139,7 +139,7 @@ func exported(t *testing.T, node *manifests.Node, dir string) map[string]string 
 		}
 		files = append(files, string(data))
 	}
-	for _, line := range strings.Split(strings.Join(files, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.Join(files, "\n"), "\n") {
 		setDefault(environment, greppedTag, line, environment["TAG"])
 		setDefault(environment, greppedVersion, line, "0")
 	}
@@ -170,7 +170,7 @@ func source(t *testing.T, file string) map[string]string {
 		t.Fatalf("source %s: %v", file, err)
 	}
 	environment := map[string]string{}
-	for _, one := range strings.Split(string(output), "\x00") {
+	for one := range strings.SplitSeq(string(output), "\x00") {
 		if name, value, ok := strings.Cut(one, "="); ok {
 			environment[name] = value
 		}

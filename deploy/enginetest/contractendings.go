@@ -90,7 +90,7 @@ func oneShotAgain(s *scene) {
 
 func maxAttempts(s *scene) {
 	s.create("migrate", all(restarts("on-failure"), runsJob("migrate"), env("JOB_FAIL=1"), func(spec *swarm.ServiceSpec) {
-		spec.TaskTemplate.RestartPolicy.MaxAttempts = ptr(uint64(1))
+		spec.TaskTemplate.RestartPolicy.MaxAttempts = new(uint64(1))
 	}))
 	s.untilTasks("migrate", 2, swarm.TaskStateFailed)
 	s.until(func() error {
@@ -130,7 +130,7 @@ func jobCompletes(s *scene) {
 		before.JobStatus == nil || before.JobStatus.JobIteration.Index != 0 || before.JobStatus.LastExecution.IsZero() {
 		s.t.Errorf("task %+v of %+v", first, before.JobStatus)
 	}
-	want := &swarm.ReplicatedJob{MaxConcurrent: ptr(uint64(1)), TotalCompletions: ptr(uint64(1))}
+	want := &swarm.ReplicatedJob{MaxConcurrent: new(uint64(1)), TotalCompletions: new(uint64(1))}
 	if diff := cmp.Diff(want, before.Spec.Mode.ReplicatedJob); diff != "" {
 		s.t.Error(diff)
 	}
@@ -156,7 +156,7 @@ func jobFails(s *scene) {
 }
 
 func jobOfThree(s *scene) {
-	s.create("job", all(runsJob("some"), restarts("none"), job(swarm.ReplicatedJob{MaxConcurrent: ptr(uint64(2)), TotalCompletions: ptr(uint64(3))})))
+	s.create("job", all(runsJob("some"), restarts("none"), job(swarm.ReplicatedJob{MaxConcurrent: new(uint64(2)), TotalCompletions: new(uint64(3))})))
 	done := s.untilTasks("job", 3, swarm.TaskStateComplete)
 	slots := map[int]bool{}
 	for _, one := range done {

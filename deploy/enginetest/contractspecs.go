@@ -42,7 +42,7 @@ func smallSpec(s *scene) {
 			Runtime:       swarm.RuntimeContainer,
 			ContainerSpec: &swarm.ContainerSpec{Image: s.world.Images[0], Isolation: containertypes.IsolationDefault},
 		},
-		Mode: swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: ptr(uint64(1))}},
+		Mode: swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: new(uint64(1))}},
 	}
 	found := s.service("web")
 	if diff := cmp.Diff(want, found.Spec); diff != "" {
@@ -82,7 +82,7 @@ func largeSpec(s *scene) {
 	s.must(err)
 	want := given
 	want.TaskTemplate.Runtime = swarm.RuntimeContainer
-	want.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: "any", MaxAttempts: ptr(uint64(0))}
+	want.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: "any", MaxAttempts: new(uint64(0))}
 	want.UpdateConfig = &swarm.UpdateConfig{FailureAction: "pause", Order: "stop-first"}
 	want.RollbackConfig = &swarm.UpdateConfig{FailureAction: "pause", Order: "start-first"}
 	want.EndpointSpec = &swarm.EndpointSpec{Mode: "vip", Ports: []swarm.PortConfig{

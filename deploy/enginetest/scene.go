@@ -36,7 +36,8 @@ func (s *scene) annotations(short string) swarm.Annotations {
 	return swarm.Annotations{Name: s.name(short), Labels: s.labels()}
 }
 
-func ptr[T any](value T) *T { return &value }
+//go:fix inline
+func ptr[T any](value T) *T { return new(value) }
 
 // spec gives a service that serves, restarts soon, and is watched shortly after an
 // update.

@@ -16,7 +16,7 @@ var loads = regexp.MustCompile(`^([1-9]\d{0,2})[x×]([1-9]\d{0,2})$`)
 // parseLoads reads loads such as "1x20 10x20".
 func parseLoads(text string) ([]load, error) {
 	var all []load
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		match := loads.FindStringSubmatch(word)
 		if match == nil {
 			return nil, fmt.Errorf("the load %q is not stacks x services, such as 10x20", word)

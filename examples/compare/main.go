@@ -108,7 +108,7 @@ func readOptions(args []string, progress io.Writer) (options, error) {
 	case asked.rounds < 1:
 		return asked, errors.New("at least one round is needed")
 	}
-	for _, script := range strings.Fields(peers) {
+	for script := range strings.FieldsSeq(peers) {
 		path, err := filepath.Abs(script)
 		if err != nil {
 			return asked, err

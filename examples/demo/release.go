@@ -156,7 +156,7 @@ func (e *estate) known(ctx context.Context) (tip string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for _, tip = range strings.Fields(list) {
+	for tip = range strings.FieldsSeq(list) {
 		if e.told[tip] {
 			continue
 		}

@@ -3,6 +3,7 @@
 package terminal
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -98,9 +99,9 @@ func CutStart(line string, most int) string {
 		return line
 	}
 	used := 1
-	for i := len(all) - 1; i >= 0; i-- {
-		if used += columns(all[i].char); used > most {
-			return text(append([]cell{{'…', all[i].colour}}, all[i+1:]...))
+	for i, one := range slices.Backward(all) {
+		if used += columns(one.char); used > most {
+			return text(append([]cell{{'…', one.colour}}, all[i+1:]...))
 		}
 	}
 	return line
@@ -220,5 +221,5 @@ func trimRight(all []cell) []cell {
 	for len(all) > 0 && all[len(all)-1].char == ' ' {
 		all = all[:len(all)-1]
 	}
-	return all[:len(all):len(all)]
+	return slices.Clip(all)
 }

@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -86,9 +87,7 @@ func (a *Admin) Allow(policy string, paths ...string) {
 func (a *Admin) Token(policy string, more map[string]any) string {
 	a.tb.Helper()
 	body := map[string]any{"policies": []string{policy}, "ttl": "1h"}
-	for key, value := range more {
-		body[key] = value
-	}
+	maps.Copy(body, more)
 	auth, _ := a.Do(http.MethodPost, "auth/token/create", body)["auth"].(map[string]any)
 	text, _ := auth["client_token"].(string)
 	return a.File("token", text)

@@ -207,8 +207,8 @@ func (s *Server) listCommitMergeRequests(r *http.Request, token Token, where [2]
 		return refuse(http.StatusNotFound, "404 Commit Not Found")
 	}
 	found := []MergeRequest{}
-	for i := len(s.merges) - 1; i >= 0; i-- {
-		if one := s.merges[i]; (state == "all" || one.State == state) && slices.Contains(one.commits, where[1]) {
+	for _, one := range slices.Backward(s.merges) {
+		if (state == "all" || one.State == state) && slices.Contains(one.commits, where[1]) {
 			found = append(found, *one)
 		}
 	}

@@ -222,7 +222,7 @@ func TestTransitions(t *testing.T) {
 
 func TestAnswerHasAllFields(t *testing.T) {
 	got := newDouble(t).post("running", `,"description":"d","target_url":"https://a/b"`)
-	for _, name := range strings.Fields("id sha ref status name target_url description created_at started_at allow_failure pipeline_id author") {
+	for name := range strings.FieldsSeq("id sha ref status name target_url description created_at started_at allow_failure pipeline_id author") {
 		if got.field(t, name) == nil {
 			t.Errorf("no %s in %s", name, got.text)
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,9 +29,7 @@ func readParams(r *http.Request) (params url.Values, body string, err error) {
 	case media == "application/x-www-form-urlencoded":
 		var form url.Values
 		form, err = url.ParseQuery(string(content))
-		for name, values := range form {
-			params[name] = values
-		}
+		maps.Copy(params, form)
 	default:
 		err = errors.New("unknown content type " + media)
 	}
@@ -80,10 +80,8 @@ func oneOf(params url.Values, name, standard string, values ...string) (string, 
 	if text == "" {
 		return standard, nil
 	}
-	for _, value := range values {
-		if text == value {
-			return text, nil
-		}
+	if slices.Contains(values, text) {
+		return text, nil
 	}
 	refusal := apiError(http.StatusBadRequest, name+" does not have a valid value")
 	return "", &refusal

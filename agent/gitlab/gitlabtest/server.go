@@ -9,6 +9,7 @@ package gitlabtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -179,9 +180,7 @@ func (s *Server) write(w http.ResponseWriter, request *Request, reply answer) {
 	s.mu.Lock()
 	request.Answered = reply.code
 	s.mu.Unlock()
-	for name, values := range reply.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), reply.header)
 	if text, ok := reply.body.(string); ok {
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(reply.code)
