@@ -120,6 +120,15 @@ func (w *world) relist() {
 	w.pushLayers(wants)
 }
 
+// removal is what users said about the removal of a stack.
+type removal int
+
+const (
+	_               removal = iota
+	removalAsked            // a user asked for it: it may happen, also if the answer was lost
+	removalApproved         // the agent said that it will happen
+)
+
 // askLayer has a user ask for something about one stack.
 func (w *world) askLayer() {
 	p := w.process
@@ -134,14 +143,18 @@ func (w *world) askLayer() {
 	left, which := desk.Status().Left, w.random.IntN(2)
 	if left != nil && left.Prune {
 		w.mu.Lock()
-		w.approved[name] = true
+		w.removals[name] = max(w.removals[name], removalAsked)
 		w.mu.Unlock()
 	}
 	p.ended.Go(func() {
 		var err error
 		switch {
 		case left != nil:
-			_, err = desk.Approve(ada, request.Approve{Commit: left.Commit, Reason: "simulated"})
+			if _, err = desk.Approve(ada, request.Approve{Commit: left.Commit, Reason: "simulated"}); err == nil {
+				w.mu.Lock()
+				w.removals[name] = removalApproved
+				w.mu.Unlock()
+			}
 		case which == 0:
 			granted, refused := desk.GrantSync(ada, request.Sync{})
 			err = runGranted(p.ctx, granted, refused)

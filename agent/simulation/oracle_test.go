@@ -109,8 +109,10 @@ func (w *world) records() (syncs []attempt, err error) {
 	}
 	defer func() { _ = db.Close() }()
 	return syncs, db.View(func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket([]byte("stacks")).Bucket([]byte("default")).Bucket([]byte("syncs")).Cursor()
+		records := tx.Bucket([]byte("stacks")).Bucket([]byte("default")).Bucket([]byte("syncs"))
+		cursor := records.Cursor()
 		for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
+			data = contentOf(records, key, data)
 			one, known := w.decoded[string(data)]
 			if !known {
 				if err := json.Unmarshal(data, &one); err != nil {
@@ -122,6 +124,14 @@ func (w *world) records() (syncs []attempt, err error) {
 		}
 		return nil
 	})
+}
+
+// contentOf gives the record at which a cursor is: a large one is in a bucket of its own.
+func contentOf(of *bbolt.Bucket, key, data []byte) []byte {
+	if data == nil {
+		return of.Bucket(key).Get([]byte("content"))
+	}
+	return data
 }
 
 // readStateFile reads the state file into the memory that it was read into before.

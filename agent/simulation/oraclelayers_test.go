@@ -44,14 +44,14 @@ func (w *world) watchLayer(p *process, call enginetest.Call) {
 	sync, announced, _ := p.parts.recorded(record.StackKey(name), call.Name)
 	w.mu.Lock()
 	err := w.log1.read(w.dir)
-	started, removal, approved := w.log1.started[sync], w.log1.removal[call.Kind+" "+call.Name], w.approved[name]
+	started, logged, asked := w.log1.started[sync], w.log1.removal[call.Kind+" "+call.Name], w.removals[name] >= removalAsked
 	w.mu.Unlock()
 	switch {
 	case err != nil:
 		w.fail("audit log: %v", err)
 	case call.Method == "ServiceRemove":
-		if !approved || removal != "started" {
-			w.fail("%s is removed: approved %v, in the audit log %q", call.Name, approved, removal)
+		if !asked || logged != "started" {
+			w.fail("%s is removed: asked for %v, in the audit log %q", call.Name, asked, logged)
 		}
 	case !announced || !started:
 		w.fail("%s %s, and no record announces it (sync %d, state file %v, audit log %v)", call.Method, call.Name, sync, announced, started)
@@ -144,10 +144,11 @@ func (w *world) layerRecords() (map[string][]attempt, error) {
 			if of == nil || of.Bucket([]byte("syncs")) == nil {
 				continue
 			}
-			cursor := of.Bucket([]byte("syncs")).Cursor()
+			records := of.Bucket([]byte("syncs"))
+			cursor := records.Cursor()
 			for key, data := cursor.Last(); key != nil; key, data = cursor.Prev() {
 				var one attempt
-				if err := json.Unmarshal(data, &one); err != nil {
+				if err := json.Unmarshal(contentOf(records, key, data), &one); err != nil {
 					return err
 				}
 				syncs[name] = append(syncs[name], one)
@@ -164,7 +165,7 @@ func (w *world) checkLayerState(syncs map[string][]attempt, state enginetest.Sta
 		service, there := state.Services[name+"_app"]
 		if !slices.Contains(wants.names(), name) {
 			w.mu.Lock()
-			approved := w.approved[name]
+			approved := w.removals[name] == removalApproved
 			w.mu.Unlock()
 			if approved && there {
 				w.fail("the stack %s is off the list and its removal is approved, and it is still there", name)
@@ -172,7 +173,7 @@ func (w *world) checkLayerState(syncs map[string][]attempt, state enginetest.Sta
 			continue
 		}
 		w.mu.Lock()
-		delete(w.approved, name) // it is listed
+		delete(w.removals, name) // it is listed
 		w.mu.Unlock()
 		if len(syncs[name]) == 0 {
 			w.fail("%s was never synced", name)
