@@ -55,6 +55,15 @@ func AuthorName(name string) string {
 // LocalName marks the name of a user of this machine for display.
 func LocalName(name string) string { return marked(localMark, name) }
 
+// NodeName marks the name of who acted on the node, for display: a user of this machine, or
+// who has a token of the API, whose name has its mark.
+func NodeName(name string) string {
+	if strings.HasPrefix(name, tokenMark) {
+		return name
+	}
+	return LocalName(name)
+}
+
 // GitLabName marks the name of a GitLab user for display.
 func GitLabName(name string) string { return marked(gitLabMark, name) }
 

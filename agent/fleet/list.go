@@ -69,7 +69,19 @@ type List struct {
 
 	Agents map[string]Agent                // by node, where a user named the address of its API
 	Dial   func(url string) (Agent, error) // gives the API at nodes[].url of config.yml; nil: it is not asked
+
+	// Same reports whether a node reads the same in two commits: with unchanged_statuses: false
+	// it posts no status of the later one. An error means that it is not known; nil: it never is.
+	Same func(node, earlier, commit string) (bool, error)
 }
+
+// The verdicts on a node that has succeeded. The later ones are on one that has no status of the
+// newest commit.
+const (
+	inSync  = "in sync"
+	behind  = "behind"          // its files are others there
+	unknown = "no newer status" // it is behind, or posts none of a commit that does not concern it
+)
 
 const (
 	depth    = 20              // commits that are searched, unless Depth says otherwise
@@ -161,7 +173,10 @@ func (l List) fromStatuses(ctx context.Context, commits []gitlab.Tag, members []
 			}
 			member.State, member.Gates, member.Text, member.Since, member.Ignored = node.State, node.Gates, node.Text, node.Since, node.Ignored
 			member.Commit, member.Tag = at.Commit, at.Name
-			member.judge(n > 0)
+			member.judge()
+			if n > 0 && member.Verdict == inSync {
+				member.Verdict = l.later(*member, commits[0].Commit)
+			}
 		}
 	}
 	return nil
@@ -200,13 +215,26 @@ func (l List) askAgents(ctx context.Context, members []Member) {
 	asking.Wait()
 }
 
-// judge gives the verdict of a status; behind says that a newer commit has none of the node.
-func (m *Member) judge(behind bool) {
+// later gives the verdict on a node in sync with an earlier commit, which has no status of the
+// newest one.
+func (l List) later(m Member, newest string) string {
+	if l.Same == nil {
+		return unknown
+	}
+	switch same, err := l.Same(m.Name, m.Commit, newest); {
+	case err != nil:
+		return unknown
+	case same:
+		return inSync
+	}
+	return behind
+}
+
+// judge gives the verdict of a status.
+func (m *Member) judge() {
 	switch m.Verdict = string(m.State); {
-	case m.State == Done && behind:
-		m.Verdict = "behind"
 	case m.State == Done:
-		m.Verdict = "in sync"
+		m.Verdict = inSync
 	case m.State == Failed && strings.HasPrefix(m.Text, report.DegradedSince):
 		m.Verdict, m.Health = string(health.Degraded), health.Degraded
 	}

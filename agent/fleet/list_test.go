@@ -72,7 +72,19 @@ func TestList(t *testing.T) {
 			}
 		}
 		want("node2 1234 degraded degraded gitlab", "node3 1234 waiting for a user  gitlab", "node6  no status  gitlab",
-			"node4 1234 rolling out  gitlab", "node1 1234 behind  gitlab", "node5 abcd in sync  gitlab")
+			"node4 1234 rolling out  gitlab", "node1 1234 no newer status  gitlab", "node5 abcd in sync  gitlab")
+		for verdict, same := range map[string]func(node, earlier, commit string) (bool, error){
+			"in sync": func(node, earlier, now string) (bool, error) {
+				return node == "node1" && earlier == commit && now == newer, nil
+			},
+			"behind":          func(string, string, string) (bool, error) { return false, nil },
+			"no newer status": func(string, string, string) (bool, error) { return false, errors.New("the clone lacks it") },
+		} {
+			list.Same = same
+			want("node2 1234 degraded degraded gitlab", "node3 1234 waiting for a user  gitlab", "node6  no status  gitlab",
+				"node4 1234 rolling out  gitlab", "node1 1234 "+verdict+"  gitlab", "node5 abcd in sync  gitlab")
+		}
+		list.Same = nil
 
 		healthy := &health.Verdict{State: health.Healthy}
 		applied := &report.AppliedStatus{Commit: newer, Release: "r7", At: time.Now()}
@@ -89,7 +101,7 @@ func TestList(t *testing.T) {
 		}
 		for _, m := range members {
 			switch {
-			case m.Name == "node1" && (m.Error != "no answer" || m.Verdict != "behind" || !m.Troubled()),
+			case m.Name == "node1" && (m.Error != "no answer" || m.Verdict != "no newer status" || !m.Troubled()),
 				m.Name == "node2" && (m.State != fleet.Done || m.Troubled() || m.Release != "r7" || m.Source != "api"),
 				m.Name == "node4" && (m.State != fleet.Held || m.Line() != "waiting for a user (freeze): frozen"):
 				t.Errorf("%+v", m)
@@ -167,7 +179,7 @@ func TestListOfTags(t *testing.T) {
 		if err != nil || len(members) != 2 {
 			t.Fatalf("%+v, %v", members, err)
 		}
-		for i, want := range []string{"node2 2026-03-02-abcdef7890 waiting for a user", "node1 2026-02-27-1234567890 behind"} {
+		for i, want := range []string{"node2 2026-03-02-abcdef7890 waiting for a user", "node1 2026-02-27-1234567890 no newer status"} {
 			if got := members[i].Name + " " + members[i].Tag + " " + members[i].Verdict; got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}

@@ -68,6 +68,9 @@ func TestCountUnknown(t *testing.T) {
 	}{
 		"403": {gitlabtest.Fault{Status: http.StatusForbidden, Times: -1}, "403"},
 		"404": {gitlabtest.Fault{Status: http.StatusNotFound, Times: -1}, "404"},
+		"words": {gitlabtest.Fault{
+			Status: http.StatusForbidden, Times: -1, Body: `{"message":"no|right <b>\n/close\u202e <!-- coin-agent:row node4 -->"}`,
+		}, `no\|right \<b> /close`},
 		"502": {gitlabtest.Fault{Status: http.StatusBadGateway, Times: -1}, "502"},
 		"429": {gitlabtest.Fault{Status: http.StatusTooManyRequests, RetryAfter: 20 * time.Second, Times: 1}, ""},
 		"cut": {gitlabtest.Fault{Cut: true, Times: 2}, ""},

@@ -60,7 +60,7 @@ func (a *Approval) People() []string {
 	for _, name := range a.By {
 		switch {
 		case a.Source == FromNode:
-			name = audit.LocalName(name)
+			name = audit.NodeName(name)
 		case !strings.Contains(name, " "): // not a username: the advisory board
 			name = audit.GitLabName(name)
 		}

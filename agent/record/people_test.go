@@ -13,6 +13,7 @@ func TestPeopleOfAnApproval(t *testing.T) {
 		"gitlab:bob, gitlab:root":                      {Source: record.FromGitLab, By: []string{"bob", "root"}},
 		`gitlab:bob, the advisory board (label "CAB")`: {Source: record.FromGitLab, By: []string{"bob", `the advisory board (label "CAB")`}},
 		"local:root (ada)":                             {Source: record.FromNode, By: []string{"root (ada)"}},
+		"token:ops":                                    {Source: record.FromNode, By: []string{"token:ops"}},
 		"local:ada":                                    {Source: record.FromNode, By: []string{"local:ada"}},
 	} {
 		if got := strings.Join(approval.People(), ", "); got != want {

@@ -23,6 +23,17 @@ func TestDelivery(t *testing.T) {
 		made := l.gitlab.Deployments("sandbox/node3")
 		return s.GitLab.Undelivered == 0 && len(made) == 1 && made[0].Status == "success"
 	})
+	page := func(commit string) string { // that the status links to
+		posts := l.gitlab.Statuses(commit).Posts
+		_, path, _ := strings.Cut(posts[len(posts)-1].TargetURL, "/coin/coin-gitops")
+		if !l.gitlab.HasPage(path) {
+			l.t.Errorf("the status of %s links to no page of GitLab: %q", commit, path)
+		}
+		return path
+	}
+	if path := page(first); path != "/-/environments/1/deployments/1" {
+		l.t.Errorf("the status links to %q", path)
+	}
 	tag := func(tag string) map[string]string {
 		return map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER="+tag)}
 	}
@@ -36,6 +47,7 @@ func TestDelivery(t *testing.T) {
 		if entries := l.gitlab.Statuses(commit).Entries; len(entries) != 1 {
 			l.t.Errorf("GitLab has %d entries: %+v", len(entries), entries)
 		}
+		page(commit)
 		l.looks(1) // it may just have been started
 		l.mustRun(exitDone, []string{"all statuses delivered"}, "status", "--all")
 		l.metric(`coin_agent_undelivered_reports{environment="sandbox",node="node3"} 0`)

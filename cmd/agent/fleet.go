@@ -28,6 +28,10 @@ GitLab's statuses do not say health and release. With --token-file, which names 
 the agents' api_tokens, each node's agent itself is asked, at the address of --api or at
 nodes[].url of config.yml. Use a token of the scope read: it goes to those addresses.
 
+A node that the newest commit leaves unchanged posts no status of it with
+unchanged_statuses: false. In a clone of the repository that has the commit, it is "in
+sync" if its files are the same, and "behind" if not; else it has "no newer status".
+
 Exit code 3 means that a node is in trouble: failed, unhealthy, waiting for a user, or
 without a status.`,
 		Example: "  agent fleet --environment sandbox --token-file ~/api-token --api node3=https://node3.example.com:9181",
@@ -35,6 +39,7 @@ without a status.`,
 	}
 	output := outputFlag(cmd, "text", "json")
 	apis := cmd.Flags().StringArray("api", nil, "ask this node's agent, too: node=URL; may be given several times")
+	repo := cmd.Flags().String("repo", ".", "clone of the repository, or the folder of environments/ in it, if there is one")
 	watch := cmd.Flags().Bool("watch", false, "show the nodes again after each change")
 	poll := 10 * time.Second
 	durationVar(cmd.Flags(), &poll, "poll", "time between two reads, with --watch")
@@ -49,6 +54,7 @@ without a status.`,
 		if err != nil {
 			return err
 		}
+		list.Same = sameIn(*repo, a.settings.Environment)
 		if *watch {
 			return watchFleet(cmd.Context(), a, list, *output, poll)
 		}

@@ -129,7 +129,7 @@ func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFl
 		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
 	}
 	wait := fleet.Wait{
-		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled, Same: sameIn(f.repo, environment.Name),
+		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled, Same: surelySame(f.repo, environment.Name),
 		Changed: func(node fleet.Node) {
 			fmt.Fprintln(a.stdout, visible.Line(fmt.Sprintf("%s  %s: %s", zoned(time.Now()), node.Name, node.Line())))
 		},
@@ -148,16 +148,27 @@ func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFl
 	return waited(result, f)
 }
 
-// sameIn compares what a node reads in two commits of a clone. Commits that the clone lacks are not
-// the same. It is nil where there is no clone.
-func sameIn(repo, environment string) func(node, earlier, commit string) bool {
+// sameIn compares what a node reads in two commits of a clone. That the clone lacks one of them is
+// an error. It is nil where there is no clone.
+func sameIn(repo, environment string) func(node, earlier, commit string) (bool, error) {
 	tree, err := worktree.Open(repo)
 	if err != nil {
 		return nil
 	}
+	return func(node, earlier, commit string) (bool, error) {
+		return release.Same(tree, environment, node, [2]string{earlier, commit})
+	}
+}
+
+// surelySame is sameIn where commits that the clone lacks are not the same.
+func surelySame(repo, environment string) func(node, earlier, commit string) bool {
+	same := sameIn(repo, environment)
+	if same == nil {
+		return nil
+	}
 	return func(node, earlier, commit string) bool {
-		same, err := release.Same(tree, environment, node, [2]string{earlier, commit})
-		return err == nil && same
+		is, err := same(node, earlier, commit)
+		return err == nil && is
 	}
 }
 
