@@ -261,7 +261,7 @@ func (s *Setup) suggest(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.Say("the least policy that allows %s:\n%s", source, visible.Lines(text, "  "))
+	s.Say("the least policy that allows %s:\n  %s", source, visible.Lines(strings.TrimSpace(text), "  "))
 	s.suggested, s.source = rules, source
 	return "", nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // groups are the parts of the list of commands, in their order.
@@ -60,9 +62,9 @@ func grouped(root *cobra.Command) {
 // withoutCommand has each command that only contains others show its help, and refuse a name that none of
 // them has: to cobra that is a success.
 func withoutCommand(root *cobra.Command) {
-	for _, command := range root.Commands() {
+	for _, command := range append(root.Commands(), root) {
 		if command.HasSubCommands() && !command.Runnable() {
-			command.Args = noArgs
+			command.Args = onlyCommands
 			command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
@@ -93,6 +95,22 @@ func withoutCommand(root *cobra.Command) {
 	})
 }
 
+// onlyCommands refuses the name of a command that another does not contain.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{unknownCommand(cmd, args[0])}
+}
+
 func unknownCommand(in *cobra.Command, name string) error {
-	return fmt.Errorf("unknown command %q for %q", name, in.CommandPath())
+	var names []string
+	for _, one := range in.Commands() {
+		names = append(names, one.Name())
+	}
+	hint := ""
+	if near := fault.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean `%s %s`?", in.CommandPath(), near)
+	}
+	return fault.New(fault.Place{}, hint, "unknown command %q for %q", name, in.CommandPath())
 }

@@ -82,7 +82,7 @@ func (a *app) exit(cmd *cobra.Command, args []string, err error) int {
 		return exitDifferent
 	}
 	class := fault.CodeOf(err)
-	if errors.As(err, new(usageError)) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, new(usageError)) {
 		failed, class = exitUsage, cmp.Or(class, fault.CodeUsage)
 	}
 	var advice []string
