@@ -24,13 +24,11 @@ type Checks struct {
 func readChecks(p *Policy, file string, value *yaml.Node) error {
 	p.Checks = &Checks{}
 	return eachKnown(file, "checks", value, map[string]func(*yaml.Node) error{
-		"hosts": func(value *yaml.Node) (err error) {
-			p.Checks.Hosts, err = readPatterns(file, "checks.hosts", value)
-			return err
-		},
+		"hosts": patternsInto(file, "checks.hosts", &p.Checks.Hosts),
 		"credentials": func(value *yaml.Node) error {
 			p.Checks.Credentials = PerService{}
-			return eachKey(file, "checks.credentials", value, func(name string, value *yaml.Node) (err error) {
+			return eachKey(file, "checks.credentials", value, func(key, value *yaml.Node) (err error) {
+				name := key.Value
 				if strings.ContainsAny(name, "*/") {
 					return fault.New(placeIn(file, value), "write the name of one file in check_dir, secret.NAME or saved.NAME",
 						"policy.checks.credentials.%s is not the name of a file", name)

@@ -31,17 +31,16 @@ func (e External) IsZero() bool {
 }
 
 func readExternal(p *Policy, file string, value *yaml.Node) error {
-	known := map[string]func(*yaml.Node) error{}
-	for key, into := range map[string]*Patterns{
-		"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
-		"aliases": &p.External.Aliases,
-	} {
-		known[key] = func(value *yaml.Node) (err error) {
-			*into, err = readPatterns(file, "external."+key, value)
-			return err
-		}
+	known := map[string]func(*yaml.Node) error{"aliases": patternsInto(file, "external.aliases", &p.External.Aliases)}
+	for key, into := range p.External.objects() {
+		known[key] = patternsInto(file, "external."+key, into)
 	}
 	return eachKnown(file, "external", value, known)
+}
+
+// objects gives the rules about objects of the engine, by their sections of a compose file.
+func (e *External) objects() map[string]*Patterns {
+	return map[string]*Patterns{"networks": &e.Networks, "secrets": &e.Secrets, "configs": &e.Configs, "volumes": &e.Volumes}
 }
 
 // foreign is an object that the stack uses and does not own.
@@ -171,11 +170,8 @@ var engineID = lazyregexp.New(`^(?:[0-9a-z]{25}|[0-9a-f]{64})$`)
 
 // judgeExternal refuses objects of others that the rule does not list.
 func judgeExternal(j *judgement) {
-	rules := map[string]Patterns{
-		"networks": j.policy.External.Networks, "secrets": j.policy.External.Secrets, "configs": j.policy.External.Configs, "volumes": j.policy.External.Volumes,
-	}
 	for _, one := range j.foreigners() {
-		rule := rules[one.section]
+		rule := *j.policy.External.objects()[one.section]
 		allowed := rule.Match(one.name)
 		if engineID().MatchString(one.name) || hostpath.Templated(one.name) {
 			allowed = slices.Contains(rule, one.name)
@@ -194,9 +190,7 @@ func judgeExternal(j *judgement) {
 
 func suggestExternal(p *Policy, j *judgement) {
 	for _, one := range j.foreigners() {
-		into := map[string]*Patterns{
-			"networks": &p.External.Networks, "secrets": &p.External.Secrets, "configs": &p.External.Configs, "volumes": &p.External.Volumes,
-		}[one.section]
+		into := p.External.objects()[one.section]
 		*into = sorted(append(*into, one.name))
 	}
 	for _, one := range j.aliases() {

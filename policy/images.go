@@ -48,17 +48,13 @@ func (i Images) MarshalYAML() (any, error) {
 const digestRequired = "required"
 
 // readImages reads a list of patterns, or a mapping.
-func readImages(p *Policy, file string, value *yaml.Node) (err error) {
+func readImages(p *Policy, file string, value *yaml.Node) error {
 	p.Images = &Images{}
 	if value.Kind == yaml.SequenceNode {
-		p.Images.Allow, err = readPatterns(file, "images", value)
-		return err
+		return patternsInto(file, "images", &p.Images.Allow)(value)
 	}
 	return eachKnown(file, "images", value, map[string]func(*yaml.Node) error{
-		"allow": func(value *yaml.Node) (err error) {
-			p.Images.Allow, err = readPatterns(file, "images.allow", value)
-			return err
-		},
+		"allow": patternsInto(file, "images.allow", &p.Images.Allow),
 		"digest": func(value *yaml.Node) error {
 			if p.Images.Digest = value.Value == digestRequired; !p.Images.Digest {
 				return fault.New(placeIn(file, value), "write required, or leave it out", "policy.images.digest is %q", value.Value)

@@ -71,14 +71,9 @@ func (b BindMount) covers(source string) bool {
 	return hostpath.Within(source, b.Path)
 }
 
-func readBindMounts(p *Policy, file string, value *yaml.Node) error {
-	p.BindMounts = BindMounts{}
-	return eachItem(file, "bind_mounts", value, func(item *yaml.Node) error {
-		var one BindMount
-		err := readText(file, item, &one)
-		p.BindMounts = append(p.BindMounts, one)
-		return err
-	})
+func readBindMounts(p *Policy, file string, value *yaml.Node) (err error) {
+	p.BindMounts, err = readTexts[BindMount](file, "bind_mounts", value)
+	return err
 }
 
 // bound is a path of the node that a service mounts, directly or by a local volume.

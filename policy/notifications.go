@@ -15,10 +15,7 @@ type Notifications struct {
 func readNotifications(p *Policy, file string, value *yaml.Node) error {
 	p.Notifications = &Notifications{}
 	return eachKnown(file, "notifications", value, map[string]func(*yaml.Node) error{
-		"hosts": func(value *yaml.Node) (err error) {
-			p.Notifications.Hosts, err = readPatterns(file, "notifications.hosts", value)
-			return err
-		},
+		"hosts": patternsInto(file, "notifications.hosts", &p.Notifications.Hosts),
 	})
 }
 

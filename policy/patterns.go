@@ -94,9 +94,8 @@ func sorted[T ~[]string](texts T) T {
 
 // patterns makes the section of a rule that is a list of patterns.
 func patterns(rule string, of func(*Policy) *Patterns) section {
-	return func(p *Policy, file string, value *yaml.Node) (err error) {
-		*of(p), err = readPatterns(file, rule, value)
-		return err
+	return func(p *Policy, file string, value *yaml.Node) error {
+		return patternsInto(file, rule, of(p))(value)
 	}
 }
 
@@ -109,8 +108,8 @@ func perService(rule string, of func(*Policy) *PerService) section {
 			return fault.New(placeIn(file, value), "write one service a line below `"+rule+":`, such as `web: [...]`; `\"*\"` stands for all services",
 				"policy.%s is not a mapping", rule)
 		}
-		return eachKey(file, rule, value, func(key string, value *yaml.Node) (err error) {
-			all[key], err = readPatterns(file, rule+"."+key, value)
+		return eachKey(file, rule, value, func(key, value *yaml.Node) (err error) {
+			all[key.Value], err = readPatterns(file, rule+"."+key.Value, value)
 			return err
 		})
 	}

@@ -4,9 +4,6 @@
 package policy
 
 import (
-	"errors"
-	"maps"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -89,32 +86,17 @@ func sections() map[string]section {
 // Read reads the value of the key `policy` in agent.yml: a mapping, or the word strict.
 // All faults are given at once, each with its line.
 func Read(file string, value *yaml.Node) (*Policy, error) {
-	place := placeIn(file, value)
 	if value.Kind == yaml.ScalarNode && value.Value == "strict" {
 		return &Policy{Strict: true}, nil
 	}
 	if value.Kind != yaml.MappingNode {
-		return nil, fault.New(place, "write `policy: strict`, or one rule a line below `policy:`", "policy is not a mapping")
+		return nil, fault.New(placeIn(file, value), "write `policy: strict`, or one rule a line below `policy:`", "policy is not a mapping")
 	}
-	known, policy := sections(), &Policy{}
-	var faults []error
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(value.Content); i += 2 {
-		key := value.Content[i]
-		at := placeIn(file, key)
-		read, ok := known[key.Value]
-		switch {
-		case !ok:
-			names := strings.Join(slices.Sorted(maps.Keys(known)), ", ")
-			faults = append(faults, fault.New(at, "the rules are "+names, "unknown rule %q in policy", key.Value))
-		case seen[key.Value]:
-			faults = append(faults, fault.New(at, "keep one of them", "policy.%s is set twice", key.Value))
-		default:
-			faults = append(faults, read(policy, file, value.Content[i+1]))
-		}
-		seen[key.Value] = true
+	policy, known := &Policy{}, map[string]func(*yaml.Node) error{}
+	for name, read := range sections() {
+		known[name] = func(value *yaml.Node) error { return read(policy, file, value) }
 	}
-	return policy, errors.Join(faults...)
+	return policy, eachKnown(file, "", value, known)
 }
 
 // ReadFile reads the policy of a file of its own, or of a whole agent.yml: only its key
@@ -137,8 +119,5 @@ func ReadFile(file string, data []byte) (*Policy, error) {
 }
 
 func readStrict(p *Policy, file string, value *yaml.Node) error {
-	if err := value.Decode(&p.Strict); err != nil || value.Kind != yaml.ScalarNode {
-		return fault.New(placeIn(file, value), "write true or false", "policy.strict is neither true nor false")
-	}
-	return nil
+	return readBool(file, "strict", value, &p.Strict)
 }

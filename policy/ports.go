@@ -92,14 +92,9 @@ func mode(port swarm.PortConfig) swarm.PortConfigPublishMode {
 	return cmp.Or(port.PublishMode, swarm.PortConfigPublishModeIngress)
 }
 
-func readPorts(p *Policy, file string, value *yaml.Node) error {
-	p.PublishedPorts = Ports{}
-	return eachItem(file, "published_ports", value, func(item *yaml.Node) error {
-		var one Port
-		err := readText(file, item, &one)
-		p.PublishedPorts = append(p.PublishedPorts, one)
-		return err
-	})
+func readPorts(p *Policy, file string, value *yaml.Node) (err error) {
+	p.PublishedPorts, err = readTexts[Port](file, "published_ports", value)
+	return err
 }
 
 // published gives a published port as a rule names it.

@@ -85,7 +85,7 @@ func TestReadFaults(t *testing.T) {
 		{"polices: strict", "p.yml: the key policy is missing"},
 		{"policy: [", "p.yml: not valid YAML: line 1: did not find expected node content"},
 		{"", "p.yml: the key policy is missing"},
-		{"policy: {bindmounts: []}", `p.yml:1:10: unknown rule "bindmounts" in policy`},
+		{"policy: {bindmounts: []}", "p.yml:1:10: unknown key policy.bindmounts"},
 		{"policy:\n  stacks: [a]\n  stacks: [b]", "p.yml:3:3: policy.stacks is set twice"},
 		{"policy:\n  strict: maybe", "p.yml:2:11: policy.strict is neither true nor false"},
 		{"policy:\n  stacks: app", "p.yml:2:11: policy.stacks is not a list"},
@@ -98,7 +98,7 @@ func TestReadFaults(t *testing.T) {
 		{"policy:\n  capabilities: [NET_ADMIN]", "p.yml:2:17: policy.capabilities is not a mapping"},
 		{"policy:\n  capabilities: {web: NET_ADMIN}", "p.yml:2:23: policy.capabilities.web is not a list"},
 		{"policy:\n  capabilities:\n    web: []\n    web: []", "p.yml:4:5: policy.capabilities.web is set twice"},
-		{"policy:\n  external: {network: []}", "p.yml:2:23: unknown key policy.external.network"},
+		{"policy:\n  external: {network: []}", "p.yml:2:14: unknown key policy.external.network"},
 		{"policy:\n  published_ports: [0]", `p.yml:2:21: "0" is neither a port nor a range of ports`},
 		{"policy:\n  published_ports: [80-70]", `p.yml:2:21: "80-70" is neither a port nor a range of ports`},
 		{"policy:\n  published_ports: [65536]", `p.yml:2:21: "65536" is neither a port nor a range of ports`},
@@ -110,7 +110,7 @@ func TestReadFaults(t *testing.T) {
 		{"policy:\n  limits: {cpus: -1}", `p.yml:2:18: "-1" is not a number of CPUs`},
 		{"policy:\n  limits: {cpus: NaN}", `p.yml:2:18: "NaN" is not a number of CPUs`},
 		{"policy:\n  limits: {replicas: 1.5}", `p.yml:2:22: "1.5" is not a whole number`},
-		{"policy:\n  limits: {disk: 1}", "p.yml:2:18: unknown key policy.limits.disk"},
+		{"policy:\n  limits: {disk: 1}", "p.yml:2:12: unknown key policy.limits.disk"},
 	}
 	for _, test := range tests {
 		_, err := policy.ReadFile("p.yml", []byte(test.text))

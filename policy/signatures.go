@@ -55,24 +55,18 @@ func tagged(pattern string) bool {
 func readSignature(file string, value *yaml.Node) (ImageSignature, error) {
 	one := ImageSignature{Required: true}
 	return one, eachKnown(file, ruleSignatures, value, map[string]func(*yaml.Node) error{
-		"images": func(value *yaml.Node) (err error) {
+		"images": func(value *yaml.Node) error {
 			if value.Kind == yaml.ScalarNode && value.Value != "" {
 				one.Images = Patterns{value.Value}
 				return nil
 			}
-			one.Images, err = readPatterns(file, ruleSignatures+".images", value)
-			return err
+			return patternsInto(file, ruleSignatures+".images", &one.Images)(value)
 		},
 		"keys": func(value *yaml.Node) (err error) {
 			one.Keys, err = readPaths(file, value)
 			return err
 		},
-		"required": func(value *yaml.Node) error {
-			if err := value.Decode(&one.Required); err != nil || value.Kind != yaml.ScalarNode {
-				return fault.New(placeIn(file, value), "write true or false", "policy.%s.required is neither true nor false", ruleSignatures)
-			}
-			return nil
-		},
+		"required": func(value *yaml.Node) error { return readBool(file, ruleSignatures+".required", value, &one.Required) },
 	})
 }
 

@@ -21,11 +21,11 @@ func TestSigners(t *testing.T) {
 		"lists":          {"{ssh: [/b, /c]}", policy.Signers{SSH: []string{"/b", "/c"}}, ""},
 		"relative":       {"{ssh: [/b, keys/c]}", policy.Signers{}, `agent.yml:1:22: "keys/c" is not an absolute path`},
 		"a mapping":      {"{ssh: [{a: b}]}", policy.Signers{}, "is not an absolute path"},
-		"empty":          {"{}", policy.Signers{}, "nobody could sign"},
-		"empty list":     {"{ssh: []}", policy.Signers{}, "nobody could sign"},
+		"empty":          {"{}", policy.Signers{}, "no signature would count"},
+		"empty list":     {"{ssh: []}", policy.Signers{}, "no signature would count"},
 		"nothing":        {"{ssh: }", policy.Signers{}, `"" is not an absolute path`},
 		"a list of both": {"[/a, /b]", policy.Signers{}, "policy.signers is not a mapping"},
-		"unknown":        {"{gpg: /a}", policy.Signers{}, `unknown key "gpg" in policy.signers`},
+		"unknown":        {"{gpg: /a}", policy.Signers{}, "unknown key policy.signers.gpg"},
 		"twice":          {"{ssh: /a, ssh: /b}", policy.Signers{}, "policy.signers.ssh is set twice"},
 	}
 	for name, test := range tests {

@@ -20,10 +20,7 @@ type Vault struct {
 func readVault(p *Policy, file string, value *yaml.Node) error {
 	p.Vault = &Vault{}
 	return eachKnown(file, "vault", value, map[string]func(*yaml.Node) error{
-		"paths": func(value *yaml.Node) (err error) {
-			p.Vault.Paths, err = readPatterns(file, "vault.paths", value)
-			return err
-		},
+		"paths": patternsInto(file, "vault.paths", &p.Vault.Paths),
 	})
 }
 

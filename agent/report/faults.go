@@ -19,25 +19,27 @@ func Wrong(s *Status) []record.Fault {
 	return s.Sync.Key.Named(wrong(s))
 }
 
+// faults is a list of what is wrong.
+type faults []record.Fault
+
+func (f *faults) add(hint, format string, args ...any) {
+	*f = append(*f, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
+}
+
 func wrong(s *Status) []record.Fault {
-	var list []record.Fault
-	add := func(hint, format string, args ...any) {
-		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
-	}
+	var list faults
 	if s.FailedLook() {
-		add(s.PollHint, "%s", s.PollError)
+		list.add(s.PollHint, "%s", s.PollError)
 	}
 	if s.Sync != nil {
 		list = append(list, wrongWithSync(s.Sync)...)
 	}
 	list = append(list, s.Forbidden...)
 	for _, one := range s.Contests {
-		add("", "%s", ContestText(s.Stack, one))
+		list.add("", "%s", ContestText(s.Stack, one))
 	}
-	if p := s.Policy; p != nil {
-		if p.Error != "" {
-			add(p.Hint, "The policy was not reloaded: %s", p.Error)
-		}
+	if p := s.Policy; p != nil && p.Error != "" {
+		list.add(p.Hint, "The policy was not reloaded: %s", p.Error)
 	}
 	return append(list, notTaken(s)...)
 }
@@ -54,38 +56,35 @@ func (s *Status) FailedLook() bool {
 // Warnings lists what a user should know of a node, and that stops nothing: what the last sync
 // warns of, a policy that is not set, and what GitLab and receivers of notices have refused.
 func Warnings(s *Status) []record.Fault {
-	var list []record.Fault
-	add := func(hint, format string, args ...any) {
-		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
-	}
+	var list faults
 	if s.Sync != nil {
 		const most = 3
 		for _, one := range s.Sync.Warnings[:min(len(s.Sync.Warnings), most)] {
-			add("", "%s", one)
+			list.add("", "%s", one)
 		}
 		if more := len(s.Sync.Warnings) - most; more > 0 {
-			add(fmt.Sprintf("`agent show %d` lists them", s.Sync.ID), "%s", plural.Count(more, "more warning"))
+			list.add(fmt.Sprintf("`agent show %d` lists them", s.Sync.ID), "%s", plural.Count(more, "more warning"))
 		}
 	}
 	if s.Policy != nil && s.Policy.Rules == nil {
-		add("`agent policy suggest` prints one for agent.yml", "%s", policy.Warning)
+		list.add("`agent policy suggest` prints one for agent.yml", "%s", policy.Warning)
 	}
 	if s.GitLab != nil && s.GitLab.Refused != nil {
 		r := s.GitLab.Refused
-		add("", "GitLab refused the status %s of %s: %s", r.Report.State, record.Short(r.Report.Commit), r.Reason)
+		list.add("", "GitLab refused the status %s of %s: %s", r.Report.State, record.Short(r.Report.Commit), r.Reason)
 	}
 	if v := s.Vault; v != nil {
 		for _, one := range v.Newer {
-			add(one.Hint(), "%s", one.Text())
+			list.add(one.Hint(), "%s", one.Text())
 		}
 		if v.Error != "" {
-			add(v.Hint, "the newest versions of secrets in Vault are not known: %s", v.Error)
+			list.add(v.Hint, "the newest versions of secrets in Vault are not known: %s", v.Error)
 		}
 	}
 	if s.Notices != nil {
 		for _, receiver := range s.Notices.Receivers {
 			if refused := receiver.Refused; refused != nil {
-				add(refused.Hint, "%s: refused %q: %s", receiver.String(), refused.Title, refused.Reason)
+				list.add(refused.Hint, "%s: refused %q: %s", receiver.String(), refused.Title, refused.Reason)
 			}
 		}
 	}
@@ -113,21 +112,18 @@ func wrongWithSync(sync *record.Sync) (list []record.Fault) {
 
 // notTaken lists what others do not take from the agent.
 func notTaken(s *Status) []record.Fault {
-	var list []record.Fault
-	add := func(hint, format string, args ...any) {
-		list = append(list, record.Fault{Error: fmt.Sprintf(format, args...), Hint: hint})
-	}
+	var list faults
 	if g := s.GitLab; g != nil && g.LastError != "" {
-		add(g.Hint, "GitLab: %s; %s not delivered", g.LastError, plural.Count(g.Undelivered, "report"))
+		list.add(g.Hint, "GitLab: %s; %s not delivered", g.LastError, plural.Count(g.Undelivered, "report"))
 	}
 	for _, token := range s.Tokens {
 		for _, one := range token.Problems {
-			add(one.Hint, "GitLab token %s: %s", token.Setting, one.Text)
+			list.add(one.Hint, "GitLab token %s: %s", token.Setting, one.Text)
 		}
 	}
 	for _, place := range s.Anchors {
 		if place.Error != "" {
-			add(place.Hint, "%s: %d entries of the audit log not anchored: %s", place.Place, place.Left, place.Error)
+			list.add(place.Hint, "%s: %d entries of the audit log not anchored: %s", place.Place, place.Left, place.Error)
 		}
 	}
 	if s.Notices == nil {
@@ -135,7 +131,7 @@ func notTaken(s *Status) []record.Fault {
 	}
 	for _, receiver := range s.Notices.Receivers {
 		if problem := receiver.Problem; problem != nil {
-			add(problem.Hint, "%s: %s", receiver.String(), problem.Error)
+			list.add(problem.Hint, "%s: %s", receiver.String(), problem.Error)
 		}
 	}
 	return list
