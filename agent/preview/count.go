@@ -20,12 +20,16 @@ import (
 // not every project has a hook.
 const firstPoll = 5 * time.Minute
 
+// afterHook is when they are listed again after a hook: GitLab notes an approval on the merge
+// request, which makes that a changed one, by another job than the one that sends the hook.
+const afterHook = 30 * time.Second
+
 // tally is the counting of approvals. Only Run uses it.
 type tally struct {
 	due   map[int64]gitlab.Request // whose approvals are to be counted
 	wait  backoff.Wait             // after GitLab did not tell them
 	poll  time.Time                // when the merge requests are listed; zero if no text has a count
-	every time.Duration            // between the last list and that
+	every time.Duration            // between the last list and that; 0 if no text has a count
 }
 
 func newTally() tally { return tally{due: map[int64]gitlab.Request{}} }
@@ -66,9 +70,11 @@ func noteChanges(w *Worker, open []gitlab.Request) {
 			w.tally.due[of.Number] = of
 		}
 	}
-	if w.tally.poll = (time.Time{}); counts {
-		w.tally.after(max(2*w.tally.every, firstPoll), w.use.Random)
+	if !counts {
+		w.tally.poll, w.tally.every = time.Time{}, 0
+		return
 	}
+	w.tally.after(max(2*w.tally.every, firstPoll), w.use.Random)
 }
 
 // count counts the approvals of the first merge request that is due. It reports whether there

@@ -128,8 +128,11 @@ func (w *Worker) next(ctx context.Context) (time.Duration, error) {
 	heads := w.use.Heads()
 	if relist := w.relist.Swap(false); relist || heads != w.listed || w.tally.polls() {
 		err := w.list(ctx, heads)
-		if err != nil {
+		switch {
+		case err != nil:
 			w.relist.Store(true)
+		case relist && w.tally.every > 0:
+			w.tally.after(afterHook, w.use.Random)
 		}
 		return 0, err
 	}

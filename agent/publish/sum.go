@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ func (s *Sum) Tell(stack string, told gitlab.Report) error {
 		return nil
 	}
 	sum.Ref, sum.Commit, sum.Name = told.Ref, told.Commit, s.Name
+	sum.Target = cmp.Or(sum.Target, told.Target)
 	last, err := s.Statuses.Last(sum)
 	if err != nil {
 		return fmt.Errorf("read the node's last report: %w", err)
@@ -172,7 +174,7 @@ func succeeded(order []string, told []gitlab.Report) gitlab.Report {
 	var texts []string
 	for i, one := range told {
 		texts = append(texts, order[i]+": "+one.Description)
-		sum.Target = one.Target
+		sum.Target = cmp.Or(one.Target, sum.Target)
 	}
 	sum.Description = clip(strings.Join(texts, "; "))
 	return sum

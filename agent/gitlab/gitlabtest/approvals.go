@@ -102,6 +102,20 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 	}
 }
 
+// ApproveUnnoted adds the approval of a user whose note does not exist yet: GitLab writes it by
+// another job. The merge request is no changed one until the note is written.
+func (s *Server) ApproveUnnoted(iid int64, user string) (write func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, at := s.merges[iid-1], s.tick()
+	one.approvedBy = append(one.approvedBy, approval{user, at})
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.say(one, note{user: user, body: "approved this merge request", system: true, at: s.tick()})
+	}
+}
+
 // Push adds a version to a merge request, as a user's push to its source branch does. The
 // approvals stay, as in a project that does not remove them.
 func (s *Server) Push(iid int64, user, head string) {
