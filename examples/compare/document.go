@@ -143,6 +143,7 @@ func (r *report) memory(text *strings.Builder, results []*result) {
 func (r *report) calls(text *strings.Builder) {
 	first := r.engines[0]
 	fmt.Fprintf(text, "\n## The calls\n\nOf %s, on engine %s:\n\n| step | tool | calls |\n|---|---|---|\n", first.results[0].load, first.engine)
+	before := map[string]string{} // the calls of a tool in the step before
 	for _, step := range steps {
 		for _, tool := range r.tools {
 			classes := first.results[0].of(step, tool).classes
@@ -150,7 +151,13 @@ func (r *report) calls(text *strings.Builder) {
 			for _, class := range slices.Sorted(maps.Keys(classes)) {
 				all = append(all, fmt.Sprintf("%d `%s`", classes[class], class))
 			}
-			fmt.Fprintf(text, "| %s | %s | %s |\n", step, tool, strings.Join(all, ", "))
+			now := strings.Join(all, ", ")
+			if before[tool] == now {
+				fmt.Fprintf(text, "| %s | %s | the same |\n", step, tool)
+				continue
+			}
+			before[tool] = now
+			fmt.Fprintf(text, "| %s | %s | %s |\n", step, tool, now)
 		}
 	}
 }
