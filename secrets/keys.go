@@ -1,22 +1,20 @@
 package secrets
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"filippo.io/age"
 	"filippo.io/age/agessh"
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/getsops/sops/v3/hcvault"
 	"golang.org/x/crypto/ssh"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/keyfile"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/internal/privatefile"
@@ -140,7 +138,7 @@ func (k *Keyring) addPGP(path string, passphrase []byte) error {
 	}
 	defer clear(data)
 	place := fault.Place{File: path}
-	entities, err := parsePGP(data)
+	entities, err := keyfile.OpenPGP(data)
 	if err != nil {
 		return fault.New(place, "use the output of gpg --export-secret-keys --armor", "the file has no readable OpenPGP key")
 	}
@@ -182,30 +180,6 @@ func (k *Keyring) addGnuPG(files KeyFiles) error {
 	}
 	k.gnupg, k.recipients = home, append(k.recipients, home.fingerprints...)
 	return nil
-}
-
-// parsePGP reads a binary key ring, or all armored blocks of a file.
-func parsePGP(data []byte) (openpgp.EntityList, error) {
-	if !bytes.Contains(data, []byte("-----BEGIN PGP")) {
-		return openpgp.ReadKeyRing(bytes.NewReader(data))
-	}
-	var all openpgp.EntityList
-	reader := bufio.NewReader(bytes.NewReader(data))
-	for {
-		block, err := armor.Decode(reader)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		entities, err := openpgp.ReadKeyRing(block.Body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, entities...)
-	}
-	return all, nil
 }
 
 // secretState reports whether an entity has secret keys, and whether one of them is

@@ -1,7 +1,6 @@
 package signers
 
 import (
-	"bufio"
 	"bytes"
 	"crypto"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/keyfile"
 )
 
 // openPGPRing has the OpenPGP keys.
@@ -26,7 +26,7 @@ type openPGPRing struct {
 
 // add reads the public keys of a file: armored blocks, or packets.
 func (r *openPGPRing) add(name string, content []byte) error {
-	found, err := readKeys(content)
+	found, err := keyfile.OpenPGP(content)
 	place := fault.Place{File: name}
 	if err != nil {
 		return fault.New(place, "write the output of gpg --armor --export KEY… into the file", "read the OpenPGP keys of signers: %w", err)
@@ -41,30 +41,6 @@ func (r *openPGPRing) add(name string, content []byte) error {
 		r.entities, r.files = append(r.entities, one), append(r.files, name)
 	}
 	return nil
-}
-
-func readKeys(content []byte) (openpgp.EntityList, error) {
-	if !bytes.Contains(content, []byte("-----BEGIN PGP")) {
-		return openpgp.ReadKeyRing(bytes.NewReader(content))
-	}
-	var all openpgp.EntityList
-	for reader := bufio.NewReader(bytes.NewReader(content)); ; { // one that armor.Decode leaves where it ended
-		block, err := armor.Decode(reader)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if block.Type != openpgp.PublicKeyType && block.Type != openpgp.PrivateKeyType {
-			return nil, fmt.Errorf("a block is a %s", block.Type)
-		}
-		found, err := openpgp.ReadKeyRing(block.Body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
 }
 
 func (r *openPGPRing) keys() []Key {

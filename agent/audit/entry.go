@@ -101,6 +101,14 @@ type Entry struct {
 	Seal        string    `json:"seal,omitempty"` // of the same with the node's key; empty in entries of older agents
 }
 
+// Ended says how what the entry tells ended: err is nil for a success.
+func (e *Entry) Ended(err error) {
+	e.Outcome = Succeeded
+	if err != nil {
+		e.Outcome, e.Error = Failed, err.Error()
+	}
+}
+
 // The limits of texts in bytes, so that a line fits into the read buffer.
 const (
 	maxName = 256

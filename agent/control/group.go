@@ -73,27 +73,18 @@ func member(name, group string, gid int) error {
 // passable checks that the members of a group can reach what is in a folder. A folder that does
 // not exist yet is made so.
 func passable(folder, group string, gid int) error {
-	path, err := filepath.EvalSymlinks(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find folder of the control socket: %w", err)
-	}
-	for at := path; ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		if err != nil {
-			return fmt.Errorf("look at folder of the control socket: %w", err)
-		}
+	err := upwards(folder, func(at string, info os.FileInfo, _ bool) error {
 		ofGroup := int(info.Sys().(*syscall.Stat_t).Gid) == gid
 		if mode := info.Mode().Perm(); mode&0o001 == 0 && (!ofGroup || mode&0o010 == 0) {
 			return fault.New(fault.Place{File: at}, "chmod o+x "+at+"; in a systemd unit: RuntimeDirectoryMode=0711",
 				"socket_group: the group %s cannot reach the socket: its folder has mode %04o", group, mode)
 		}
-		if at == filepath.Dir(at) {
-			return nil
-		}
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
+	return err
 }
 
 // admit gives a socket to its group.

@@ -50,7 +50,6 @@ func (d *Desk) Adopt(actor audit.Actor, asked request.Adopt) (*record.Consent, e
 	if err != nil {
 		return nil, err
 	}
-	const shortest = 7
 	plan := strings.ToLower(asked.Plan)
 	switch {
 	case len(plan) < shortest:

@@ -313,6 +313,9 @@ func (d *Desk) Approve(actor audit.Actor, asked request.Approve) (*record.Approv
 	return approval, nil
 }
 
+// shortest is how many digits of a commit or a plan a request has to give.
+const shortest = 7
+
 // approvable gives the sync that waits for approval, if it is the one that the request
 // names.
 func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
@@ -320,7 +323,6 @@ func (d *Desk) approvable(asked request.Approve) (*record.Sync, error) {
 	if sync == nil || sync.State != record.Waiting || !slices.ContainsFunc(sync.Gates, gates.TakesApproval) {
 		return nil, request.Refuse(request.Conflict, "`agent status` shows what is being done", "no rollout waits for approval")
 	}
-	const shortest = 7
 	commit, plan := strings.ToLower(asked.Commit), strings.ToLower(asked.Plan)
 	switch {
 	case len(commit) < shortest:

@@ -14,7 +14,6 @@ import (
 // and the request names the commit that took it off. It overrides a freeze if the request says so,
 // also of a removal that was approved before.
 func (d *Desk) approveRemoval(actor audit.Actor, asked request.Approve, left *report.Left, why string) (*record.Approval, error) {
-	const shortest = 7
 	commit := strings.ToLower(asked.Commit)
 	switch {
 	case !left.Prune:

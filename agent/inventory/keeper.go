@@ -84,11 +84,8 @@ func (k *Keeper) note(event deploy.Event, actor audit.Actor) error {
 		Actor: actor, Action: audit.Remove, Kind: audit.Kind(event.Step.Kind), Name: event.Step.Name,
 		Outcome: audit.Started, Detail: "an old version that nothing uses",
 	}
-	switch {
-	case event.Err != nil:
-		entry.Outcome, entry.Error = audit.Failed, event.Err.Error()
-	case event.Done:
-		entry.Outcome = audit.Succeeded
+	if event.Done {
+		entry.Ended(event.Err)
 	}
 	return k.Note(entry)
 }

@@ -76,7 +76,7 @@ func (b *Book) Note(event deploy.Event) error {
 	entries := b.journal.stepEntries(event.Step, b.uses[event.Step.Name])
 	if event.Err != nil {
 		entries = entries[:1]
-		entries[0].Outcome, entries[0].Error = audit.Failed, event.Err.Error()
+		entries[0].Ended(event.Err)
 	}
 	b.entries = append(b.entries, entries...)
 	if b.settled == nil {

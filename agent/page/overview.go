@@ -89,7 +89,7 @@ func (p *Pages) overview(r *http.Request, at frame) (templ.Component, error) {
 		return nil, err
 	}
 	status := desk.Status()
-	v := view{Tone: tone(report.StateOf(&status)), Next: at.steps(status.Next, &status), Facts: factsOf(&status)}
+	v := view{Tone: report.StateOf(&status).String(), Next: at.steps(status.Next, &status), Facts: factsOf(&status)}
 	v.Done, v.Acts = p.sent.text(r.URL.Query().Get("done")), at.offered(&status)
 	v.Errors = troubles(report.Wrong(&status), at.room)
 	v.Past = troubles(report.WasWrong(&status), at.room)

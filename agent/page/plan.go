@@ -57,16 +57,12 @@ func (p *Pages) plan(_ *http.Request, at frame) (templ.Component, error) {
 
 // diffOf gives the present plan, up to a number of lines.
 func diffOf(plan control.Plan, most int, space *room) diff {
-	document := plan.Document
-	recorded := deploy.RecordedPlan{
-		Stack: document.Stack, Steps: document.Steps, Adopted: document.Adopted, Warnings: document.Warnings, Ignored: document.Ignored, Grants: document.Grants,
-	}
 	d := diff{Whole: true}
 	switch plan.Of {
 	case control.PlanOfSync:
 		d.Heading = "Plan of sync #" + strconv.FormatUint(plan.Sync, 10)
 		d.About = record.Short(plan.Commit) + " is " + report.StateWord(plan.State)
-		if len(document.Steps) == 0 {
+		if len(plan.Document.Steps) == 0 {
 			d.About += ", and has no plan yet."
 			return d
 		}
@@ -77,8 +73,8 @@ func diffOf(plan control.Plan, most int, space *room) diff {
 		d.Heading, d.About = "No plan", "No sync waits or runs, and nothing has drifted."
 		return d
 	}
-	d.About += " " + say(document.Summary, midText)
-	d.Lines, d.More = linesOf(recorded, most, space)
+	d.About += " " + say(plan.Document.Summary, midText)
+	d.Lines, d.More = linesOf(plan.Document.Recorded(), most, space)
 	return d
 }
 

@@ -38,7 +38,7 @@ func allServices(s *report.Status, unseen bool) []service {
 	all := make([]service, len(lines))
 	for i, line := range lines {
 		all[i] = service{
-			Name: say(line.Name, shortText), Image: say(line.Image, shortText), Tasks: line.Tasks, State: say(line.Word, midText), Tone: tone(line.Tone),
+			Name: say(line.Name, shortText), Image: say(line.Image, shortText), Tasks: line.Tasks, State: say(line.Word, midText), Tone: line.Tone.String(),
 			Error: say(line.Error, midText), Restarts: line.Restarts, Since: line.Since,
 		}
 		if unseen {

@@ -39,7 +39,7 @@ func (p *Pages) choose(r *http.Request, at *frame) {
 		if desk, err := p.API.Desk(key); err == nil {
 			status := desk.Status()
 			word, sync := report.Verdict(&status)
-			at.Stacks = append(at.Stacks, choice{key, tone(report.StateOf(&status)), say(joined(word, sync), shortText)})
+			at.Stacks = append(at.Stacks, choice{key, report.StateOf(&status).String(), say(joined(word, sync), shortText)})
 		}
 	}
 }

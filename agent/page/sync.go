@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -175,15 +174,10 @@ func checksOf(results []checks.Result) []check {
 }
 
 func releasedOf(one report.Service) released {
-	image := func(i report.Image) string {
-		if i.Tag == "" {
-			return path.Base(i.Name)
-		}
-		return path.Base(i.Name) + ":" + i.Tag
-	}
-	line := released{Name: say(one.Name, shortText), Image: say(image(one.Image), shortText), Action: string(one.Action), State: string(one.State), Tone: "quiet"}
-	if before := one.Before; before != nil && image(*before) != image(one.Image) {
-		line.Image = say(image(*before)+" → "+image(one.Image), midText)
+	image := one.Image.Short()
+	line := released{Name: say(one.Name, shortText), Image: say(image, shortText), Action: string(one.Action), State: string(one.State), Tone: "quiet"}
+	if before := one.Before; before != nil && before.Short() != image {
+		line.Image = say(before.Short()+" → "+image, midText)
 	}
 	if one.State != "" {
 		line.Tasks = strconv.FormatUint(one.Ready, 10) + "/" + strconv.FormatUint(one.Want, 10)

@@ -67,18 +67,6 @@ func (f frame) steps(text string, s *report.Status) []piece {
 	return list
 }
 
-// tone is the class of what a headline, or the state of a service, stands for.
-func tone(state report.HeadlineState) string {
-	switch state {
-	case report.AllWell:
-		return "well"
-	case report.Attention:
-		return "attention"
-	case report.Alarm:
-	}
-	return "alarm"
-}
-
 // toneOf is the class of a sync's state.
 func toneOf(state record.State) string {
 	switch state {

@@ -23,9 +23,10 @@ type notes interface {
 // policy was not taken.
 func Policy(current *policy.Current, to notes, read *policy.Policy, failed error) error {
 	before := current.Policy()
-	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Policy, Name: "policy", Outcome: audit.Succeeded}
+	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Policy, Name: "policy"}
+	entry.Ended(failed)
 	if failed != nil {
-		entry.Outcome, entry.Error, entry.Detail = audit.Failed, failed.Error(), "reloaded by SIGHUP: policy "+before.Digest()+" stays"
+		entry.Detail = "reloaded by SIGHUP: policy " + before.Digest() + " stays"
 	} else {
 		entry.Detail = detail(before, read)
 	}
@@ -40,12 +41,10 @@ func Policy(current *policy.Current, to notes, read *policy.Policy, failed error
 // others are not.
 func Tokens(to notes, accepted []string, failed error) error {
 	entry := audit.Entry{
-		Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Tokens, Name: "api_tokens", Outcome: audit.Succeeded,
+		Actor: audit.Agent(), Action: audit.Reload, Kind: audit.Tokens, Name: "api_tokens",
 		Detail: "accepted since SIGHUP: " + cmp.Or(strings.Join(accepted, ", "), "none"),
 	}
-	if failed != nil {
-		entry.Outcome, entry.Error = audit.Failed, failed.Error()
-	}
+	entry.Ended(failed)
 	return to.Add(entry)
 }
 

@@ -77,11 +77,8 @@ func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []strin
 // step notes the removal of one object.
 func (r Remover) step(entry audit.Entry, one record.LeftStack, event deploy.Event) error {
 	entry.Kind, entry.Name, entry.Detail = audit.Kind(event.Step.Kind), event.Step.Name, "of the stack "+one.Stack
-	switch {
-	case event.Err != nil:
-		entry.Outcome, entry.Error = audit.Failed, event.Err.Error()
-	case event.Done:
-		entry.Outcome = audit.Succeeded
+	if event.Done {
+		entry.Ended(event.Err)
 	}
 	return r.Note(entry)
 }

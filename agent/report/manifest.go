@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -94,6 +95,14 @@ type Image struct {
 	Name   string `json:"name"`
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
+}
+
+// Short gives the image without its registry, folders and digest.
+func (i Image) Short() string {
+	if i.Tag == "" {
+		return path.Base(i.Name)
+	}
+	return path.Base(i.Name) + ":" + i.Tag
 }
 
 // NewManifest gives the manifest of a sync of a node.

@@ -145,6 +145,13 @@ func NewPlanDocument(plan deploy.RecordedPlan) PlanDocument {
 	}
 }
 
+// Recorded gives the plan that the document is of.
+func (d PlanDocument) Recorded() deploy.RecordedPlan {
+	return deploy.RecordedPlan{
+		Stack: d.Stack, Steps: d.Steps, Adopted: d.Adopted, Warnings: d.Warnings, Ignored: d.Ignored, Grants: d.Grants, Sum: d.Digest,
+	}
+}
+
 // takenOver divides the adopted services by whether their tasks restart.
 func takenOver(plan deploy.RecordedPlan) (still, restarting []string) {
 	for _, name := range plan.Adopted {

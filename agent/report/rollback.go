@@ -56,15 +56,6 @@ func unhealthy(services []deploy.ServiceResult) []deploy.ServiceResult {
 	return slices.DeleteFunc(slices.Clone(services), func(one deploy.ServiceResult) bool { return one.State == deploy.Converged })
 }
 
-// planTexts gives the lines of a plan without their tones.
-func planTexts(plan *deploy.RecordedPlan) []string {
-	var texts []string
-	for _, line := range PlanLines(*plan) {
-		texts = append(texts, line.Text)
-	}
-	return texts
-}
-
 // Message gives the last task error of a service, and what a rollout waits for.
 func Message(result deploy.ServiceResult) string {
 	if result.Error != "" && result.Message != "" {

@@ -122,7 +122,7 @@ func (r *rollbackReport) actions() {
 	if len(back.Services) > 0 || back.Summary != "" || len(back.Left) > 0 || len(back.Warnings) > 0 {
 		r.out.WriteByte('\n')
 	}
-	r.out.WriteString(code(planTexts(r.Read.BackPlan)))
+	r.out.WriteString(code(PlanTexts(*r.Read.BackPlan)))
 }
 
 func (r *rollbackReport) verification() {

@@ -64,7 +64,7 @@ func NewStackLine(name string, status *Status) StackLine {
 	return line
 }
 
-// String gives the state in a word.
+// String gives the state in a word, which is its class on the page.
 func (s HeadlineState) String() string {
 	switch s {
 	case Alarm:

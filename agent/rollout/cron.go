@@ -73,14 +73,12 @@ func (c *cron) restore(ctx context.Context, last *record.Sync) (stack string, er
 			}
 			entry := audit.Entry{
 				Actor: audit.Agent(), Action: audit.ScaleUp, Kind: audit.Service, Name: event.Step.Name,
-				Stack: c.stack, Outcome: audit.Succeeded, Detail: "restored: the rollout that had scaled it down has stopped",
+				Stack: c.stack, Detail: "restored: the rollout that had scaled it down has stopped",
 			}
 			if last != nil {
 				entry.Sync, entry.Revision = last.ID, last.Commit
 			}
-			if event.Err != nil {
-				entry.Outcome, entry.Error = audit.Failed, event.Err.Error()
-			}
+			entry.Ended(event.Err)
 			return c.audit.Append(entry)
 		})
 	}

@@ -54,7 +54,7 @@ func (p *Parts) makings(deployed *record.GoodState, commit, signer string) makin
 func stillWaits(ctx context.Context, f *forward, to Commit) (Outcome, bool) {
 	r, last := f.rollouts, f.a.base.Last
 	known, released := r.asked, r.released
-	if known == nil || released == nil || !quiet(to.Cause) || last == nil || last.State != record.Waiting || last.ID != known.sync ||
+	if known == nil || released == nil || !onlySelected(to.Cause) || last == nil || last.State != record.Waiting || last.ID != known.sync ||
 		last.Commit != to.Checkout.Revision.Commit || last.Ref != to.Checkout.Revision.Ref ||
 		released.of != last.Commit+" "+known.plan.Digest || time.Since(released.at) >= verdictAge ||
 		r.use.makings(f.a.base.Deployed, last.Commit, to.Signer) != known.of {
@@ -83,8 +83,8 @@ func stillWaits(ctx context.Context, f *forward, to Commit) (Outcome, bool) {
 	return f.publishWaiting(), true
 }
 
-// quiet reports whether a sync has no cause but that the remote selects its commit.
-func quiet(cause Cause) bool {
+// onlySelected reports whether a sync has no cause but that the remote selects its commit.
+func onlySelected(cause Cause) bool {
 	return cause.Trigger == record.OnCommit && cause.Override == nil && cause.Chosen == nil && !cause.Adopt && cause.Correction.Fields == nil && cause.Correction.Leaves == nil
 }
 

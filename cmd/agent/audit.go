@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 func auditCommand(a *app) *cobra.Command {
@@ -144,7 +145,7 @@ func auditLogCommand(a *app) *cobra.Command {
 			return err
 		}
 		if foreign > 0 {
-			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", counted(foreign, "line", "lines"))
+			newPrinter(a.stderr).line("agent: skipped %s of the audit log without a valid entry; see `agent audit verify`", plural.Count(foreign, "line"))
 		}
 		return printScreen(a.stdout, *output, logScreen, entries)
 	}

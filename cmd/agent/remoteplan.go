@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"coin.internal/coin-agent/agent/control"
-	"coin.internal/coin-agent/deploy"
 )
 
 // remotePlan prints the present plan of another node's agent, or what has drifted there: of one
@@ -55,11 +54,7 @@ func printRemotePlan(out printer, plan control.Plan) error {
 		out.line("the live services differ from what was applied")
 	case control.PlanOfNone:
 	}
-	document := plan.Document
-	err := printPage(out, planScreen, deploy.RecordedPlan{
-		Stack: document.Stack, Steps: document.Steps, Adopted: document.Adopted, Warnings: document.Warnings, Ignored: document.Ignored,
-		Grants: document.Grants, Sum: document.Digest,
-	})
+	err := printPage(out, planScreen, plan.Document.Recorded())
 	if plan.Cut > 0 {
 		out.line("the changes of the last %d steps are left out: run agent diff on the node", plan.Cut)
 	}

@@ -18,6 +18,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/release"
 )
 
@@ -227,7 +228,7 @@ func groupScreen(s *page, plans []release.Planned) {
 				row(one.Node, "-", "-", "-", tidy(cmp.Or(one.Error, one.Stays)))
 				continue
 			}
-			row(one.Node, releaseName(one.Plan.Release, one.Plan.Commit), fmt.Sprintf("#%d", one.Plan.To), local(one.Plan.At), counted(len(one.Plan.Plan.Steps), "change", "changes"))
+			row(one.Node, releaseName(one.Plan.Release, one.Plan.Commit), fmt.Sprintf("#%d", one.Plan.To), local(one.Plan.At), plural.Count(len(one.Plan.Plan.Steps), "change"))
 		}
 	})
 }

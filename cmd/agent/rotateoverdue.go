@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/rotate"
 )
@@ -87,7 +88,7 @@ func showBatch(a *app, f rotateFlags, shown rotatedBatch) error {
 
 // batchScreen shows which secrets were rotated.
 func batchScreen(s *page, of rotatedBatch) {
-	s.put(counted(len(of.Secrets), "overdue secret", "overdue secrets"), " rotated")
+	s.put(plural.Count(len(of.Secrets), "overdue secret"), " rotated")
 	for _, name := range of.Secrets {
 		s.line("  ", s.green(name))
 	}

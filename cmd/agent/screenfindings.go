@@ -9,6 +9,7 @@ import (
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/doctor"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // doctorScreen shows findings.
@@ -53,19 +54,19 @@ func checkScreen(s *page, checked checkedNodes) {
 		several = several || one.Stack != ""
 		s.line(fmt.Sprintf("%-24s", one.Name()), " ", s.checked(one))
 		if one.Node != "" && clean && one.Elsewhere == 0 {
-			s.put("  ", counted(one.Services, "service", "services"), ", ", counted(one.Secrets, "secret", "secrets"))
+			s.put("  ", plural.Count(one.Services, "service"), ", ", plural.Count(one.Secrets, "secret"))
 		}
 		s.problems(one)
 	}
 	scan := checked.scan
 	s.line(fmt.Sprintf("%-24s", "no plaintext secrets"), " ", s.checked(scan))
 	if len(scan.Problems) == 0 && scan.Elsewhere == 0 {
-		s.put("  ", counted(scan.Files, "file", "files"))
+		s.put("  ", plural.Count(scan.Files, "file"))
 	}
 	s.problems(scan)
-	what := counted(results, "node", "nodes")
+	what := plural.Count(results, "node")
 	if several {
-		what = counted(results, "stack", "stacks") + " of " + counted(len(nodes), "node", "nodes")
+		what = plural.Count(results, "stack") + " of " + plural.Count(len(nodes), "node")
 	}
 	s.line(what, " checked, ", bad, " with problems")
 }
@@ -74,11 +75,11 @@ func checkScreen(s *page, checked checkedNodes) {
 func (s *page) checked(one desired.Checked) markup {
 	switch {
 	case len(one.Problems) > 0:
-		return s.red(counted(len(one.Problems)+one.Elsewhere, "problem", "problems"))
+		return s.red(plural.Count(len(one.Problems)+one.Elsewhere, "problem"))
 	case one.Elsewhere != 0:
-		return s.red(counted(one.Elsewhere, "problem", "problems")) + ", listed above"
+		return s.red(plural.Count(one.Elsewhere, "problem")) + ", listed above"
 	case len(one.Warnings) > 0 && one.Node == "" && one.Files != 0:
-		return s.yellow(counted(len(one.Warnings), "warning", "warnings"))
+		return s.yellow(plural.Count(len(one.Warnings), "warning"))
 	}
 	return s.green("ok")
 }
@@ -148,12 +149,12 @@ func compared(s *page, with *audit.Comparison) {
 	case with.Differs != nil:
 		s.line("anchors  ", s.red(fmt.Sprintf("the log differs from entry %d on: %s (note %d)", with.Differs.From, with.Differs.What, with.Differs.Note)))
 	case with.Anchors != 0:
-		s.line("anchors  ", s.green(fmt.Sprintf("%s agrees with the log up to entry %d", with.Place, with.Agrees)), " (", counted(with.Anchors, "anchor", "anchors"), ")")
+		s.line("anchors  ", s.green(fmt.Sprintf("%s agrees with the log up to entry %d", with.Place, with.Agrees)), " (", plural.Count(with.Anchors, "anchor"), ")")
 	default:
 		s.line("anchors  ", s.red(with.Place+" has no anchor of this node: nothing was compared"))
 	}
 	if with.Anchors != 0 && with.Left != 0 {
-		s.line("note     no anchor covers the last ", counted(with.Left, "entry", "entries"), " of the log")
+		s.line("note     no anchor covers the last ", plural.Of(with.Left, "entry", "entries"), " of the log")
 	}
 	for _, note := range with.Notes {
 		s.line("note     ", s.yellow(note))

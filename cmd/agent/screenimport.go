@@ -7,12 +7,13 @@ import (
 
 	"coin.internal/coin-agent/importer"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // importScreen shows what an import found and wrote.
 func importScreen(s *page, result *importer.Result) {
 	s.put(printable(result.Environment), "/", printable(result.Node), ": stack ", printable(result.Stack), ", ",
-		counted(result.Services, "service", "services"), ", ", counted(result.Secrets, "secret", "secrets"))
+		plural.Count(result.Services, "service"), ", ", plural.Count(result.Secrets, "secret"))
 	states := map[string]int{}
 	for _, file := range result.Files {
 		states[file.State]++

@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/provenance"
 )
 
@@ -17,7 +18,7 @@ func secretsAuditScreen(s *page, report *provenance.Report) {
 	if report.Branch != "" {
 		s.put(" (", printable(report.Branch), ")")
 	}
-	s.put(", ", counted(report.Commits, "commit", "commits"), " since ", day(report.Since))
+	s.put(", ", plural.Count(report.Commits, "commit"), " since ", day(report.Since))
 	for _, warning := range report.Warnings {
 		s.line(s.yellow("warning"), ": ", warning)
 	}
@@ -59,15 +60,15 @@ func secretRotation(s *page, secret *provenance.Secret) {
 	case rotated == nil:
 		s.put(", its value is not in git")
 	case rotated.AtLeast:
-		s.put(", rotated ", day(rotated.At), " or before (at least ", counted(rotated.AgeDays, "day", "days"), " ago)")
+		s.put(", rotated ", day(rotated.At), " or before (at least ", plural.Count(rotated.AgeDays, "day"), " ago)")
 	default:
-		s.put(", rotated ", day(rotated.At), " (", counted(rotated.AgeDays, "day", "days"), " ago) by ", printable(rotated.By))
+		s.put(", rotated ", day(rotated.At), " (", plural.Count(rotated.AgeDays, "day"), " ago) by ", printable(rotated.By))
 	}
 	if secret.RotationDays != 0 {
-		s.put(", due every ", counted(secret.RotationDays, "day", "days"))
+		s.put(", due every ", plural.Count(secret.RotationDays, "day"))
 	}
 	if secret.OverdueDays != 0 {
-		s.put(": ", s.red("overdue by "+counted(secret.OverdueDays, "day", "days")))
+		s.put(": ", s.red("overdue by "+plural.Count(secret.OverdueDays, "day")))
 	}
 }
 
@@ -162,12 +163,12 @@ func secretsGCScreen(s *page, of collection) {
 			}
 		}
 	})
-	stay := counted(len(survey.Versions)-len(due), "version stays", "versions stay")
+	stay := plural.Of(len(survey.Versions)-len(due), "version stays", "versions stay")
 	if !of.dryRun {
-		s.line(counted(len(survey.Removed), "version", "versions"), " removed, ", stay)
+		s.line(plural.Count(len(survey.Removed), "version"), " removed, ", stay)
 		return
 	}
-	s.line(counted(len(due), "version", "versions"), " to remove, ")
+	s.line(plural.Count(len(due), "version"), " to remove, ")
 	if len(due) > 0 && survey.Uncertain != "" {
 		s.put("but not now: ", survey.Uncertain, "; ")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/plural"
 )
 
 // statusServices adds the services that no rollout waits for: those that are healthy only as a number,
@@ -42,7 +43,7 @@ func statusServices(s *page, of statusView) {
 		}, "IMAGE", "NODE")
 	}
 	if healthy := len(lines) - len(listed); healthy > 0 {
-		s.line(counted(healthy, "service", "services"), " healthy")
+		s.line(plural.Count(healthy, "service"), " healthy")
 		if unknown := of.status.Unknown; unknown != nil {
 			s.put(" when last seen, ", ago(unknown.Since))
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -192,22 +191,18 @@ func syncReleased(s *page, services []report.Service) {
 
 // imageText gives the image of a service, and the one that it had before if it changed.
 func imageText(service report.Service) markup {
-	now := imageName(service.Image)
+	now := shown(service.Image.Short())
 	switch before := service.Before; {
 	case before == nil:
 		return now
 	case before.Name != service.Image.Name:
-		return imageName(*before) + " -> " + now
+		return shown(before.Short()) + " -> " + now
 	case before.Tag != service.Image.Tag:
-		return imageName(*before) + " -> " + shown(service.Image.Tag)
+		return shown(before.Short()) + " -> " + shown(service.Image.Tag)
 	case before.Digest != service.Image.Digest:
 		return now + " (another digest)"
 	}
 	return now
-}
-
-func imageName(image report.Image) markup {
-	return joinShown(path.Base(image.Name), after(":", image.Tag))
 }
 
 // tone gives a line of a plan in its colour.

@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/notify"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
+	"coin.internal/coin-agent/internal/plural"
 	"coin.internal/coin-agent/policy"
 )
 
@@ -45,7 +46,7 @@ func statusScreen(s *page, of statusView) {
 		if len(status.Services) == 0 {
 			s.line()
 		}
-		s.line(s.yellow(counted(len(status.Sync.Warnings), "warning", "warnings")), ": agent show ", status.Sync.ID)
+		s.line(s.yellow(plural.Count(len(status.Sync.Warnings), "warning")), ": agent show ", status.Sync.ID)
 	}
 	statusLogs(s, status)
 	s.line()
@@ -68,7 +69,7 @@ func statusAnswer(s *page, of statusView) {
 
 // statusStacks lists the stacks of a node, and gives the name of the one that the rest is about.
 func statusStacks(s *page, status *report.Status) string {
-	s.line(status.Environment, "/", status.Node, "  ", counted(len(status.Stacks), "stack", "stacks"))
+	s.line(status.Environment, "/", status.Node, "  ", plural.Count(len(status.Stacks), "stack"))
 	width := 0
 	for _, one := range status.Stacks {
 		width = max(width, len(one.Stack))
@@ -174,7 +175,7 @@ func statusPolicy(s *page, state *policy.State) {
 func statusGitLab(s *page, health *gitlab.Health) {
 	delivered := "all statuses delivered"
 	if health.Undelivered != 0 {
-		delivered = counted(health.Undelivered, "report", "reports") + " not delivered"
+		delivered = plural.Count(health.Undelivered, "report") + " not delivered"
 	}
 	s.line("  gitlab    ", delivered)
 	if health.LastError != "" {
@@ -217,7 +218,7 @@ func statusAnchor(s *page, i int, place anchor.Health) {
 	}
 	s.line("  ", name, " ", place.Place, ": ")
 	if place.Left != 0 {
-		s.put(counted(place.Left, "entry", "entries"), " of the audit log not anchored")
+		s.put(plural.Of(place.Left, "entry", "entries"), " of the audit log not anchored")
 	} else {
 		s.put("entry ", place.Entry, " of the audit log")
 	}
@@ -251,7 +252,7 @@ func statusOverdue(s *page, environment string, one inventory.Rotation) {
 func statusNotices(s *page, health *notify.Health, all bool) {
 	sent := "all notices sent"
 	if health.Undelivered != 0 {
-		sent = counted(health.Undelivered, "notice", "notices") + " not sent to all receivers"
+		sent = plural.Count(health.Undelivered, "notice") + " not sent to all receivers"
 	}
 	s.line("  notices   ", sent)
 	if health.Dropped != 0 {
@@ -262,7 +263,7 @@ func statusNotices(s *page, health *notify.Health, all bool) {
 			s.indented(receiver.String(), "  ", ago(receiver.LastSent), ": ", tidy(receiver.Last))
 		}
 		if !receiver.Held.IsZero() {
-			s.indented(receiver.String(), ": ", counted(receiver.Waiting, "notice", "notices"), " held until ", clock(receiver.Held), ", as one message: it had 5 within 10 minutes")
+			s.indented(receiver.String(), ": ", plural.Count(receiver.Waiting, "notice"), " held until ", clock(receiver.Held), ", as one message: it had 5 within 10 minutes")
 		}
 		if problem := receiver.Problem; problem != nil {
 			s.indented(s.red(receiver.String() + ": " + problem.Error))

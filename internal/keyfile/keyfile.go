@@ -1,5 +1,6 @@
-// Package keyfile reads files with the public keys of those who may sign: from a path it makes
-// the content. It guarantees that it returns no content of a file that other users can change.
+// Package keyfile reads files with keys: from the path of public keys of those who may sign it makes
+// the content, and from a content OpenPGP keys. It guarantees that Read returns no content of a file
+// that other users can change.
 package keyfile
 
 import (
