@@ -138,7 +138,7 @@ func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[stri
 // services reads services without insertDefaults: a spec with the engine's defaults would
 // restart tasks when it is written back.
 func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Service, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Service, error) {
 		return r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
 	})
 	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), r.engine.explain("list services", err)
@@ -147,7 +147,7 @@ func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]
 // tasks gives tasks by the ID of their service. Networks whose names are known have names,
 // so that the task's spec equals that of its service.
 func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Task, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Task, error) {
 		return r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	})
 	if err != nil {
@@ -162,14 +162,14 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 }
 
 func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Secret, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Secret, error) {
 		return r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
 	})
 	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), r.engine.explain("list secrets", err)
 }
 
 func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Config, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Config, error) {
 		return r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
 	})
 	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), r.engine.explain("list configs", err)
