@@ -37,10 +37,8 @@ type around struct {
 func (a *around) Ready(context.Context) (deploy.Info, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return deploy.Info{EngineVersion: "27.0", APIVersion: "1.47", DataRoot: a.root}, a.bad
+	return deploy.Info{EngineVersion: "27.0", APIVersion: "1.47", DataRoot: a.root, Local: true}, a.bad
 }
-
-func (a *around) Local() bool { return true }
 
 func (a *around) Pushed(_ context.Context, images []string) ([]deploy.Pushed, error) {
 	a.mu.Lock()

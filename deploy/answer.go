@@ -3,7 +3,9 @@ package deploy
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -14,12 +16,17 @@ import (
 	"coin.internal/coin-agent/internal/lazyregexp"
 )
 
-// Answer identifies the bytes of an answer of the engine about services, secrets or configs. The zero Answer
-// stands for bytes that are not known.
+// Answer identifies the bytes of an answer of the engine about services, tasks, secrets or configs. The
+// zero Answer stands for bytes that are not known.
 type Answer [sha256.Size]byte
 
 // hearing is what a reading of objects knows of the engine's last answer, and learns of this one.
-type hearing struct{ last, now Answer }
+type hearing struct {
+	last, now Answer
+
+	take func(answer io.Reader) error // decodes the answer in place of docker's client; nil: the client does it
+	err  error                        // of take
+}
 
 // same reports whether the answer is the last one. Its objects are not decoded then.
 func (h *hearing) same() bool { return h.now == h.last && h.now != Answer{} }
@@ -59,7 +66,7 @@ func hearAnswers(api *client.Client, connections http.RoundTripper) error {
 }
 
 // heardPaths are those of the calls whose answers are heard.
-var heardPaths = lazyregexp.New(`/(services|secrets|configs)$`)
+var heardPaths = lazyregexp.New(`/(services|secrets|configs|tasks)$`)
 
 type listener struct{ to http.RoundTripper }
 
@@ -79,16 +86,73 @@ func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		if heard.same() {
-			response.Body, response.ContentLength = io.NopCloser(strings.NewReader("null")), -1
-			return response, nil
+			return withoutList(response), nil
 		}
 		heard.now = Answer{}
 		if response, err = l.to.RoundTrip(request); err != nil || response.StatusCode != http.StatusOK {
 			return response, err
 		}
 	}
-	response.Body = &heardBody{from: response.Body, sum: sha256.New(), heard: heard}
-	return response, nil
+	body := &heardBody{from: response.Body, sum: sha256.New(), heard: heard}
+	if response.Body = body; heard.take == nil {
+		return response, nil
+	}
+	if heard.err = errors.Join(heard.take(body), body.Close()); heard.err != nil {
+		heard.now = Answer{}
+	}
+	return withoutList(response), nil
+}
+
+// withoutList gives an answer of which the client decodes nothing.
+func withoutList(response *http.Response) *http.Response {
+	response.Body, response.ContentLength = io.NopCloser(strings.NewReader("null")), -1
+	return response
+}
+
+// inTurn makes one call that lists objects, and decodes its answer one object after the other: docker's
+// client has all bytes of the answer in memory before it decodes any, in a buffer that it doubles.
+func inTurn[T any](ctx context.Context, list func(context.Context) ([]T, error)) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadLimit)
+	defer cancel()
+	heard := hearingOf(ctx)
+	if heard == nil {
+		ctx, heard = hear(ctx, Answer{})
+	}
+	var objects []T
+	heard.take = func(answer io.Reader) (err error) {
+		objects, err = decodeInTurn[T](answer)
+		return err
+	}
+	all, err := list(ctx)
+	if objects != nil {
+		all = objects
+	}
+	return all, errors.Join(err, heard.err)
+}
+
+// decodeInTurn reads a list of objects to its end.
+func decodeInTurn[T any](answer io.Reader) ([]T, error) {
+	objects, decoder := []T{}, json.NewDecoder(answer)
+	switch begin, err := decoder.Token(); {
+	case err != nil:
+		return nil, err
+	case begin == nil: // null
+	case begin != json.Delim('['):
+		return nil, fmt.Errorf("the answer begins with %v, which is not a list", begin)
+	default:
+		for decoder.More() {
+			var one T
+			if err := decoder.Decode(&one); err != nil {
+				return nil, err
+			}
+			objects = append(objects, one)
+		}
+		if _, err := decoder.Token(); err != nil {
+			return nil, err
+		}
+	}
+	_, err := io.Copy(io.Discard, answer)
+	return objects, err
 }
 
 // heardBody notes the Answer when all of it was read.

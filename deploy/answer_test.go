@@ -95,10 +95,18 @@ func TestAnswers(t *testing.T) {
 	if third := read(second, 200, 2); read(third, 0, 1) != third {
 		t.Error("a large answer is another one when it is read again")
 	}
-	always(one + strings.Repeat(" ", 100_000)) // its end is not read
-	if unknown := read(first, 1, 2); unknown != (deploy.Answer{}) {
-		t.Error("an answer that was not read to its end is known")
+	always(one + strings.Repeat(" ", 100_000))
+	if padded := read(first, 1, 2); padded == first || read(padded, 0, 1) != padded {
+		t.Error("an answer with more after its list is the one without, or another one when it is read again")
 	}
+	for _, broken := range []string{"", big[:len(big)/2], `{"message": "a list?"}`, `[{"ID": 1}]`, "["} {
+		always(broken)
+		if live, answer, err := l.engine.ObserveChanged(t.Context(), "s", first); err == nil || live != nil || answer != (deploy.Answer{}) {
+			t.Errorf("%.30q: %d services, answer known: %t, %v", broken, len(live), answer != deploy.Answer{}, err)
+		}
+	}
+	always("null")
+	read(first, 0, 2)
 	for _, fails := range []int64{1, 2} {
 		l.calls.Store(0)
 		l.says(func(call int64) (int, string) {

@@ -87,14 +87,12 @@ func New(client interface {
 // Close ends the connection.
 func (e *Engine) Close() error { return e.host.Close() }
 
-// Local tells whether the engine runs on this machine.
-func (e *Engine) Local() bool { return strings.HasPrefix(string(e.address), "unix://") }
-
 // Info is what the engine reports about itself and its Swarm.
 type Info struct {
 	EngineVersion string
 	APIVersion    string // as negotiated
 	DataRoot      string // the engine's data folder, on the engine's machine
+	Local         bool   // the engine runs on this machine
 	Nodes         int    // of the Swarm; 0 unless the engine is a manager
 
 	swarm swarm.Info
@@ -116,7 +114,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	}
 	return Info{
 		EngineVersion: system.ServerVersion, APIVersion: e.host.ClientVersion(), DataRoot: system.DockerRootDir,
-		Nodes: system.Swarm.Nodes, swarm: system.Swarm,
+		Local: strings.HasPrefix(string(e.address), "unix://"), Nodes: system.Swarm.Nodes, swarm: system.Swarm,
 	}, nil
 }
 

@@ -36,41 +36,9 @@ func (l *Live) Facts() Facts { return l.facts }
 
 // Observe reads everything that a plan for the stack needs.
 func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, error) {
-	live := &Live{}
-	secrets, configs := slices.Clone(stack.ExternalSecrets), slices.Clone(stack.ExternalConfigs)
-	for _, secret := range stack.Secrets {
-		secrets = append(secrets, secret.Spec.Name)
-	}
-	for _, config := range stack.Configs {
-		configs = append(configs, config.Spec.Name)
-	}
-	var facts [4]Facts
-	reads := []func() error{
-		func() (err error) {
-			live.Services, err = ofStack(ctx, stack.Name, keys(stack.Services), heardBy(&facts[0], e.reader.services))
-			return err
-		},
-		func() (err error) { live.Networks, err = e.reader.notedNetworks(ctx, &facts[1]); return err },
-		func() (err error) {
-			live.Secrets, err = ofStack(ctx, stack.Name, secrets, heardBy(&facts[2], e.reader.secrets))
-			return err
-		},
-		func() (err error) {
-			live.Configs, err = ofStack(ctx, stack.Name, configs, heardBy(&facts[3], e.reader.configs))
-			return err
-		},
-	}
-	errs := make([]error, len(reads))
-	inParallel(len(reads), len(reads), func(int) bool { return true }, func(i int) { errs[i] = reads[i]() })
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return nil, errs[i]
-	}
-	live.facts = slices.Concat(facts[:]...)
-	if err := e.reader.nameNetworks(ctx, live.Services); err != nil {
-		return nil, err
-	}
-	live.APIVersion = e.host.ClientVersion()
-	return live, nil
+	ahead := e.Ahead(ctx, stack.Name)
+	defer ahead.Stop()
+	return ahead.Observe(ctx, stack)
 }
 
 // ObserveServices reads only the services with the stack's label: one call if the names of
@@ -170,7 +138,7 @@ func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[stri
 // services reads services without insertDefaults: a spec with the engine's defaults would
 // restart tasks when it is written back.
 func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]swarm.Service, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Service, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Service, error) {
 		return r.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: filter, Status: true})
 	})
 	return byName(list, func(s swarm.Service) string { return s.Spec.Name }), r.engine.explain("list services", err)
@@ -179,7 +147,7 @@ func (r *reader) services(ctx context.Context, filter filters.Args) (map[string]
 // tasks gives tasks by the ID of their service. Networks whose names are known have names,
 // so that the task's spec equals that of its service.
 func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]swarm.Task, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Task, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Task, error) {
 		return r.api.TaskList(ctx, swarm.TaskListOptions{Filters: filter})
 	})
 	if err != nil {
@@ -194,14 +162,14 @@ func (r *reader) tasks(ctx context.Context, filter filters.Args) (map[string][]s
 }
 
 func (r *reader) secrets(ctx context.Context, filter filters.Args) (map[string]swarm.Secret, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Secret, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Secret, error) {
 		return r.api.SecretList(ctx, swarm.SecretListOptions{Filters: filter})
 	})
 	return byName(list, func(s swarm.Secret) string { return s.Spec.Name }), r.engine.explain("list secrets", err)
 }
 
 func (r *reader) configs(ctx context.Context, filter filters.Args) (map[string]swarm.Config, error) {
-	list, err := timed(ctx, func(ctx context.Context) ([]swarm.Config, error) {
+	list, err := inTurn(ctx, func(ctx context.Context) ([]swarm.Config, error) {
 		return r.api.ConfigList(ctx, swarm.ConfigListOptions{Filters: filter})
 	})
 	return byName(list, func(c swarm.Config) string { return c.Spec.Name }), r.engine.explain("list configs", err)
@@ -296,30 +264,6 @@ func nameFilter(names []string) filters.Args {
 		args.Add("name", name)
 	}
 	return args
-}
-
-// ofStack reads the objects with the stack's label, and other wanted objects by name:
-// those may have the label of another stack.
-func ofStack[T any](ctx context.Context, stack string, wanted []string, read lister[T]) (map[string]T, error) {
-	found, err := read(ctx, stackLabel(stack))
-	if err != nil {
-		return nil, err
-	}
-	missing := slices.DeleteFunc(wanted, func(name string) bool { _, ok := found[name]; return ok })
-	if len(missing) == 0 {
-		return found, nil
-	}
-	slices.Sort(missing)
-	others, err := read(ctx, nameFilter(missing))
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range missing {
-		if one, ok := others[name]; ok {
-			found[name] = one
-		}
-	}
-	return found, nil
 }
 
 // byName gives objects by their names.

@@ -18,7 +18,7 @@ import (
 func TestReady(t *testing.T) {
 	_, recorder, engine := swarmWith(t)
 	ready, err := engine.Ready(t.Context())
-	if err != nil || ready.APIVersion < "1.41" || ready.EngineVersion == "" || ready.DataRoot == "" || !engine.Local() {
+	if err != nil || ready.APIVersion < "1.41" || ready.EngineVersion == "" || ready.DataRoot == "" || !ready.Local {
 		t.Errorf("%+v, %v", ready, err)
 	}
 	if _, err := os.Stat(ready.DataRoot); err != nil {

@@ -26,7 +26,8 @@ import (
 // that both give the same result.
 type Probes struct {
 	Settings  *settings.Settings
-	Engine    Engine // nil: no engine is asked
+	Engine    Engine                      // nil: no engine is asked
+	Begun     func() (deploy.Info, error) // waits for the engine's answer to Ready; nil: it was not asked yet
 	Node      *manifests.Node
 	Files     func(name string) (checks.Secret, error) // of check_dir
 	Stack     *compose.Stack
@@ -36,8 +37,11 @@ type Probes struct {
 
 // Ready asks the engine for its version and role.
 func (p *Probes) Ready(ctx context.Context) (deploy.Info, error) {
-	if p.Engine == nil {
+	switch {
+	case p.Engine == nil:
 		return deploy.Info{}, nil
+	case p.Begun != nil:
+		return p.Begun()
 	}
 	return p.Engine.Ready(ctx)
 }
@@ -92,7 +96,7 @@ func (p *Probes) Disk(v *Verdict, gate manifests.DiskGate, ready deploy.Info) {
 	folders := []string{gate.Path}
 	if gate.Path == "" {
 		folders = []string{above(p.Settings.StateDir)}
-		if p.Engine != nil && p.Engine.Local() && ready.DataRoot != "" {
+		if ready.Local && ready.DataRoot != "" {
 			folders = append(folders, ready.DataRoot)
 		}
 	}

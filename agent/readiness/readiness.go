@@ -19,7 +19,6 @@ import (
 // Engine is what the probes ask the engine for.
 type Engine interface {
 	Ready(ctx context.Context) (deploy.Info, error)
-	Local() bool
 	Pushed(ctx context.Context, images []string) ([]deploy.Pushed, error)
 	Login(ctx context.Context, host string) (user string, password secrets.Value, err error)
 }

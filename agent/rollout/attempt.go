@@ -45,6 +45,7 @@ type attempt struct {
 	facts      deploy.Facts        // that the plan was made of
 	unresolved bool                // an image's digest is not known
 	changed    string              // which services another process changed during the attempt; "" for none
+	ahead      *ahead              // what the engine was asked while the stack was rendered; nil for nothing
 	uses       journal.SecretNames // new secrets of the services
 	questions  *questions          // config.yml's checks; nil for none
 	database   *database
@@ -218,7 +219,7 @@ func (a *attempt) config() *manifests.Config {
 // makePlan compares the wanted services with the live ones, and records the plan. An
 // attempt that is carried on keeps the plan that it began with.
 func (a *attempt) makePlan(ctx context.Context) error {
-	live, err := a.use.Engine.Observe(ctx, a.stack)
+	live, err := a.observe(ctx)
 	if err != nil {
 		return fault.Transient(err)
 	}

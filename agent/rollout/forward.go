@@ -56,6 +56,7 @@ func (r *Rollouts) Forward(ctx context.Context, base Base, to Commit) Outcome {
 	a.note.Seconds[record.StageFetch] = seconds
 	r.use.Metrics.Phase(string(record.StageFetch), seconds)
 	defer a.wipe()
+	defer func() { a.ahead.end() }()
 	err := a.run(ctx)
 	if endErr := r.use.Reading.End(); endErr != nil {
 		return Outcome{Sync: a.sync, Err: fmt.Errorf("save state: %w", endErr)}
@@ -139,6 +140,7 @@ func (f *forward) decrypt(ctx context.Context) error {
 
 func (f *forward) render(ctx context.Context) error {
 	a := f.a
+	askAhead(ctx, a)
 	stack, err := a.desired.Render(ctx)
 	if err == nil && a.use.Agrees != nil {
 		err = a.use.Agrees(ctx, f.checkout, a.desired.Claims(stack))

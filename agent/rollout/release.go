@@ -108,7 +108,7 @@ func (g *releaseGate) judge(ctx context.Context) *released {
 		defer a.use.Screen.Progress("")
 	}
 	probes := readiness.Probes{
-		Settings: a.use.Settings, Engine: a.use.Probe, Node: a.desired.Node, Files: a.desired.CheckFile, Stack: a.stack,
+		Settings: a.use.Settings, Engine: a.use.Probe, Begun: a.ahead.takeReady(ctx), Node: a.desired.Node, Files: a.desired.CheckFile, Stack: a.stack,
 		Images: writtenImages(a.plan, a.stack), Databases: readiness.KnownDatabases(a.database.check, a.questions.list),
 	}
 	v, err := probes.Judge(ctx, asked)
