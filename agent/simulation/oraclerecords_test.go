@@ -207,7 +207,7 @@ func (w *world) checkStatuses(syncs []attempt) {
 			one.State = "failed" // its services did not stay healthy
 		}
 		switch {
-		case !synced && len(posts) > 0 && states[len(states)-1] != "failed" && !w.sharesOutcome(hash):
+		case !synced && len(posts) > 0 && states[len(states)-1] != "failed" && !w.sharesOutcome(hash, last):
 			w.fail("%s was never synced, and GitLab shows %v", hash[:10], states)
 		case synced && (len(states) == 0 || states[len(states)-1] != statusOf(one.State)) && !w.refused:
 			w.fail("%s is %s, and GitLab shows %v", hash[:10], one.State, states)
@@ -215,17 +215,25 @@ func (w *world) checkStatuses(syncs []attempt) {
 	}
 }
 
-// sharesOutcome reports whether a commit changes nothing that the node reads. Its status is
-// queued before its record is written: a kill in between leaves the status alone, which
-// is true, and the next commit takes the place of the record.
-func (w *world) sharesOutcome(hash string) bool {
+// sharesOutcome reports whether a commit changes nothing that the node reads, compared with its
+// parent or with the last commit before it that was synced. Its status is queued before its record
+// is written: a kill in between leaves the status alone, which is true, and the next commit takes the
+// place of the record.
+func (w *world) sharesOutcome(hash string, synced map[string]attempt) bool {
 	made := w.git.commits[hash]
-	if made.parent == nil {
-		return false
+	for before := made.parent; before != nil; before = before.parent {
+		_, is := synced[before.hash]
+		if wants := made.wants; is || before == made.parent {
+			wants.about, wants.readme = before.wants.about, before.wants.readme
+			if wants == before.wants {
+				return true
+			}
+		}
+		if is {
+			return false
+		}
 	}
-	wants, before := made.wants, made.parent.wants
-	wants.about, wants.readme = before.about, before.readme
-	return wants == before
+	return false
 }
 
 // checkPlaintext looks for the secret's content wherever it must not be.
