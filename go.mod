@@ -19,12 +19,16 @@ replace (
 	github.com/aws/aws-sdk-go-v2/service/s3 => ./internal/third_party/aws/s3
 	github.com/aws/aws-sdk-go-v2/service/sts => ./internal/third_party/aws/sts
 	github.com/huaweicloud/huaweicloud-sdk-go-v3 => ./internal/third_party/huawei
+	github.com/santhosh-tekuri/jsonschema/v6 => ./internal/third_party/jsonschema
 	github.com/xeipuuv/gojsonschema => ./internal/third_party/gojsonschema
 	google.golang.org/api => ./internal/third_party/google/api
 )
 
-// The original, for the test that compares both.
-replace original.test/gojsonschema => github.com/xeipuuv/gojsonschema v1.2.0
+// The originals, for the tests that compare both, and judge other schemas.
+replace (
+	original.test/gojsonschema => github.com/xeipuuv/gojsonschema v1.2.0
+	original.test/jsonschema => github.com/santhosh-tekuri/jsonschema/v6 v6.0.1
+)
 
 require (
 	filippo.io/age v1.3.2
@@ -58,7 +62,6 @@ require (
 	github.com/prometheus/client_golang v1.25.0
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/rogpeppe/go-internal v1.16.0
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.1
 	github.com/secure-systems-lab/go-securesystemslib v0.11.1
 	github.com/sigstore/sigstore v1.10.11
 	github.com/sirupsen/logrus v1.10.2
@@ -77,6 +80,7 @@ require (
 	mvdan.cc/sh/v3 v3.14.1
 	oras.land/oras-go/v2 v2.7.0
 	original.test/gojsonschema v1.2.0
+	original.test/jsonschema v0.0.0-00010101000000-000000000000
 )
 
 require (
@@ -175,6 +179,7 @@ require (
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/ryanuber/go-glob v1.0.0 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.1 // indirect
 	github.com/sergi/go-diff v1.3.2-0.20230802210424-5b0b94c5c0d3 // indirect
 	github.com/sigstore/protobuf-specs v0.5.2 // indirect
 	github.com/theupdateframework/notary v0.7.0 // indirect

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"original.test/jsonschema"
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/consent"

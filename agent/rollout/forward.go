@@ -161,6 +161,9 @@ func (f *forward) render(ctx context.Context) error {
 		}
 		a.note.Warnings = append(a.note.Warnings, text)
 	}
+	if a.use.Policy() == nil { // else it says where the files have what it refuses
+		a.stack = a.stack.WithoutFiles()
+	}
 	return nil
 }
 

@@ -73,11 +73,11 @@ func brief(data []byte, good *record.GoodState) error {
 }
 
 // saveGood records a good state, unless it has the objects of the one before: then that one
-// keeps its number, commit, release and time, and all else of it is renewed.
-func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) error {
+// keeps its number, commit, release and time, and all else of it is renewed. data is the record of good.
+func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState, data []byte) error {
 	last, _ := first(upTo(1, latest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
-		return putJSON(b, number(good.SyncID), good)
+		return putRecord(b, number(good.SyncID), data)
 	}
 	renewed := *good
 	renewed.SyncID, renewed.Commit, renewed.Release, renewed.At, renewed.Of = last.SyncID, last.Commit, last.Release, last.At, last.Of

@@ -202,7 +202,11 @@ func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 			return err
 		}
 		good.SyncID = sync.ID
-		return errors.Join(putJSON(b, goodKey, good), saveGood(s, b.Bucket(goodBucket), good), pruneGood(s, b.Bucket(goodBucket), good.At),
+		data, err := json.Marshal(good)
+		if err != nil {
+			return fmt.Errorf("marshal record: %w", err)
+		}
+		return errors.Join(putRecord(b, goodKey, data), saveGood(s, b.Bucket(goodBucket), good, data), pruneGood(s, b.Bucket(goodBucket), good.At),
 			saveFiles(tx, good.Contents), dropFiles(tx))
 	})
 	if err == nil && good != nil {

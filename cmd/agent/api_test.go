@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"original.test/jsonschema"
 
 	"coin.internal/coin-agent/agent/events"
 	"coin.internal/coin-agent/agent/record"

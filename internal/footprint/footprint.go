@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
@@ -19,6 +20,9 @@ import (
 // Step is how much a process allocates before it is worth a collection to give memory back, which
 // takes some milliseconds. A look at 20 services allocates 0.1 to 0.4 MB, a sync of them 10 MB.
 const Step = 2 << 20
+
+// muchWork is how much a sync allocates at least, after which a second collection is worth its time.
+const muchWork = 4 * Step
 
 // Memory is the memory of this process.
 type Memory struct {
@@ -58,6 +62,9 @@ func (m *Memory) Release() {
 }
 
 func (m *Memory) release() {
+	if allocated() >= m.allocated+muchWork {
+		runtime.GC() // what is in a pool is garbage for the next collection, and stacks shrink by half in each
+	}
 	debug.FreeOSMemory()
 	for _, one := range m.program {
 		// A failure leaves the pages where they are.

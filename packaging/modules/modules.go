@@ -100,7 +100,7 @@ func inBinary(project string) ([]module, error) {
 // packagesOf adds what the agent contains on a platform.
 func packagesOf(project, platform string, found map[string]used) error {
 	const form = "{{$dir := .Dir}}{{with .Module}}{{.Path}}\t{{.Dir}}\t{{$dir}}\t" +
-		"{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}{{.Path}}\t{{.Version}}{{end}}{{end}}"
+		"{{with .Replace}}{{.Path}}\t{{.Version}}{{else}}{{.Path}}\t{{.Version}}{{end}}\t{{.Version}}{{end}}"
 	list := exec.Command("go", "list", "-deps", "-tags=grpcnotrace", "-f", form, "./cmd/agent")
 	list.Dir, list.Stderr = project, os.Stderr
 	list.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+platform, "CGO_ENABLED=0")
@@ -110,8 +110,14 @@ func packagesOf(project, platform string, found map[string]used) error {
 	}
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(fields) != 5 || fields[4] == "" { // the standard library, and folders of this project
+		if len(fields) != 6 { // the standard library
 			continue
+		}
+		if fields[4] == "" { // a folder of this project, which may have parts of the module that it replaces
+			if _, err := os.Stat(filepath.Join(fields[1], "LICENSE")); err != nil || fields[3] == fields[0] {
+				continue
+			}
+			fields[3], fields[4] = fields[0], fields[5]
 		}
 		path, root, folder, version := fields[3], fields[1], fields[2], fields[4]
 		one, known := found[path]
