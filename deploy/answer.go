@@ -23,8 +23,9 @@ type Answer [sha256.Size]byte
 // hearing is what a reading of objects knows of the engine's last answer, and learns of this one.
 type hearing struct {
 	last, now Answer
+	wanted    bool // the caller waits for now
 
-	take func(answer io.Reader) error // decodes the answer in place of docker's client; nil: the client does it
+	take func(answer io.Reader) error // decodes the answer in place of docker's client
 	err  error                        // of take
 }
 
@@ -35,7 +36,7 @@ type hearingKey struct{}
 
 // hear gives a context for one call that lists objects.
 func hear(ctx context.Context, last Answer) (context.Context, *hearing) {
-	heard := &hearing{last: last}
+	heard := &hearing{last: last, wanted: true}
 	return context.WithValue(ctx, hearingKey{}, heard), heard
 }
 
@@ -49,7 +50,7 @@ func hearingOf(ctx context.Context) *hearing {
 // secrets or configs. It reports whether the caller has these from the last answer, and needs none.
 func SameAnswer(ctx context.Context, answer func() []byte) bool {
 	heard := hearingOf(ctx)
-	if heard == nil {
+	if heard == nil || !heard.wanted {
 		return false
 	}
 	heard.now = sha256.Sum256(answer())
@@ -76,7 +77,7 @@ type listener struct{ to http.RoundTripper }
 func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := l.to.RoundTrip(request)
 	heard := hearingOf(request.Context())
-	if err != nil || heard == nil || response.StatusCode != http.StatusOK || !heardPaths().MatchString(request.URL.Path) {
+	if err != nil || heard == nil || heard.take == nil || response.StatusCode != http.StatusOK || !heardPaths().MatchString(request.URL.Path) {
 		return response, err
 	}
 	if heard.last != (Answer{}) {
@@ -93,9 +94,9 @@ func (l listener) RoundTrip(request *http.Request) (*http.Response, error) {
 			return response, err
 		}
 	}
-	body := &heardBody{from: response.Body, sum: sha256.New(), heard: heard}
-	if response.Body = body; heard.take == nil {
-		return response, nil
+	body := response.Body
+	if heard.wanted {
+		body = &heardBody{from: body, sum: sha256.New(), heard: heard}
 	}
 	if heard.err = errors.Join(heard.take(body), body.Close()); heard.err != nil {
 		heard.now = Answer{}
@@ -116,7 +117,8 @@ func inTurn[T any](ctx context.Context, list func(context.Context) ([]T, error))
 	defer cancel()
 	heard := hearingOf(ctx)
 	if heard == nil {
-		ctx, heard = hear(ctx, Answer{})
+		heard = &hearing{}
+		ctx = context.WithValue(ctx, hearingKey{}, heard)
 	}
 	var objects []T
 	heard.take = func(answer io.Reader) (err error) {
