@@ -31,10 +31,7 @@ func (r *run) file(name string) ([]byte, error) {
 	place := fault.Place{File: name}
 	file, err := os.Open(filepath.Join(r.request.Dir, filepath.FromSlash(name)))
 	if err != nil {
-		if cause, ok := errors.AsType[*fs.PathError](err); ok {
-			err = cause.Err
-		}
-		return nil, fault.New(place, "check that it is a readable regular file", "read the file: %w", err)
+		return nil, fault.New(place, "check that it is a readable regular file", "read the file: %w", fault.WithoutPath(err))
 	}
 	defer file.Close() //nolint:errcheck // only read from
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {

@@ -284,11 +284,11 @@ func (l *loader) unreadable(file string, place fault.Place, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, limits.ErrExceeded):
-		l.faults = append(l.faults, cause(err))
+		l.faults = append(l.faults, fault.WithoutPath(err))
 	case errors.Is(err, errLeaves):
 		l.faults.add(place, "put the file itself into the repository", "the path %s has a symbolic link that leaves the repository", file)
 	default:
-		l.faults.add(place, "check that it is a readable regular file", "read %s: %w", file, cause(err))
+		l.faults.add(place, "check that it is a readable regular file", "read %s: %w", file, fault.WithoutPath(err))
 	}
 }
 

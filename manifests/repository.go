@@ -115,7 +115,7 @@ func (r *repository) follow(name string) (string, error) {
 		}
 		info, err := under.Lstat(next)
 		if err != nil {
-			return "", cause(err)
+			return "", fault.WithoutPath(err)
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
 			done = next
@@ -123,7 +123,7 @@ func (r *repository) follow(name string) (string, error) {
 		}
 		to, err := under.ReadLink(next)
 		if err != nil {
-			return "", cause(err)
+			return "", fault.WithoutPath(err)
 		}
 		if links++; path.IsAbs(to) {
 			return "", errLeaves
@@ -133,14 +133,6 @@ func (r *repository) follow(name string) (string, error) {
 		done, rest = path.Dir(next), append(strings.Split(to, "/"), rest...)
 	}
 	return done, nil
-}
-
-// cause returns the error in a *fs.PathError, which has a different path.
-func cause(err error) error {
-	if of, ok := errors.AsType[*fs.PathError](err); ok {
-		return of.Err
-	}
-	return err
 }
 
 // list lists the own entries of the folder with the derived files, and these, by name.

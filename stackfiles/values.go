@@ -130,17 +130,9 @@ func (r *reading) openFiles(files []secrets.File) error {
 func readFile(name string, most limits.Bytes) ([]byte, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, cause(err)
+		return nil, fault.WithoutPath(err)
 	}
 	defer file.Close() //nolint:errcheck // only read from
 	content, err := bounded.ReadAll(file, most)
-	return content, cause(err)
-}
-
-// cause gives the error of the file system without the path that it names.
-func cause(err error) error {
-	if of, ok := errors.AsType[*fs.PathError](err); ok {
-		return of.Err
-	}
-	return err
+	return content, fault.WithoutPath(err)
 }
