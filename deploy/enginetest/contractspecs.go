@@ -156,7 +156,7 @@ func refusedSpecs(s *scene) {
 	s.refused(s.try("a", func(spec *swarm.ServiceSpec) {
 		spec.TaskTemplate.Resources = &swarm.ResourceRequirements{Limits: &swarm.Limit{MemoryBytes: 1 << 20}}
 	}), bad, "Must be at least 4MiB")
-	s.refused(s.try("a", func(spec *swarm.ServiceSpec) { spec.TaskTemplate.RestartPolicy.Delay = ptr(-time.Second) }), bad, "restart-delay cannot be negative")
+	s.refused(s.try("a", func(spec *swarm.ServiceSpec) { spec.TaskTemplate.RestartPolicy.Delay = new(-time.Second) }), bad, "restart-delay cannot be negative")
 	s.refused(s.try("a", func(spec *swarm.ServiceSpec) {
 		spec.TaskTemplate.ContainerSpec.Mounts = []mount.Mount{{Type: "tmpfs", Target: "/a"}, {Type: "tmpfs", Target: "/a"}}
 	}), bad, "duplicate mount point: /a")

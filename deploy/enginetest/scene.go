@@ -36,9 +36,6 @@ func (s *scene) annotations(short string) swarm.Annotations {
 	return swarm.Annotations{Name: s.name(short), Labels: s.labels()}
 }
 
-//go:fix inline
-func ptr[T any](value T) *T { return new(value) }
-
 // spec gives a service that serves, restarts soon, and is watched shortly after an
 // update.
 func (s *scene) spec(short string, change func(*swarm.ServiceSpec)) swarm.ServiceSpec {
@@ -46,7 +43,7 @@ func (s *scene) spec(short string, change func(*swarm.ServiceSpec)) swarm.Servic
 		Annotations: s.annotations(short),
 		TaskTemplate: swarm.TaskSpec{
 			ContainerSpec: &swarm.ContainerSpec{Image: s.world.Images[0], Labels: s.labels()},
-			RestartPolicy: &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionAny, Delay: ptr(100 * time.Millisecond)},
+			RestartPolicy: &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionAny, Delay: new(100 * time.Millisecond)},
 		},
 		UpdateConfig:   &swarm.UpdateConfig{Parallelism: 1, Monitor: time.Second},
 		RollbackConfig: &swarm.UpdateConfig{Parallelism: 1, Monitor: time.Second},
