@@ -85,7 +85,7 @@ func (w *world) rest() {
 	w.showRequests()
 	for len(w.wrong) == 0 {
 		now := w.process.parts.look()
-		if now.commit == idle.commit && now.state == idle.state {
+		if now.commit == idle.commit && now.state == idle.state && now.paused == idle.paused {
 			return
 		}
 		w.settle()

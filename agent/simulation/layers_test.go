@@ -75,6 +75,12 @@ func (w *world) pushLayers(wants release) {
 	}
 	made := w.git.commit(w.git.head, wants)
 	w.gitlab.AddCommit(made.hash, branch)
+	w.mu.Lock()
+	for _, name := range wants.layers.names() { // what was approved before is over once the agent sees the list
+		w.lists[name]++
+		w.removals[name] = min(w.removals[name], removalAsked)
+	}
+	w.mu.Unlock()
 	w.note("commit %s: %s %+v", made.hash[:10], wants.about, wants.layers)
 }
 
@@ -141,18 +147,21 @@ func (w *world) askLayer() {
 		return
 	}
 	left, which := desk.Status().Left, w.random.IntN(2)
+	w.mu.Lock()
+	lists := w.lists[name]
 	if left != nil && left.Prune {
-		w.mu.Lock()
 		w.removals[name] = max(w.removals[name], removalAsked)
-		w.mu.Unlock()
 	}
+	w.mu.Unlock()
 	p.ended.Go(func() {
 		var err error
 		switch {
 		case left != nil:
 			if _, err = desk.Approve(ada, request.Approve{Commit: left.Commit, Reason: "simulated"}); err == nil {
 				w.mu.Lock()
-				w.removals[name] = removalApproved
+				if w.lists[name] == lists {
+					w.removals[name] = removalApproved
+				}
 				w.mu.Unlock()
 			}
 		case which == 0:

@@ -41,6 +41,7 @@ type world struct {
 	process   *process
 	layered   bool               // the node has several stacks
 	removals  map[string]removal // by the stack: what users say about it
+	lists     map[string]int     // by the stack: how many commits list it
 
 	refused  bool   // the agent does not follow the branch, whose history was rewritten
 	intruder bool   // a service that is not the agent's is in the stack
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, seed uint64, shared *fixture) *world {
 	w := &world{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), dir: dir, tokenFile: shared.tokenFile, keys: shared.keys, renders: shared.renders,
 		git: newGit(), engine: enginetest.New(enginetest.Options{Seed: seed, Shared: true}), gitlab: gitlabtest.NewServer(gitlabtest.Config{}), began: time.Now(),
-		decoded: map[string]attempt{}, layered: seed%layeredEvery == 0, removals: map[string]removal{},
+		decoded: map[string]attempt{}, layered: seed%layeredEvery == 0, removals: map[string]removal{}, lists: map[string]int{},
 	}
 	w.log = slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
