@@ -1,13 +1,11 @@
 package rollout
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
+	"coin.internal/coin-agent/agent/drift"
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
@@ -120,11 +118,7 @@ func (d *admission) putsBack() (bool, error) {
 	if deployed == nil {
 		return false, nil
 	}
-	services, err := json.Marshal(d.a.declared.Services)
-	if err != nil {
-		return false, fmt.Errorf("compare with what was applied: %w", err)
-	}
-	return bytes.Equal(services, deployed.Services), nil
+	return drift.Same(deployed, d.a.declared.Services)
 }
 
 // verified reports whether this node has verified the sync's revision before.
