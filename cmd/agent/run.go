@@ -135,8 +135,15 @@ func (p *parts) senders() []func(context.Context) error {
 	return all
 }
 
-// limitMemory has the garbage collector work harder near the limit of agent.yml.
+// growth is by how many percent of what is live the heap grows before the garbage is collected. Go's 100
+// takes 3 MB more in a sync of 200 services, and 3 % less CPU time.
+const growth = 75
+
+// limitMemory has the garbage collector work harder than usual, and more so near the limit of agent.yml.
 func limitMemory(a *app) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(growth)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(a.settings.Limits.OrDefault().MemoryBytes))
 	}
