@@ -20,6 +20,7 @@ type Ring struct {
 
 	mu     sync.Mutex
 	events []Event
+	texts  texts  // of the events
 	last   uint64 // the number of the newest event
 	more   chan struct{}
 }
@@ -46,6 +47,9 @@ func (r *Ring) Publish(event Event) {
 	defer r.mu.Unlock()
 	r.last++
 	event.ID = r.epoch + "-" + strconv.FormatUint(r.last, 10)
+	for _, text := range []*string{&event.ID, &event.Stack, &event.Commit, &event.Service, &event.State, &event.Text} {
+		*text = r.texts.keep(*text)
+	}
 	if n := len(r.events); n > 0 && event.supersedes(r.events[n-1]) {
 		r.events = slices.Delete(r.events, n-1, n)
 	}
