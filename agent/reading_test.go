@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,16 +73,20 @@ func (o observedSource) Between(ctx context.Context, older, newer string, in git
 // The deaths of the agent count also while it reads a signature, or the history.
 func TestDeathsBeforeTheFetch(t *testing.T) {
 	inSignedWorld(t, signedConfig, func(w *signedWorld) {
+		var mu sync.Mutex // a revision is fetched while the remote is asked about its history
 		read := map[string]record.Reading{}
 		signed := w.change
 		w.change = func(p *agent.Parts) {
 			signed(p)
 			repository, _ := p.Source.(*gitsync.Repository)
 			p.Source = observedSource{repository, func(what string) {
-				var err error
-				if read[what], err = p.Store.Reading(); err != nil {
+				found, err := p.Store.Reading()
+				if err != nil {
 					t.Error(err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
+				read[what] = found
 			}}
 			p.Approvals = &merges{}
 		}
