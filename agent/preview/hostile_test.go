@@ -14,7 +14,8 @@ import (
 func TestOneOfMany(t *testing.T) {
 	for name, hinder := range map[string]func(w *world, number int64){
 		"long notes": func(w *world, number int64) {
-			w.gitlab.AddRequestNote(number, gitlabtest.User{ID: 7, Name: "eve"}, strings.Repeat("x", 17<<20))
+			w.limits.AnswerBytes = 1 << 20
+			w.gitlab.AddRequestNote(number, gitlabtest.User{ID: 7, Name: "eve"}, strings.Repeat("x", 1<<20))
 		},
 		"refused":      func(w *world, _ int64) { w.refuse(http.StatusBadRequest) },
 		"GitLab's 500": func(w *world, _ int64) { w.refuse(http.StatusInternalServerError) },

@@ -25,6 +25,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/memoryfolder"
 	"coin.internal/coin-agent/manifests"
 	gitsync "coin.internal/coin-agent/sync"
@@ -38,6 +39,7 @@ type world struct {
 	repo   *gittest.Repo
 	token  string
 	random *rand.Rand
+	limits limits.Limits // of the nodes
 
 	mu    sync.Mutex
 	heads uint64
@@ -61,7 +63,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		t.Helper()
 		w := &world{t: t, gitlab: gitlabtest.NewServer(gitlabtest.Config{
 			Branches: func(string) ([]string, bool) { return []string{"master"}, true },
-		}), repo: repo, token: token, random: rand.New(rand.NewPCG(1, 2)), heads: 1}
+		}), repo: repo, token: token, limits: limits.Default(), random: rand.New(rand.NewPCG(1, 2)), heads: 1}
 		w.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.Agent(), Scopes: []string{"api"}})
 		repo.Commit("first", map[string]string{folder + "node3/plan": "one", folder + "node4/plan": "one"})
 		test(w)
@@ -191,7 +193,7 @@ func (n *node) start() {
 		}
 		return err
 	}
-	client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: n.w.token, Transport: n})
+	client, err := gitlab.New(gitlab.Options{URL: "http://localhost", Project: "coin/coin-gitops", TokenFile: n.w.token, Transport: n, Limits: n.w.limits})
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
