@@ -47,7 +47,10 @@ func runCommand(a *app) *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon: follow the repository and keep the stack in sync with it",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd.Context(), a) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.Root().ResetCommands() // the daemon keeps no memory for the other ones
+			return runDaemon(cmd.Context(), a)
+		},
 	}
 }
 

@@ -21,10 +21,6 @@ import (
 // takes some milliseconds. A look at 20 services allocates 0.1 to 0.4 MB, a sync of them 10 MB.
 const Step = 2 << 20
 
-// muchWork is how much a sync of many services allocates at least: 200 allocate 80 MB. There, a second
-// collection is worth its time.
-const muchWork = 16 * Step
-
 // Memory is the memory of this process.
 type Memory struct {
 	program []mapping
@@ -63,9 +59,7 @@ func (m *Memory) Release() {
 }
 
 func (m *Memory) release() {
-	if allocated() >= m.allocated+muchWork {
-		runtime.GC() // what is in a pool is garbage for the next collection, and stacks shrink by half in each
-	}
+	runtime.GC() // what is in a pool is garbage for the next collection, and stacks shrink by half in each
 	debug.FreeOSMemory()
 	for _, one := range m.program {
 		// A failure leaves the pages where they are.
