@@ -65,8 +65,10 @@ func saveFiles(tx *bbolt.Tx, contents map[string][]byte) error {
 func dropFiles(tx *bbolt.Tx) error {
 	used := map[string]bool{}
 	use := func(record []byte) {
-		for sum := range sumsIn(record) {
-			used[string(sum)] = true
+		for _, part := range naming(record) {
+			for sum := range sumsIn(part) {
+				used[string(sum)] = true
+			}
 		}
 	}
 	stacks := tx.Bucket(stacksBucket)
@@ -80,6 +82,48 @@ func dropFiles(tx *bbolt.Tx) error {
 		})
 	})
 	return errors.Join(err, drop(tx.Bucket(filesBucket), func(sum, _ []byte) bool { return !used[string(sum)] }))
+}
+
+// naming gives the parts of a good state's record that name contents: what comes before the services,
+// and the files. The services, which may be hundreds of kilobytes, are not read.
+func naming(record []byte) [][]byte {
+	head, rest, cut := cutGood(record)
+	if !cut {
+		return [][]byte{record}
+	}
+	return [][]byte{head, filesIn(rest)}
+}
+
+// filesIn gives the end of a record, which has the files: they come last. Without files it gives more.
+func filesIn(record []byte) []byte {
+	mark := []byte(`,"files":{`)
+	for end := len(record); ; {
+		at := bytes.LastIndex(record[:end], mark)
+		if at < 0 {
+			return record
+		}
+		if hasObject(record[at+len(mark):]) {
+			return record[at:]
+		}
+		end = at // it is the file with that name
+	}
+}
+
+// hasObject reports whether the first value of a JSON object is an object, as it is in a mapping of files
+// and is not in a file. It gets what follows the object's brace.
+func hasObject(fields []byte) bool {
+	if len(fields) == 0 || fields[0] != '"' {
+		return false
+	}
+	for i := 1; i < len(fields); i++ {
+		switch fields[i] {
+		case '\\':
+			i++
+		case '"':
+			return bytes.HasPrefix(fields[i:], []byte(`":{`))
+		}
+	}
+	return false
 }
 
 // sumDigits is the length of a sum: SHA-256 in hexadecimal digits.

@@ -171,6 +171,49 @@ func TestFilesOfOtherStacks(t *testing.T) {
 	}
 }
 
+// Contents stay that only the beginning or the end of a record of many services names, whatever the
+// files are called, and go with the record.
+func TestFilesBesideManyServices(t *testing.T) {
+	dir := memoryfolder.New(t)
+	store := open(t, dir)
+	save := func(on int, rules string, files map[string]string) *record.GoodState {
+		t.Helper()
+		good := &record.GoodState{
+			At: began.Add(time.Duration(on) * day), StackName: "s", Retention: record.Retention{After: day, Versions: 1},
+			Ignored:  []byte(`{"web":[],"services":[{"path":"a,\"services\":{"}]}`),
+			Services: fmt.Appendf(nil, `{"web":{"files":{"a":{"number":%d}},"text":"%s"}}`, on, strings.Repeat("a", 1<<16)),
+		}
+		good.KeepRules([]byte(rules))
+		for name, content := range files {
+			good.Keep(name, []byte(content))
+		}
+		if err := store.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, good); err != nil {
+			t.Fatal(err)
+		}
+		return good
+	}
+	files := map[string]string{"a": "first", "files": "second", "sum": "third", "z\\\"files\":{": "fourth"}
+	good := save(0, "rules", files)
+	save(1, "rules of the next", map[string]string{"files": "fifth"})
+	good.Files["rules"] = record.File{Sum: good.Rules[0]}
+	files["rules"] = "rules"
+	kept, err := store.Files(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		if content, err := fs.ReadFile(kept, name); err != nil || string(content) != want {
+			t.Errorf("%s: got %q, %v, want %q", name, content, err, want)
+		}
+	}
+	save(30, "last rules", nil)
+	save(60, "last rules", nil)
+	shut(t, store)
+	if n := contents(t, dir); n != 1 {
+		t.Errorf("%d contents once the first states are gone, want 1", n)
+	}
+}
+
 // BenchmarkSaveOutcome records a good state on a node with five stacks, each of which has all good
 // states that are kept.
 func BenchmarkSaveOutcome(b *testing.B) {

@@ -60,16 +60,23 @@ func briefGood(s *Stack, b *bbolt.Bucket, limit int) []record.GoodState {
 
 // brief reads a good state without services, networks and files. They come last in the record, and
 // what comes before is all that it reads. The services are a mapping, and those of the soak time
-// a list. An older agent has written other fields after them: then it reads the whole record.
+// a list. It reads the whole record where other fields follow.
 func brief(data []byte, good *record.GoodState) error {
-	head, _, found := bytes.Cut(data, []byte(`,"services":{`))
-	if found && bytes.Contains(head, []byte(`"resolve":`)) && json.Unmarshal(append(bytes.Clone(head), '}'), good) == nil {
+	if head, _, cut := cutGood(data); cut && json.Unmarshal(head, good) == nil {
 		return nil
 	}
 	*good = record.GoodState{}
 	err := json.Unmarshal(data, good)
 	good.Services, good.Networks, good.Files = nil, nil, nil
 	return err
+}
+
+// cutGood cuts the record of a good state before its services, and closes its head. It reports whether
+// only services, networks and files follow: an older agent has written other fields after them.
+func cutGood(data []byte) (head, rest []byte, cut bool) {
+	head, rest, found := bytes.Cut(data, []byte(`,"services":{`))
+	head = append(bytes.Clone(head), '}')
+	return head, rest, found && bytes.Contains(head, []byte(`"resolve":`)) && json.Valid(head)
 }
 
 // saveGood records a good state, unless it has the objects of the one before: then that one
