@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/apart"
 )
 
 // Ahead is a reading of a stack's live objects that has begun with the stack's name alone, while
@@ -35,7 +36,7 @@ func (e *Engine) Ahead(ctx context.Context, stackName string) *Ahead {
 		services: ofStack(ctx, stackName, e.reader.services),
 		secrets:  ofStack(ctx, stackName, e.reader.secrets),
 		configs:  ofStack(ctx, stackName, e.reader.configs),
-		networks: begin(func() (all answered[network.Summary], err error) {
+		networks: apart.Begin(func() (all answered[network.Summary], err error) {
 			all.objects, err = e.reader.notedNetworks(ctx, &all.facts)
 			return all, err
 		}),
@@ -98,7 +99,7 @@ type foundBy[T any] struct {
 
 // ofStack begins to read the objects with the stack's label.
 func ofStack[T any](ctx context.Context, stack string, read lister[T]) foundBy[T] {
-	return foundBy[T]{read: read, labelled: begin(func() (found answered[T], err error) {
+	return foundBy[T]{read: read, labelled: apart.Begin(func() (found answered[T], err error) {
 		found.objects, err = heardBy(&found.facts, read)(ctx, stackLabel(stack))
 		return found, err
 	})}
@@ -126,19 +127,4 @@ func (f foundBy[T]) all(ctx context.Context, wanted []string) (map[string]T, Fac
 		}
 	}
 	return found.objects, found.facts, nil
-}
-
-// begin gives the function that waits for what a function gives, which runs meanwhile.
-func begin[T any](do func() (T, error)) func() (T, error) {
-	var given T
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		given, err = do()
-	}()
-	return func() (T, error) {
-		<-done
-		return given, err
-	}
 }

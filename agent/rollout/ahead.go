@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/apart"
 )
 
 // early is an Engine that can be asked for a stack's live objects before the stack is rendered.
@@ -28,17 +29,7 @@ func askAhead(ctx context.Context, a *attempt) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // until end
 	a.ahead = &ahead{live: engine.Ahead(ctx, a.desired.Node.Stack), stop: stop}
 	if probe := a.use.Probe; probe != nil {
-		var info deploy.Info
-		var err error
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			info, err = probe.Ready(ctx)
-		}()
-		a.ahead.ready = func() (deploy.Info, error) {
-			<-done
-			return info, err
-		}
+		a.ahead.ready = apart.Begin(func() (deploy.Info, error) { return probe.Ready(ctx) })
 	}
 }
 

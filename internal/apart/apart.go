@@ -1,6 +1,6 @@
 // Package apart calls what cannot be interrupted, such as the parsers of other libraries: it
 // takes a context and a function, and gives the function's result, or the context's error at
-// once when the context ends first.
+// once when the context ends first. Or it calls a function while its caller does something else.
 package apart
 
 import (
@@ -47,4 +47,20 @@ func Do[T any](ctx context.Context, call func() (T, error), late func(T)) (T, er
 	}
 	var none T
 	return none, fmt.Errorf("abandoned: %w", context.Cause(ctx))
+}
+
+// Begin calls a function in a goroutine of its own, and gives the function that waits for its result,
+// each time that it is called.
+func Begin[T any](call func() (T, error)) (wait func() (T, error)) {
+	var value T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		value, err = call()
+	}()
+	return func() (T, error) {
+		<-done
+		return value, err
+	}
 }

@@ -39,3 +39,23 @@ func TestAbandoned(t *testing.T) {
 		}
 	})
 }
+
+// TestBegin has each caller get the result, which is made meanwhile, and once.
+func TestBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed, calls, began := errors.New("failed"), 0, time.Now()
+		wait := apart.Begin(func() (int, error) {
+			calls++
+			time.Sleep(time.Minute)
+			return 7, failed
+		})
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it begins after %s", took)
+		}
+		for range 2 {
+			if value, err := wait(); value != 7 || !errors.Is(err, failed) || calls != 1 || time.Since(began) != time.Minute {
+				t.Errorf("got %d, %v after %d calls and %s", value, err, calls, time.Since(began))
+			}
+		}
+	})
+}

@@ -103,7 +103,7 @@ func (s *Server) Approve(iid int64, usernames ...string) {
 }
 
 // ApproveUnnoted adds the approval of a user whose note does not exist yet: GitLab writes it by
-// another job. The merge request is no changed one until the note is written.
+// another job. Until then the merge request does not count as changed.
 func (s *Server) ApproveUnnoted(iid int64, user string) (write func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
