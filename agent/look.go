@@ -119,6 +119,7 @@ func (s *stack) forward(ctx context.Context, seen *sighting, why rollout.Cause, 
 // that is verified the agent looks at the versions of secrets and configs, too. seen is nil if a user
 // asked for the action.
 func (s *stack) after(ctx context.Context, done rollout.Outcome, seen *sighting) rollout.Outcome {
+	s.live.Take(s.board.Snapshot().Stack(), done.Observed)
 	verified := done.Over && done.Sync.Verified() && !done.Sync.Unchanged
 	switch {
 	case verified:

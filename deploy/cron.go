@@ -47,7 +47,7 @@ func (a *application) cronStops(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		live, tasks, err := a.engine.reader.look(limited, a.want.Name)
+		observed, tasks, err := a.engine.reader.look(limited, a.want.Name)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -56,6 +56,7 @@ func (a *application) cronStops(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
+		live := observed.Services
 		stopping := slices.ContainsFunc(a.scaledDown, func(name string) bool {
 			return replicas(live[name].Spec) == 0 && slices.ContainsFunc(tasks[live[name].ID], onNode)
 		})

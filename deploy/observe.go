@@ -19,6 +19,12 @@ import (
 // networks have names instead of IDs.
 type LiveServices map[string]swarm.Service
 
+// Observed are a stack's services, with the engine's answer that has them.
+type Observed struct {
+	Services LiveServices
+	Answer   Answer // the zero Answer if the same bytes may later stand for other services
+}
+
 // Live is what the engine holds of a stack, by the objects' full names: all objects
 // with the stack's label, and those under a name that the stack wants.
 type Live struct {
@@ -44,22 +50,15 @@ func (e *Engine) Observe(ctx context.Context, stack *compose.Stack) (*Live, erro
 // ObserveServices reads only the services with the stack's label: one call if the names of
 // their networks are known.
 func (e *Engine) ObserveServices(ctx context.Context, stackName string) (LiveServices, error) {
-	return e.reader.live(ctx, stackName)
+	observed, err := e.reader.observe(ctx, stackName, Answer{})
+	return observed.Services, err
 }
 
 // ObserveChanged reads services as ObserveServices does, unless the engine's answer is the last
 // one, byte for byte: then it gives no services, and that Answer.
 func (e *Engine) ObserveChanged(ctx context.Context, stackName string, last Answer) (LiveServices, Answer, error) {
-	ctx, heard := hear(ctx, last)
-	services, err := e.reader.services(ctx, stackLabel(stackName))
-	if err != nil || heard.same() {
-		return nil, heard.now, err
-	}
-	known, err := e.reader.nameKnowable(ctx, services)
-	if err != nil || !known {
-		heard.now = Answer{}
-	}
-	return services, heard.now, err
+	observed, err := e.reader.observe(ctx, stackName, last)
+	return observed.Services, observed.Answer, err
 }
 
 // ObserveStacks reads the services of several stacks with one call, unless the answer is the last
@@ -100,13 +99,19 @@ type reader struct {
 	networks sync.Map // network names by ID: they never change, so each is read once
 }
 
-// live reads the services with the stack's label, and the names of their networks.
-func (r *reader) live(ctx context.Context, stack string) (LiveServices, error) {
+// observe reads the services with the stack's label, and the names of their networks. It gives
+// no services if the engine's answer is the last one.
+func (r *reader) observe(ctx context.Context, stack string, last Answer) (Observed, error) {
+	ctx, heard := hear(ctx, last)
 	services, err := r.services(ctx, stackLabel(stack))
-	if err != nil {
-		return nil, err
+	if err != nil || heard.same() {
+		return Observed{Answer: heard.now}, err
 	}
-	return services, r.nameNetworks(ctx, services)
+	known, err := r.nameKnowable(ctx, services)
+	if err != nil || !known {
+		heard.now = Answer{}
+	}
+	return Observed{Services: services, Answer: heard.now}, err
 }
 
 // errGone says that the service does not exist.
@@ -126,13 +131,13 @@ func (r *reader) service(ctx context.Context, name string) (swarm.Service, error
 }
 
 // look reads the services of a stack and their tasks, with two calls.
-func (r *reader) look(ctx context.Context, stack string) (LiveServices, map[string][]swarm.Task, error) {
-	live, err := r.live(ctx, stack)
+func (r *reader) look(ctx context.Context, stack string) (Observed, map[string][]swarm.Task, error) {
+	observed, err := r.observe(ctx, stack, Answer{})
 	if err != nil {
-		return nil, nil, err
+		return observed, nil, err
 	}
 	tasks, err := r.tasks(ctx, stackLabel(stack))
-	return live, tasks, err
+	return observed, tasks, err
 }
 
 // services reads services without insertDefaults: a spec with the engine's defaults would

@@ -11,10 +11,11 @@ import (
 // a task which runs or starts, by full name, sorted. A task that waits for its restart
 // does not count.
 func (e *Engine) RunningJobs(ctx context.Context, stack string) ([]string, error) {
-	live, tasks, err := e.reader.look(ctx, stack)
+	observed, tasks, err := e.reader.look(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
+	live := observed.Services
 	return slices.DeleteFunc(keys(live), func(name string) bool {
 		return !endsByItself(stack, live[name].Spec) || !slices.ContainsFunc(tasks[live[name].ID], runsNow)
 	}), nil

@@ -69,11 +69,11 @@ type ServiceResult struct {
 type Result struct {
 	Services []ServiceResult `json:"services"`
 
-	live LiveServices // that it was made of, at the end of Verify
+	observed Observed // that it was made of, at the end of Verify
 }
 
-// Live gives the services of the stack as the end of Verify saw them; nil of another Result.
-func (r Result) Live() LiveServices { return r.live }
+// Observed gives the services of the stack as the end of Verify saw them; none of another Result.
+func (r Result) Observed() Observed { return r.observed }
 
 // Waiting lists the services that have not converged, the failed ones first.
 func (r Result) Waiting() []ServiceResult {
@@ -126,11 +126,11 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		if !pause(ctx, calls.take(time.Now())) {
 			return last, ctx.Err()
 		}
-		live, tasks, err := e.reader.look(ctx, want.Name)
+		observed, tasks, err := e.reader.look(ctx, want.Name)
 		if err != nil {
 			return last, err
 		}
-		result, next := memory.judge(live, tasks, want)
+		result, next := memory.judge(observed.Services, tasks, want)
 		for i := range result.Services {
 			result.Services[i].Error = masks.replace.Replace(result.Services[i].Error)
 		}
@@ -141,7 +141,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		if result.finished() {
 			details := details{host: e.host, want: want, masks: masks}
 			result = details.add(ctx, result)
-			result.live = live
+			result.observed = observed
 			return result, nil
 		}
 		select {

@@ -28,16 +28,35 @@ type Shared struct {
 	own    map[string]bool                // the stacks that are read on their own
 	read   map[string]deploy.LiveServices // nil of a stack: as in the answer before
 	answer deploy.Answer                  // that has read
-	anew   bool                           // a stack needs its services from the next read of all
-	at     time.Time                      // of that read
+	taken  taken
+	anew   bool      // a stack needs its services from the next read of all
+	at     time.Time // of that read
+}
+
+// taken are the services of a stack that a rollout has read, and no look has asked for.
+type taken struct {
+	stack    string // "" for none
+	observed deploy.Observed
+	at       time.Time
+}
+
+// Take takes the services that a rollout has just read of a stack, after its last write: the next
+// read of the stack gives them.
+func (s *Shared) Take(stack string, observed deploy.Observed) {
+	if observed.Services != nil {
+		s.taken = taken{stack, observed, time.Now()}
+	}
 }
 
 // Begin begins a turn: its first read is of all stacks.
-func (s *Shared) Begin() { s.due, s.read, s.own = true, nil, map[string]bool{} }
+func (s *Shared) Begin() {
+	s.due, s.read, s.own, s.taken = true, nil, map[string]bool{}, taken{}
+}
 
 // Write says that a stack may be written: what was read of it counts no longer in this turn. A
 // write changes no service of another stack.
 func (s *Shared) Write(stack string) {
+	s.taken = taken{}
 	if s.due || s.read != nil {
 		s.own[stack] = true
 	}
@@ -48,6 +67,12 @@ func (s *Shared) End() { s.due, s.read = false, nil }
 
 // ObserveChanged gives the services of a stack, unless the engine's answer is the last one.
 func (s *Shared) ObserveChanged(ctx context.Context, stack string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
+	if read := s.taken; read.stack == stack && stack != "" {
+		s.taken = taken{}
+		if time.Since(read.at) <= together {
+			return read.observed.Services, read.observed.Answer, nil
+		}
+	}
 	if s.due && !s.own[stack] {
 		s.due = false
 		if names := s.Stacks(); len(names) > 1 {

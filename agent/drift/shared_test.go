@@ -80,6 +80,13 @@ func TestShared(t *testing.T) {
 		"one stack":           {"a", "begin a", "a"},
 		"a stack that is new": {"a b", "begin a c b", "a+b c"},
 		"a read that fails":   {"a b", "begin away a back b a", "a+b b a"},
+		"a rollout read it":   {"a b", "begin a b !a +a a", "a+b"},
+		"… asked twice":       {"a b", "begin !a +a a a", "a"},
+		"… of another":        {"a b", "+a b a", "b"},
+		"… and wrote again":   {"a b", "+a !a a", "a"},
+		"… too late":          {"a b", "+a late a", "a"},
+		"… before the turn":   {"a b", "+a begin a b", "a+b"},
+		"… nothing":           {"a b", "+ a", "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -98,6 +105,10 @@ func TestShared(t *testing.T) {
 					default:
 						if name, written := strings.CutPrefix(step, "!"); written {
 							shared.Write(name)
+							continue
+						}
+						if name, taken := strings.CutPrefix(step, "+"); taken {
+							shared.Take("a", deploy.Observed{Services: map[string]deploy.LiveServices{"a": {"a": {}}}[name]})
 							continue
 						}
 						live, _, err := shared.ObserveChanged(t.Context(), step, deploy.Answer{})

@@ -44,6 +44,7 @@ type attempt struct {
 	plan       deploy.Plan
 	facts      deploy.Facts        // that the plan was made of
 	unresolved bool                // an image's digest is not known
+	observed   deploy.Observed     // the services at the end; none before
 	changed    string              // which services another process changed during the attempt; "" for none
 	ahead      *ahead              // what the engine was asked while the stack was rendered; nil for nothing
 	uses       journal.SecretNames // new secrets of the services

@@ -306,16 +306,18 @@ func (b *back) verify(ctx context.Context) error {
 	a, follow := b.a, *b.follow
 	follow.Secrets = slices.Concat(follow.Secrets, unknownSecrets(&follow, b.to))
 	a.stack = &follow
-	if _, err := (follower{a}).converge(ctx); err != nil {
+	observed, err := follower{a}.converge(ctx)
+	if err != nil {
 		return err
 	}
 	if a.questions != nil {
+		observed = deploy.Observed{} // they may change meanwhile
 		a.sync.ChecksDigest = a.questions.digest
 		if err := a.questions.ask(ctx); err != nil {
 			return err
 		}
 	}
-	return follower{a}.compare(ctx, b.all, nil)
+	return follower{a}.compare(ctx, b.all, observed)
 }
 
 // unknownSecrets gives the secrets of the services whose values the good state does not

@@ -52,7 +52,7 @@ func (f *forward) finish(ctx context.Context, err error) Outcome {
 	if a.sync.Transient {
 		return Outcome{Sync: a.sync, Err: err}
 	}
-	return Outcome{Sync: a.sync, Over: true}
+	return Outcome{Sync: a.sync, Over: true, Observed: a.observed}
 }
 
 func (a *attempt) clearScreen() {

@@ -52,7 +52,7 @@ func (b *back) finish(ctx context.Context, err error) Outcome {
 	if saveErr := a.use.Ledger.End(whole, good); saveErr != nil {
 		return Outcome{Sync: whole, Err: saveErr}
 	}
-	return Outcome{Sync: whole, Over: true}
+	return Outcome{Sync: whole, Over: true, Observed: a.observed}
 }
 
 // succeed makes the sync rolled back, and gives the good state that is deployed

@@ -327,7 +327,7 @@ func (f *forward) await(ctx context.Context, wave deploy.Wave) error {
 // checks, and compares the services with what was applied.
 func (f *forward) verify(ctx context.Context) error {
 	return f.watch().unlessSuperseded(ctx, func(ctx context.Context) error {
-		live, err := follower{f.a}.converge(ctx)
+		observed, err := follower{f.a}.converge(ctx)
 		if err != nil {
 			return err
 		}
@@ -337,9 +337,9 @@ func (f *forward) verify(ctx context.Context) error {
 			return err
 		}
 		if asked {
-			live = nil // they may have changed meanwhile
+			observed = deploy.Observed{} // they may have changed meanwhile
 		}
-		return follower{f.a}.compare(ctx, f.a.stack, live)
+		return follower{f.a}.compare(ctx, f.a.stack, observed)
 	})
 }
 

@@ -128,8 +128,8 @@ func (e lookingEngine) Observe(ctx context.Context, stack *compose.Stack) (*depl
 	return e.engine.Observe(ctx, stack)
 }
 
-func (e lookingEngine) ObserveServices(ctx context.Context, name string) (deploy.LiveServices, error) {
-	return e.engine.ObserveServices(ctx, name)
+func (e lookingEngine) ObserveChanged(ctx context.Context, name string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error) {
+	return e.engine.ObserveChanged(ctx, name, last)
 }
 
 func (e lookingEngine) Rerun(ctx context.Context, live deploy.LiveServices, want *compose.Stack) (*compose.Stack, error) {

@@ -52,7 +52,7 @@ type planner interface {
 
 // looker reads the services of a stack, and nothing else.
 type looker interface {
-	ObserveServices(ctx context.Context, stackName string) (deploy.LiveServices, error)
+	ObserveChanged(ctx context.Context, stackName string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error)
 }
 
 // fingerprinter compares the contents of secrets with the live ones.
@@ -322,6 +322,8 @@ type Outcome struct {
 	Sync *record.Sync // nil when nothing was due
 	Err  error        // the sync is tried again, or its outcome could not be recorded
 	Over bool         // the sync is over, and that is on record
+
+	Observed deploy.Observed // the services at the end of an attempt that is over; none if they were not read
 
 	To *record.GoodState // of a rollback that was refused before anything of it was recorded, if it is known
 }

@@ -18,31 +18,31 @@ import (
 // follower follows the services of an attempt after its writes.
 type follower struct{ a *attempt }
 
-// converge waits for the services of the whole stack, and gives them as they were read last; nil if
+// converge waits for the services of the whole stack, and gives them as they were read last; none if
 // none were waited for.
-func (f follower) converge(ctx context.Context) (deploy.LiveServices, error) {
+func (f follower) converge(ctx context.Context) (deploy.Observed, error) {
 	result, err := f.follow(ctx, f.a.stack, "")
 	if err != nil {
-		return nil, err
+		return deploy.Observed{}, err
 	}
-	return result.Live(), result.Err()
+	return result.Observed(), result.Err()
 }
 
 // compare compares the services at the end of an attempt, and notes those that do not run what was
 // applied: another process changed them during the attempt. Such a state is deployed and drifted,
-// but no rollback returns to it. live are the services if they were just read; else they are read
+// but no rollback returns to it. observed are the services if they were just read; else they are read
 // once more.
-func (f follower) compare(ctx context.Context, applied *compose.Stack, live deploy.LiveServices) error {
+func (f follower) compare(ctx context.Context, applied *compose.Stack, observed deploy.Observed) (err error) {
 	a := f.a
-	if live == nil {
-		var err error
-		if live, err = a.use.Engine.ObserveServices(ctx, applied.Name); err != nil {
+	if observed.Services == nil {
+		if observed.Services, observed.Answer, err = a.use.Engine.ObserveChanged(ctx, applied.Name, deploy.Answer{}); err != nil {
 			return fault.Transient(err)
 		}
 	}
+	a.observed = observed
 	whole := *applied
 	whole.Ignored = a.ignored
-	drifted := slices.DeleteFunc(deploy.Drift(deploy.WithoutUnowned(live, &whole), &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
+	drifted := slices.DeleteFunc(deploy.Drift(deploy.WithoutUnowned(observed.Services, &whole), &whole), func(s deploy.Step) bool { return slices.Contains(a.sync.Leaves, s.Name) })
 	if len(drifted) == 0 {
 		return nil
 	}
