@@ -5,16 +5,12 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -39,6 +35,7 @@ type Engine struct {
 	reader     *reader
 	registries *registries
 	negotiated sync.Once
+	told       told
 }
 
 // Connect prepares a connection to the engine at host (unix:///path or
@@ -87,59 +84,9 @@ func New(client interface {
 // Close ends the connection.
 func (e *Engine) Close() error { return e.host.Close() }
 
-// Info is what the engine reports about itself and its Swarm.
-type Info struct {
-	EngineVersion string
-	APIVersion    string // as negotiated
-	DataRoot      string // the engine's data folder, on the engine's machine
-	Local         bool   // the engine runs on this machine
-	Nodes         int    // of the Swarm; 0 unless the engine is a manager
-
-	swarm swarm.Info
-}
-
-// Info asks the engine about itself and its Swarm. An engine whose Swarm has no leader waits for
-// 20 s before it answers this call (moby, daemon/cluster); asked for services it says so at once.
-func (e *Engine) Info(ctx context.Context) (Info, error) {
-	system, err := timed(ctx, e.host.Info)
-	if errors.Is(err, context.DeadlineExceeded) {
-		ctx, cancel := context.WithTimeout(ctx, leaderLimit)
-		defer cancel()
-		if _, cause := e.swarm.ServiceList(ctx, swarm.ServiceListOptions{}); WhyUnusable(e.address.explain("", cause)) != Hangs {
-			err = cmp.Or(cause, err)
-		}
-	}
-	if err != nil {
-		return Info{}, e.address.explain("ask the engine for its state", err)
-	}
-	return Info{
-		EngineVersion: system.ServerVersion, APIVersion: e.host.ClientVersion(), DataRoot: system.DockerRootDir,
-		Local: strings.HasPrefix(string(e.address), "unix://"), Nodes: system.Swarm.Nodes, swarm: system.Swarm,
-	}, nil
-}
-
 // timed makes one call that only reads.
 func timed[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadLimit)
 	defer cancel()
 	return read(ctx)
-}
-
-// Ready gives Info, or a fault with a remedy unless the engine is a manager of a Swarm
-// that works and its API version is supported.
-func (e *Engine) Ready(ctx context.Context) (Info, error) {
-	info, err := e.Info(ctx)
-	switch {
-	case err != nil:
-		return Info{}, err
-	case info.swarm.Error != "": // the managers have lost their quorum, for example
-		return Info{}, e.address.explain("ask the managers for the state of the Swarm", errors.New(info.swarm.Error))
-	case info.swarm.LocalNodeState == swarm.LocalNodeStatePending:
-		return Info{}, e.address.unusable(NoQuorum, nil)
-	case info.swarm.LocalNodeState != swarm.LocalNodeStateActive:
-		return Info{}, e.address.unusable(NoSwarm, nil)
-	case !info.swarm.ControlAvailable:
-		return Info{}, e.address.unusable(NoManager, nil)
-	}
-	return info, tooOld(info.APIVersion)
 }

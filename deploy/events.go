@@ -15,7 +15,7 @@ import (
 // only costs time, because each reading of the engine is complete.
 func follow(ctx context.Context, host HostAPI, stack string) <-chan struct{} {
 	changed := make(chan struct{}, 1)
-	go followEvents(ctx, host, func(message events.Message) {
+	each := func(message events.Message) {
 		// After a short pause, so that one reading covers events at the same time.
 		if !concerns(message, stack) || !pause(ctx, together) {
 			return
@@ -24,12 +24,14 @@ func follow(ctx context.Context, host HostAPI, stack string) <-chan struct{} {
 		case changed <- struct{}{}:
 		default:
 		}
-	},
+	}
+	kinds := filters.NewArgs(
 		filters.Arg("type", string(events.ServiceEventType)),
 		filters.Arg("type", string(events.ContainerEventType)),
 		filters.Arg("event", "create"), filters.Arg("event", "update"), filters.Arg("event", "remove"),
 		filters.Arg("event", "start"), filters.Arg("event", "die"), filters.Arg("event", "health_status"),
 	)
+	go anew(ctx, func() { followOnce(ctx, host, each, kinds) })
 	return changed
 }
 
@@ -38,28 +40,34 @@ func follow(ctx context.Context, host HostAPI, stack string) <-chan struct{} {
 func (t Tasks) FollowDeaths(ctx context.Context, died func(stack string)) {
 	e := t.engine
 	e.negotiated.Do(func() { e.host.NegotiateAPIVersion(ctx) })
-	followEvents(ctx, e.host, func(message events.Message) {
+	each := func(message events.Message) {
 		if stack := message.Actor.Attributes[compose.LabelStack]; stack != "" {
 			died(stack)
 		}
-	}, filters.Arg("type", string(events.ContainerEventType)), filters.Arg("event", "die"))
+	}
+	kinds := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("event", "die"))
+	anew(ctx, func() {
+		defer e.told.follows()()
+		followOnce(ctx, e.host, each, kinds)
+	})
 }
 
-// followEvents passes the events of some kinds on until ctx ends.
-func followEvents(ctx context.Context, host HostAPI, each func(events.Message), kinds ...filters.KeyValuePair) {
+// anew follows a stream again and again until ctx ends: the engine restarts, or closes it.
+func anew(ctx context.Context, follow func()) {
 	for ctx.Err() == nil {
-		followOnce(ctx, host, each, kinds)
-		pause(ctx, slowLook) // the engine restarts, or closed the stream
+		follow()
+		pause(ctx, slowLook)
 	}
 }
 
-func followOnce(ctx context.Context, host HostAPI, each func(events.Message), kinds []filters.KeyValuePair) {
+// followOnce passes events on until their stream ends.
+func followOnce(ctx context.Context, host HostAPI, each func(events.Message), kinds filters.Args) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	messages, errs := host.Events(ctx, events.ListOptions{Filters: filters.NewArgs(kinds...)})
+	messages, errs := host.Events(ctx, events.ListOptions{Filters: kinds})
 	for {
 		select {
-		case <-errs: //nolint:errcheck // followEvents opens the next stream after any error
+		case <-errs: //nolint:errcheck // the next stream begins after any error
 			return
 		case message := <-messages:
 			each(message)
