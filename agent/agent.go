@@ -24,6 +24,7 @@ import (
 	"coin.internal/coin-agent/agent/roster"
 	"coin.internal/coin-agent/agent/selection"
 	"coin.internal/coin-agent/agent/services"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/secrets"
 	gitsync "coin.internal/coin-agent/sync"
 )
@@ -152,6 +153,7 @@ const mostAnew = 5
 // turn looks at each stack once, in the order of the list. If the commit lists other stacks, the
 // turn begins anew with those.
 func (a *Agent) turn(ctx context.Context) {
+	ctx = deploy.AskOnce(ctx)
 	a.remote.Forget()
 	a.opened.Begin()
 	defer a.opened.Wipe()

@@ -84,6 +84,28 @@ func TestReadsOfSeveralStacks(t *testing.T) {
 	})
 }
 
+// The registry is asked once for an image that several stacks run, while they are rolled out in a row.
+func TestRegistryIsAskedOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		_, counted := onSimulated(w, "app:1", "app:2", "proxy:1", "db:1")
+		threeStacks(w)
+		w.pass(10 * interval)
+		counted.take()
+		var changes []string
+		for _, stack := range []string{"system", "platform", "business"} {
+			changes = append(changes, nodeDir+stack+"/docker-compose.yml", "services: {web: {image: \"app:2\", deploy: {replicas: 0}}}\n")
+		}
+		commit := w.commit("one image", changes...)
+		w.pass(10 * interval)
+		for _, key := range []record.StackKey{"system", "platform", "business"} {
+			w.lastOf(key, commit, record.Succeeded)
+		}
+		if asked := counted.take()["DistributionInspect"]; asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
 // A sync lists the services for its plan and for its result, and afterwards the services of all stacks
 // for the versions of secrets and configs that are in use. The look that it is part of shows what the wait
 // for the services has read, and lists none. The wait for services that have no tasks is one reading.

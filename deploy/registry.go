@@ -62,8 +62,9 @@ type registries struct {
 	loginFile string // registry credentials; "" for none
 }
 
-// lookUp asks the registries for images, once for each image. It does not ask a registry
-// again that does not answer at all; an answer about one image says nothing about others.
+// lookUp asks the registries for images, once for each image, and for none that is known in the
+// context (AskOnce). It does not ask a registry again that does not answer at all; an answer
+// about one image says nothing about others.
 func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pushed, error) {
 	answers := make(map[string]Pushed, len(images))
 	if len(images) == 0 {
@@ -78,15 +79,19 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pu
 		errs []error
 		down = map[string]Pushed{}
 	)
+	known := foundIn(ctx)
 	begin := func(i int) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		answer, isDown := down[RegistryOf(images[i])]
-		if isDown {
+		answer, there := known.of(images[i])
+		if !there {
+			answer, there = down[RegistryOf(images[i])]
 			answer.Image = images[i]
+		}
+		if there {
 			answers[images[i]] = answer
 		}
-		return !isDown
+		return !there
 	}
 	inParallel(len(images), lookupsAtOnce, begin, func(i int) {
 		answer, err := r.ask(ctx, logins, images[i])
@@ -97,6 +102,9 @@ func (r *registries) lookUp(ctx context.Context, images []string) (map[string]Pu
 			down[answer.Registry] = answer
 		}
 		answers[images[i]] = answer
+		if err == nil {
+			known.keep(answer)
+		}
 	})
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
