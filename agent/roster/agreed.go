@@ -2,11 +2,13 @@ package roster
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/settings"
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/apart"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -21,6 +23,9 @@ type Agreement struct {
 	names  []string           // of the stacks that it lists
 	claims map[string]claimed // by the names of the stacks
 }
+
+// claimsAtOnce is how many stacks are rendered at once for what they claim.
+const claimsAtOnce = 2
 
 // claimed is what a stack claims in files that read the same.
 type claimed struct {
@@ -49,16 +54,27 @@ func (a *Agreement) check(ctx context.Context, checkout *gitsync.Checkout, rende
 		return nil
 	}
 	known := map[string]claimed{rendered: {checkout.Inputs(), claims}}
-	var all []compose.Claimant
+	waits, slots := map[string]func() (claimed, error){}, make(chan struct{}, claimsAtOnce)
 	for _, name := range names {
 		if name != rendered {
-			one, err := a.claimedBy(ctx, checkout, options, name)
-			if err != nil {
-				return err
-			}
-			known[name] = one
+			waits[name] = apart.Begin(func() (claimed, error) {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				return a.claimedBy(ctx, checkout, options, name)
+			})
+		}
+	}
+	var all []compose.Claimant
+	var errs []error
+	for _, name := range names {
+		if name != rendered {
+			one, err := waits[name]()
+			known[name], errs = one, append(errs, err)
 		}
 		all = append(all, known[name].claims)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	a.commit, a.names, a.claims = checkout.Revision.Commit, names, known
 	return desired.Disputed(all)
