@@ -17,9 +17,9 @@ FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | 
 # wait for engines and other programs, or compute one thing at a time; the longest are first.
 # What these packages lock, the tests of agent and of the simulation use at the same time; their
 # own do one thing after the other.
-ALONE = $(addprefix agent/,board consent decision dora drift explain fleetsim gates health inventory metrics page publish record \
-	report selection settings setup store) \
-	$(addprefix internal/,demoimage durations hostpath limits oneline privatefile sdnotify structure visible)
+ALONE = $(addprefix agent/,board consent decision desired dora drift events explain fleetsim gates gitlab/gitlabtest health \
+	inventory metrics pace page preview publish record report selection settings setup store) harbor sync/gittest \
+	$(addprefix internal/,bounded demoimage durations hostpath limits oneline privatefile sdnotify slots structure visible)
 RACE  = $(filter-out $(ALONE:%=\%/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
 PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 

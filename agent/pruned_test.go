@@ -27,7 +27,7 @@ func TestRemovalInAFreeze(t *testing.T) {
 		threeStacks(w)
 		w.commit("prune", configFile, layers("{name: system}", "{name: platform}", "{name: business, prune: true}"))
 		w.poll()
-		until := time.Now().Add(2 * time.Hour).UTC()
+		until := time.Now().Add(10 * time.Minute).UTC()
 		path, proxy := w.edit("system", "proxy", "proxy:2") // waits, too
 		other, db := w.edit("platform", "db", "db:2")
 		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+

@@ -40,13 +40,13 @@ func refused(t *testing.T, err error, limit string) {
 	}
 }
 
-// TestPackOfZeros fetches a commit whose pack has some KB, and whose file 200 MB.
+// TestPackOfZeros fetches a commit whose pack has some KB, and whose file 40 MiB.
 func TestPackOfZeros(t *testing.T) {
 	repo := gittest.New(t)
-	repo.Commit("zeros", map[string]string{"a/zeros": strings.Repeat("\x00", 200<<20), "b/small": "x"})
+	repo.Commit("zeros", map[string]string{"a/zeros": strings.Repeat("\x00", 40<<20), "b/small": "x"})
 	for name, whole := range map[string]bool{"filter": false, "whole": true} {
 		t.Run(name, func(t *testing.T) {
-			source, revision := bounded(t, repo, whole, func(*limits.Limits) {})
+			source, revision := bounded(t, repo, whole, func(l *limits.Limits) { l.FetchBytes = 32 << 20 })
 			_, err := source.Fetch(t.Context(), revision, []string{"a"})
 			refused(t, err, "fetch_bytes")
 		})

@@ -36,12 +36,12 @@ func hostile(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) 
 	return client
 }
 
-// TestInflatingAnswer reads an answer of some KB that inflates to 64 MB, from a list and from
+// TestInflatingAnswer reads an answer of some KB that inflates to 17 MiB, from a list and from
 // a single question.
 func TestInflatingAnswer(t *testing.T) {
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed)
-	for _, part := range [][]byte{[]byte(`[{"name": "`), bytes.Repeat([]byte("x"), 64<<20), []byte(`"}]`)} {
+	for _, part := range [][]byte{[]byte(`[{"name": "`), bytes.Repeat([]byte("x"), 17<<20), []byte(`"}]`)} {
 		if _, err := writer.Write(part); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,8 @@ const mostCompared = 20
 // compare compares the plan of a sync that is over with the one that was shown on the merge
 // request which brought its commit. It reports whether there was a sync to compare.
 func (w *Worker) compare(ctx context.Context) (bool, error) {
-	if last := w.use.Last(); last == nil || last.ID <= w.mark.Compared {
+	last := w.use.Last()
+	if last == nil || last.ID <= w.mark.Compared || last == w.undecided {
 		return false, nil
 	}
 	read := 0
@@ -33,7 +34,8 @@ func (w *Worker) compare(ctx context.Context) (bool, error) {
 	planned := slices.ContainsFunc(slices.Collect(maps.Values(w.shown)), func(one *Shown) bool { return one.Plan != "" && one.Told && !one.After })
 	for _, sync := range slices.Backward(recent) { // the oldest first
 		if !sync.State.Final() || sync.Transient {
-			return false, nil // the next look says how it ends
+			w.undecided = last
+			return false, nil // a look after the next record says how it ends
 		}
 		if planned && sync.PlanDigest != "" && !sync.IsRollback() && sync.Trigger != record.OnDrift {
 			if err := w.compareWith(ctx, &sync); err != nil {

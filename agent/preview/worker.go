@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 )
@@ -40,14 +41,15 @@ type Worker struct {
 	relist atomic.Bool // the merge requests are to be listed
 
 	// Only Run uses these.
-	shown    map[int64]*Shown
-	mark     Mark
-	queue    []wanted     // heads without a plan, the newest first
-	tally    tally        // of approvals
-	listed   uint64       // the heads when the merge requests were listed last
-	wait     backoff.Wait // of GitLab, git or the engine
-	recalled bool
-	failing  string // the last error that was logged
+	shown     map[int64]*Shown
+	mark      Mark
+	undecided *record.Sync // the last sync when one was not over that is to be compared
+	queue     []wanted     // heads without a plan, the newest first
+	tally     tally        // of approvals
+	listed    uint64       // the heads when the merge requests were listed last
+	wait      backoff.Wait // of GitLab, git or the engine
+	recalled  bool
+	failing   string // the last error that was logged
 }
 
 // New makes a Worker.

@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -384,10 +385,15 @@ func foreignOf(state enginetest.State) string {
 	return strings.Join(all, "\n")
 }
 
-// openCopy opens a copy of the state file, which the agent holds.
+// openCopy opens a copy of the state file, which the agent holds, written over the last copy.
 func (w *world) openCopy(content []byte) (*bbolt.DB, error) {
 	copied := filepath.Join(w.dir, "copy.db")
-	if err := os.WriteFile(copied, content, 0o600); err != nil {
+	file, err := os.OpenFile(copied, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = file.Write(content)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
 		return nil, err
 	}
 	return bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})

@@ -18,7 +18,7 @@ const (
 	// renderedAgain is how many stacks are taken from memory before one is rendered again.
 	renderedAgain = 50
 	// mostRenders is how many stacks are in memory; then all are forgotten.
-	mostRenders = 500
+	mostRenders = 2000
 )
 
 // renders remembers the stacks of all seeds, because a third of the time would go into

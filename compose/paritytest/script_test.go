@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"coin.internal/coin-agent/internal/memoryfolder"
 	"coin.internal/coin-agent/manifests"
 )
 
@@ -23,7 +24,7 @@ import (
 // encrypted in the repository does not matter.
 func layOut(t *testing.T, node *manifests.Node) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := memoryfolder.New(t)
 	err := fs.WalkDir(node.FS, node.Dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

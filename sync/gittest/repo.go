@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 // Repo is a repository with a worktree, on branch master. Its clock starts on
@@ -23,10 +25,10 @@ type Repo struct {
 	now time.Time
 }
 
-// New makes an empty repository in Dir, the folder repo in a new folder.
+// New makes an empty repository in Dir, the folder repo in a new folder in memory.
 func New(tb testing.TB) *Repo {
 	tb.Helper()
-	r := &Repo{Dir: filepath.Join(tb.TempDir(), "repo"), t: tb, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
+	r := &Repo{Dir: filepath.Join(memoryfolder.New(tb), "repo"), t: tb, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
 	run(tb, "", nil, "init", "--quiet", "--initial-branch=master", r.Dir)
 	return r
 }
@@ -120,6 +122,7 @@ func run(tb testing.TB, dir string, env []string, args ...string) string {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(gitEnv(),
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false", // a commit starts no other process
 		"GIT_AUTHOR_NAME=Ada Engineer", "GIT_AUTHOR_EMAIL=ada@coin.example",
 		"GIT_COMMITTER_NAME=Ada Engineer", "GIT_COMMITTER_EMAIL=ada@coin.example"), env...)
 	out, err := cmd.CombinedOutput()
