@@ -72,6 +72,9 @@ func parse(file File) (*document, error) {
 	if err != nil { // the error may quote the content
 		return nil, fault.New(fault.Place{File: file.Path, Line: line}, hintDamaged, "the file is not valid SOPS %s", kind)
 	}
+	if err := doc.bounded(); err != nil {
+		return nil, err
+	}
 	return doc, nil
 }
 

@@ -93,11 +93,11 @@ func (f format) store() sops.Store {
 
 var (
 	errAlias = errors.New("SOPS does not write YAML anchors")
-	errKeys  = fmt.Errorf("a mapping has more than %d keys", maxKeys)
+	errKeys  = fmt.Errorf("a mapping or the INI file has more than %d keys", maxKeys)
 )
 
-// maxKeys is the maximum number of keys of a YAML mapping: yaml.v3 compares each with all
-// others.
+// maxKeys is the maximum number of keys of a YAML mapping, and of an INI file: yaml.v3 and go-ini compare
+// each with all others.
 const maxKeys = 10_000
 
 // precheck refuses input that the readers of SOPS would follow without a limit (anchors
@@ -120,7 +120,17 @@ func (f format) precheck(data []byte) (line int, err error) {
 		if err := json.Unmarshal(data, &raw); err != nil {
 			return jsonLine(data, err), err
 		}
-	case formatDotenv, formatINI, formatNone:
+	case formatINI:
+		keys := 0
+		for line := range bytes.Lines(data) {
+			if bytes.ContainsAny(line, "=:") {
+				keys++
+			}
+		}
+		if keys > maxKeys {
+			return 0, errKeys
+		}
+	case formatDotenv, formatNone:
 	}
 	return 0, nil
 }
