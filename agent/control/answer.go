@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -101,6 +102,26 @@ func StatusOf(err error) int {
 
 // maxBody bounds the body of a request.
 const maxBody = 16 << 10
+
+// bodyTime is how long the body of a request may take.
+const bodyTime = 10 * time.Second
+
+// bodyInTime reads the body of a request first: a client that sends none takes no turn of others.
+func bodyInTime(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		deadline := http.NewResponseController(w)
+		_ = deadline.SetReadDeadline(time.Now().Add(bodyTime)) // a test's writer has none
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		if err != nil {
+			w.Header().Set("Connection", "close")
+			answer(w, nil, request.Refuse(request.Invalid, "", "read the request: its body did not come within %s", bodyTime))
+			return
+		}
+		_ = deadline.SetReadDeadline(time.Time{})
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		handler.ServeHTTP(w, r)
+	})
+}
 
 // read reads the body of a request. An empty body is a request without details.
 func read[T any](r *http.Request) (asked T, err error) {

@@ -110,9 +110,9 @@ func (s Socket) admit(path string) error {
 }
 
 // Handler gives what the socket serves: operators may have the agent act, and a browser may only
-// ask, also that of an operator.
+// ask, also that of an operator. The body of a request is read before anything is done for it.
 func (s Socket) Handler(handler http.Handler) http.Handler {
-	return s.operate(NoOtherSites(handler))
+	return s.operate(NoOtherSites(bodyInTime(handler)))
 }
 
 // operate lets operators have the agent act.
