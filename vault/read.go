@@ -126,7 +126,7 @@ func (c *Client) Read(ctx context.Context, path string, number int) (int, map[st
 	}
 	var answer version
 	defer func() { answer.wipe() }()
-	status, err := c.send(ctx, http.MethodGet, path, query, nil, &answer)
+	status, err := c.ask(ctx, path, query, &answer)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -138,6 +138,23 @@ func (c *Client) Read(ctx context.Context, path string, number int) (int, map[st
 		data[key] = scalar(raw)
 	}
 	return answer.Data.Metadata.Version, data, nil
+}
+
+// ask reads with the present login, and if Vault forbids that, with a new one: a token ends after its
+// uses or its time, or when it is revoked, and Vault's answer is the one to a missing permission. Once
+// a new login was forbidden something, no other is tried.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, into *version) (int, error) {
+	status, err := c.send(ctx, http.MethodGet, path, query, nil, into)
+	if err != nil || status != http.StatusForbidden || !c.login.known || c.denied {
+		return status, err
+	}
+	c.Close(ctx)
+	if err := c.begin(ctx); err != nil {
+		return 0, err
+	}
+	status, err = c.send(ctx, http.MethodGet, path, query, nil, into)
+	c.denied = status == http.StatusForbidden && c.login.known
+	return status, err
 }
 
 // inEngine refuses a path that is not in the engine of the settings.

@@ -50,6 +50,7 @@ type Client struct {
 	options Options
 	api     *api.Client
 	login   *login // nil before the first request
+	denied  bool   // a new login was forbidden something
 }
 
 var pathForm = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -25,7 +27,7 @@ func Read(path, what string, cause error) ([]byte, error) {
 		}
 		return found
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is refused below, not waited for
 	if err != nil {
 		return nil, refuse("create the file with mode 600, or correct its path in the settings", "read %s: %w", what, errors.Unwrap(err))
 	}

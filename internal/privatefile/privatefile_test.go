@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/privatefile"
 )
@@ -24,10 +26,15 @@ func TestRead(t *testing.T) {
 	if err != nil || string(content) != "token\n" {
 		t.Errorf("got %q, %v", content, err)
 	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	kind := errors.New("kind")
 	for _, test := range []struct{ path, message, hint string }{
 		{filepath.Join(dir, "absent"), "read the token file: no such file", "create the file"},
 		{dir, "the token file is not a regular file", "regular file"},
+		{pipe, "the token file is not a regular file", "regular file"}, // without a wait for a writer
 		{write("shared", "token", 0o640), "other users can access the token file (mode 0640)", "chmod 600 " + filepath.Join(dir, "shared")},
 		{write("empty", " \n", 0o600), "the token file is empty", "write"},
 		{write("large", strings.Repeat("x", 1<<20+1), 0o600), "larger than 1048576 bytes", "another file"},

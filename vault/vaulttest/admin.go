@@ -110,9 +110,32 @@ func (a *Admin) AppRole(mount, policy string) (roleID, secretID string) {
 // Tokens counts the tokens that are valid.
 func (a *Admin) Tokens() int {
 	a.tb.Helper()
+	return len(a.accessors())
+}
+
+// accessors lists the tokens that are valid, by what revokes them.
+func (a *Admin) accessors() map[string]bool {
+	a.tb.Helper()
 	data, _ := a.Do("LIST", "auth/token/accessors", nil)["data"].(map[string]any)
 	keys, _ := data["keys"].([]any)
-	return len(keys)
+	all := map[string]bool{}
+	for _, key := range keys {
+		text, _ := key.(string)
+		all[text] = true
+	}
+	return all
+}
+
+// RevokeAfter revokes the tokens that are made during a function.
+func (a *Admin) RevokeAfter(during func()) {
+	a.tb.Helper()
+	before := a.accessors()
+	during()
+	for accessor := range a.accessors() {
+		if !before[accessor] {
+			a.Do(http.MethodPost, "auth/token/revoke-accessor", map[string]any{"accessor": accessor})
+		}
+	}
 }
 
 // File writes a private file.

@@ -166,6 +166,9 @@ func (c *call) tokens() {
 	case "revoke-self":
 		delete(c.d.tokens, c.token)
 		c.done()
+	case "revoke-accessor": // the double's tokens are their own accessors
+		delete(c.d.tokens, c.text("accessor"))
+		c.done()
 	case "accessors":
 		c.give(map[string]any{"data": map[string]any{"keys": slices.Sorted(maps.Keys(c.d.tokens))}})
 	default:

@@ -15,7 +15,7 @@ import (
 func Contract(t *testing.T, server Server) {
 	t.Helper()
 	for name, part := range map[string]func(*lab){
-		"versions": versions, "logins": logins, "ends": ends, "token": ownToken, "refusals": refusals, "gone": gone, "engine": engine, "sealed": sealed,
+		"versions": versions, "logins": logins, "ends": ends, "meanwhile": endsMeanwhile, "token": ownToken, "refusals": refusals, "gone": gone, "engine": engine, "sealed": sealed,
 	} {
 		t.Run(name, func(t *testing.T) { part(newLab(t, server, name)) })
 	}
@@ -150,6 +150,24 @@ func ends(l *lab) {
 		l.reads(own, 1, 1, one)
 		own.Close(l.Context())
 	}
+}
+
+// endsMeanwhile has the token of a client end between two reads: the client logs in again, and a token
+// of a file that has ended is not a refusal of the secret.
+func endsMeanwhile(l *lab) {
+	role, secretID := l.admin.AppRole("approle-"+l.name, l.name)
+	client := l.client(func(o *vault.Options) {
+		o.TokenFile, o.RoleIDFile, o.SecretIDFile, o.AuthMount = "", role, secretID, "approle-"+l.name
+	})
+	l.admin.RevokeAfter(func() { l.reads(client, 1, 1, one) })
+	l.reads(client, 1, 1, one)
+	l.fails(client, l.path("other"), 1, false, "Vault does not allow the agent to read "+l.path("other"))
+	var own *vault.Client
+	l.admin.RevokeAfter(func() {
+		own = l.client(nil)
+		l.reads(own, 1, 1, one)
+	})
+	l.fails(own, l.path("db"), 1, true, "accepts the token in vault_token_file neither")
 }
 
 // ownToken renews the token of a file, and reads with one that may not look itself up.
