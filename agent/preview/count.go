@@ -124,14 +124,14 @@ func firstCount(ctx context.Context, w *Worker, made *sight, one *Shown, text *T
 func countInto(ctx context.Context, w *Worker, of gitlab.Request, one *Shown, text *Text) error {
 	limited, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
-	approvals, err := w.use.Approvals.Approvals(limited, of.Of())
+	approvals, err := w.use.Approvals.Approvals(limited, of)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err == nil:
 		one.Counted, w.tally.wait = of.Updated, backoff.Wait{}
 		delete(w.tally.due, of.Number)
-		counted(text, gates.Counted(text.Demands, of.Of(), approvals), false)
+		counted(text, gates.Counted(text.Demands, of, approvals), false)
 	case alone(err): // the others do not wait for it; the next list asks again
 		delete(w.tally.due, of.Number)
 		counted(text, gates.Uncounted(text.Demands, err.Error()), true)
