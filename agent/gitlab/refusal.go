@@ -60,6 +60,9 @@ func asError(err error) *Error {
 	return &Error{Kind: KindRetry, Err: err}
 }
 
+// AskedToWait gives the wait that GitLab asked for with an error; 0 for none.
+func AskedToWait(err error) time.Duration { return asError(err).RetryAfter }
+
 // missing reports whether GitLab has the project, but not what was asked for.
 func (e *Error) missing() bool { return e.Status == http.StatusNotFound && e.Kind == KindPermanent }
 

@@ -223,14 +223,11 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	if err != nil {
 		return err
 	}
-	list := fleet.List{GitLab: client, Branch: branch, Depth: release.Searched, Environment: fleet.Environment{Name: f.promotion.From}}
-	if len(a.settings.GitLabAgents) > 0 {
-		if list.Environment.Agents, err = client.Agents(ctx); err != nil {
-			return err
-		}
-	} else {
-		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
+	list := fleet.List{GitLab: client, Branch: branch, Depth: release.Searched}
+	if list.Environment, err = environmentOf(ctx, a, client, f.promotion.From); err != nil {
+		return err
 	}
+	warnOfAll(a, list.Environment)
 	if shown.Proofs, err = shown.Plan.Prove(ctx, git, list); err != nil || f.unproven {
 		return err
 	}
