@@ -23,15 +23,15 @@ import (
 // merges are the merge requests and their approvals, as GitLab tells them.
 type merges struct {
 	mu       sync.Mutex
-	requests []gitlab.MergeRequestOf // that brought the present commit
-	users    []string                // who approved the first of them
+	requests []gitlab.Request // that brought the present commit
+	users    []string         // who approved the first of them
 	err      error
 	hangs    bool
 	asked    int
 }
 
 // MergeRequests tells those of a commit.
-func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.MergeRequestOf, error) {
+func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.Request, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -43,7 +43,7 @@ func (m *merges) MergeRequests(ctx context.Context, _ string) ([]gitlab.MergeReq
 }
 
 // Approvals tells who approved one.
-func (m *merges) Approvals(_ context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error) {
+func (m *merges) Approvals(_ context.Context, of gitlab.Request) ([]gitlab.Approval, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if of.Number != m.requests[0].Number {
@@ -75,7 +75,7 @@ const approvalConfig = "environment: {name: sandbox, type: non-production}\nnode
 func toApprove(t *testing.T, section string, test func(w *world)) {
 	t.Helper()
 	inWorld(t, func(w *world) {
-		w.merges = &merges{requests: []gitlab.MergeRequestOf{{Number: 12, State: gitlab.Merged, Author: "ada", Target: "master", Brought: true}}}
+		w.merges = &merges{requests: []gitlab.Request{{Number: 12, State: gitlab.Merged, Author: "ada", Target: "master", Brought: true}}}
 		w.commit("1", configFile, approvalConfig+section)
 		test(w)
 	})

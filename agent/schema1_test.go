@@ -62,7 +62,7 @@ func carriedOn(t *testing.T, name string, test func(w *world)) {
 func TestCarriesOnSchema1(t *testing.T) {
 	t.Run("waiting approval", func(t *testing.T) {
 		carriedOn(t, "approval", func(w *world) {
-			w.merges = &merges{requests: []gitlab.MergeRequestOf{{Number: 12, State: gitlab.Merged, Author: "ada", Target: "master", Brought: true}}}
+			w.merges = &merges{requests: []gitlab.Request{{Number: 12, State: gitlab.Merged, Author: "ada", Target: "master", Brought: true}}}
 			w.start()
 			waits := w.said("approval is required")
 			w.merges.set(func() { w.merges.users = []string{"bob"} })

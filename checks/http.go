@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 
+	"coin.internal/coin-agent/internal/authorities"
 	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/internal/noanswer"
 )
 
 // longestBody is the maximum number of bytes that is read of a response.
@@ -81,15 +83,14 @@ func (h *HTTP) try(ctx context.Context, r *run) error {
 	// is on this node.
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(request)
+	response, err := authorities.Direct(transport).Do(request)
 	if err != nil {
 		return h.unanswered(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, longestBody+1))
 	if err != nil {
-		return fmt.Errorf("got status %d and an incomplete answer: %w, want %s", response.StatusCode, cause(err), h.statuses())
+		return fmt.Errorf("got status %d and an incomplete answer: %w, want %s", response.StatusCode, noanswer.Cause(err), h.statuses())
 	}
 	return h.judge(response, body, r)
 }
@@ -109,7 +110,7 @@ func (h *HTTP) request(ctx context.Context, r *run) (*http.Request, error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, h.Method, address, strings.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", cause(err))
+		return nil, fmt.Errorf("make the request: %w", noanswer.Cause(err))
 	}
 	if request.URL.Scheme != "https" && !loopback.Is(request.URL.Hostname()) && (h.Token != nil || h.sendsSecret()) {
 		return nil, errUnencrypted
@@ -154,7 +155,7 @@ func (t TLS) config() (*tls.Config, error) {
 
 // unanswered returns the error for a failed request.
 func (h *HTTP) unanswered(err error) error {
-	err = cause(err)
+	err = noanswer.Cause(err)
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return fmt.Errorf("got no connection: %w, want status %s", dial.Err, h.statuses())
 	}

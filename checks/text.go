@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -178,11 +177,3 @@ func escapeJSON(value string) string {
 }
 
 func asIs(value string) string { return value }
-
-// cause removes the URL from an error, because it may contain saved values.
-func cause(err error) error {
-	if about, ok := errors.AsType[*url.Error](err); ok {
-		return about.Err
-	}
-	return err
-}

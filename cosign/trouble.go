@@ -3,15 +3,13 @@ package cosign
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
-	"net/url"
 
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/noanswer"
 )
 
 // ErrUnreachable is the cause of errors if a registry does not answer, so that requests for
@@ -34,8 +32,6 @@ func (c *client) explain(ctx context.Context, err error) error {
 		return already
 	}
 	const retried = "; the agent asks again"
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	timed, network := errors.AsType[net.Error](err)
 	switch code := status(err); {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		return fault.New(fault.Place{}, "write a login that may read the repository into the file that registry_config_file names"+retried,
@@ -44,12 +40,12 @@ func (c *client) explain(ctx context.Context, err error) error {
 		return fault.New(fault.Place{}, "check the state of the registry"+retried, "the registry %s answers with HTTP %d", c.host, code)
 	case errors.Is(err, errElsewhere), errors.Is(err, errPlain), errors.Is(err, errInside):
 		return fault.New(fault.Place{}, "name the image by the address that the registry itself has", "the registry %s is not asked for signatures: %s", c.host, c.said(err))
-	case untrusted:
+	case noanswer.Untrusted(err):
 		return &fault.Error{
 			Message: "the registry " + c.host + " is not trusted: " + c.said(err),
 			Hint:    "write its certificate authority to " + certificates + "/" + c.host + "/ca.crt, or set ca_file", Err: ErrUnreachable,
 		}
-	case ctx.Err() != nil || network && timed.Timeout():
+	case ctx.Err() != nil || noanswer.Late(err):
 		return &fault.Error{
 			Message: "the registry " + c.host + " does not answer within " + timeLimit.String(),
 			Hint:    "make sure that this node can reach it" + retried, Err: ErrUnreachable,
@@ -71,10 +67,7 @@ func (c *client) as() string {
 
 // said gives the text of an error, without the request and without the login.
 func (c *client) said(err error) string {
-	if asked, ok := errors.AsType[*url.Error](err); ok {
-		err = asked.Err
-	}
-	text := err.Error()
+	text := noanswer.Cause(err).Error()
 	if len(c.password) > 0 && bytes.Contains([]byte(text), c.password) {
 		return "[an answer that quotes the login]"
 	}

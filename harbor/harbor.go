@@ -11,9 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,7 +19,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coin.internal/coin-agent/internal/authorities"
+	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/noanswer"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -69,14 +70,11 @@ func New(options Options) (*Client, error) {
 	if err != nil || address.Scheme != "https" || address.Host == "" || address.User != nil {
 		return nil, fault.New(fault.Place{}, "write an address such as https://harbor.example.com", "the address of Harbor is not an https address, or it contains a login")
 	}
-	return &Client{options: options, base: "https://" + address.Host, http: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			TLSClientConfig:     &tls.Config{RootCAs: options.Roots, MinVersion: tls.VersionTLS12},
-			MaxIdleConnsPerHost: 4,
-			ForceAttemptHTTP2:   true,
-		},
-	}}, nil
+	return &Client{options: options, base: "https://" + address.Host, http: authorities.Direct(&http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: options.Roots, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 4,
+		ForceAttemptHTTP2:   true,
+	})}, nil
 }
 
 // Close ends the connections.
@@ -138,13 +136,13 @@ func (c *Client) get(ctx context.Context, path, what string, into any) error {
 		return c.unreachable(ctx, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	switch {
-	case err != nil:
+	body, err := bounded.ReadAll(response.Body, maxAnswer)
+	switch long := errors.Is(err, bounded.ErrTooLong); {
+	case err != nil && !long:
 		return c.unreachable(ctx, err)
 	case response.StatusCode != http.StatusOK:
 		return c.refusal(response, body, what)
-	case len(body) > maxAnswer:
+	case long:
 		return fault.New(fault.Place{}, "check that the address is a Harbor", "%s returned an answer of more than %d bytes", c.base, maxAnswer)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
@@ -155,17 +153,13 @@ func (c *Client) get(ctx context.Context, path, what string, into any) error {
 
 // unreachable returns the error for a missing answer, without the request.
 func (c *Client) unreachable(ctx context.Context, err error) error {
-	if asked, ok := errors.AsType[*url.Error](err); ok {
-		err = asked.Err
-	}
+	err = noanswer.Cause(err)
 	hint := "check that this node can connect to it, or set gates.vulnerabilities.on_no_answer: warn"
 	why := err.Error()
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	timed, network := errors.AsType[net.Error](err)
 	switch {
-	case untrusted:
+	case noanswer.Untrusted(err):
 		hint = "set gates.vulnerabilities.ca_file to its certificate authority"
-	case ctx.Err() != nil || network && timed.Timeout():
+	case ctx.Err() != nil || noanswer.Late(err):
 		why = "no answer within " + answerLimit.String()
 	}
 	return &fault.Error{Message: fmt.Sprintf("%s does not answer: %s", c.base, why), Hint: hint, Err: ErrUnreachable}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -91,18 +92,8 @@ func entryLines(r *run) []string {
 
 // standardCompose gives the compose files of the folder in the order that counts without a list.
 func standardCompose(r *run) []string {
-	var more []string
-	for name := range r.plain {
-		if ext := path.Ext(name); path.Dir(name) == "." && strings.HasPrefix(name, "docker-compose-") && (ext == ".yml" || ext == ".yaml") {
-			more = append(more, name)
-		}
-	}
-	slices.Sort(more)
-	order := []string{"docker-compose.yml"}
-	if r.plain["custom.secrets.yml"] != nil {
-		order = append(order, "custom.secrets.yml")
-	}
-	return append(order, more...)
+	names := slices.DeleteFunc(slices.Collect(maps.Keys(r.plain)), func(name string) bool { return path.Dir(name) != "." })
+	return manifests.ComposeOrder(names)
 }
 
 func standardProject(r *run) []string {

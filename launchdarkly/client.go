@@ -7,7 +7,6 @@ package launchdarkly
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/internal/noanswer"
 	"coin.internal/coin-agent/internal/oneline"
 	"coin.internal/coin-agent/internal/privatefile"
 )
@@ -118,10 +118,7 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	request.Header.Set("User-Agent", "coin-agent")
 	response, err := c.http.Do(request)
 	if err != nil {
-		if of, ok := errors.AsType[*url.Error](err); ok {
-			err = of.Err // without the address
-		}
-		return fault.WithHint(fmt.Errorf("LaunchDarkly does not answer: %w", err), "try again later: nothing was changed")
+		return fault.WithHint(fmt.Errorf("LaunchDarkly does not answer: %w", noanswer.Cause(err)), "try again later: nothing was changed")
 	}
 	defer response.Body.Close() //nolint:errcheck // only read from
 	body, err := bounded.ReadAll(response.Body, maxAnswer)

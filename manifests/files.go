@@ -27,20 +27,25 @@ func (l *loader) composeFiles() {
 		l.faults.add(fault.Place{File: path.Join(l.node.Dir, mainCompose)},
 			fmt.Sprintf("add it, or list the %s compose files in %s of config.yml", whose, l.chosen.files), "the %s compose file is missing", whose)
 	}
-	var more []string
-	for _, name := range names {
-		extension := path.Ext(name)
-		if strings.HasPrefix(name, "docker-compose-") && (extension == ".yml" || extension == ".yaml") {
-			more = append(more, name)
-		}
+	for _, name := range ComposeOrder(names) {
+		l.node.ComposeFiles = append(l.node.ComposeFiles, path.Join(l.node.Dir, name))
 	}
+}
+
+// ComposeOrder gives the compose files of a folder with these files in their order, if config.yml
+// does not list them.
+func ComposeOrder(names []string) []string {
 	order := []string{mainCompose}
 	if slices.Contains(names, "custom.secrets.yml") {
 		order = append(order, "custom.secrets.yml")
 	}
-	for _, name := range append(order, more...) {
-		l.node.ComposeFiles = append(l.node.ComposeFiles, path.Join(l.node.Dir, name))
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		extension := path.Ext(name)
+		if strings.HasPrefix(name, "docker-compose-") && (extension == ".yml" || extension == ".yaml") {
+			order = append(order, name)
+		}
 	}
+	return order
 }
 
 // named resolves the files that config.yml lists under key, relative to dir. Each file must

@@ -63,20 +63,14 @@ func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, err
 		}
 		return nil, l.faults.err()
 	}
-	var ok bool
-	if l.chosen, ok = l.choose(config, of); !ok {
+	chosen, ok := l.choose(config, of)
+	if !ok {
 		return nil, l.faults.err()
 	}
 	if judged != nil {
 		config = judged(config)
 	}
-	config = configOf(config, l.chosen)
-	home := path.Join("environments", of.environment, "nodes", of.node)
-	l.node = &Node{
-		Environment: of.environment, Name: of.node, Stack: l.chosen.stack.Name, Config: config,
-		Home: home, Dir: path.Join(home, l.chosen.stack.Path), Variables: map[string]Variable{},
-	}
-	if !l.enter() {
+	if !l.open(configOf(config, chosen), chosen, of.environment) {
 		return nil, l.faults.err()
 	}
 	l.composeFiles()
@@ -85,8 +79,18 @@ func inspect(fsys fs.FS, of selection, judged func(*Config) *Config) (*Node, err
 	l.settings()
 	l.checks()
 	l.migrations()
-	l.node.FS = l.repository
 	return l.node, l.faults.err()
+}
+
+// open begins the node of a stack, whose folders must exist.
+func (l *loader) open(config *Config, chosen selected, environment string) bool {
+	l.chosen = chosen
+	home := path.Join("environments", environment, "nodes", chosen.entry.Name)
+	l.node = &Node{
+		Environment: environment, Name: chosen.entry.Name, Stack: chosen.stack.Name, Config: config, FS: l.repository,
+		Home: home, Dir: path.Join(home, chosen.stack.Path), Variables: map[string]Variable{},
+	}
+	return l.enter()
 }
 
 // LoadConfig reads and validates an environment's config.yml.

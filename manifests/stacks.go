@@ -42,6 +42,15 @@ func (c *Config) Layered(node string) bool {
 	return index >= 0 && c.set(fmt.Sprintf("nodes[%d].stacks", index))
 }
 
+// StackNames names the stacks of a node in the order of config.yml, as LoadStack takes them: a node
+// that lists none has the empty name.
+func (c *Config) StackNames(node string) []string {
+	if !c.Layered(node) {
+		return []string{""}
+	}
+	return stackNames(c, node)
+}
+
 // stackNames lists the stacks of a node by name.
 func stackNames(c *Config, node string) []string {
 	var names []string
@@ -119,7 +128,7 @@ func (n *Node) StackPlace() fault.Place {
 // configOf gives the config.yml for a stack. One that does not migrate the database has the migration
 // check off.
 func configOf(c *Config, stack selected) *Config {
-	if !c.Deployment.MigrationCheck.Enabled || c.follows(stack.entry.Name, stack.stack.Name, c.Deployment.MigrationCheck.Stacks) {
+	if !c.Deployment.MigrationCheck.Enabled || follows(c, stack.entry.Name, stack.stack.Name, c.Deployment.MigrationCheck.Stacks) {
 		return c
 	}
 	own := *c
@@ -129,13 +138,13 @@ func configOf(c *Config, stack selected) *Config {
 
 // follows reports whether a list of stacks in config.yml has a node's stack. An empty list has
 // the last one.
-func (c *Config) follows(node, stack string, listed []string) bool {
+func follows(c *Config, node, stack string, listed []string) bool {
 	names := stackNames(c, node)
 	last := !c.Layered(node) || len(names) > 0 && names[len(names)-1] == stack
 	return slices.Contains(listed, stack) || len(listed) == 0 && last
 }
 
-func (n *Node) follows(listed []string) bool { return n.Config.follows(n.Name, n.Stack, listed) }
+func (n *Node) follows(listed []string) bool { return follows(n.Config, n.Name, n.Stack, listed) }
 
 // SecretsElsewhere lists the SOPS files of the node's other stacks, as SecretFiles does, and
 // their folders. What cannot be read is left out: it is a fault of those stacks.

@@ -38,7 +38,6 @@ type history struct {
 
 	keys    *secrets.Keyring       // nil for none
 	run     []byte                 // the key of the values' prints
-	yaml    map[string]any         // by content
 	secrets map[string]*secretFile // by path and content
 }
 
@@ -63,7 +62,7 @@ func readHistory(dir string, keys *secrets.Keyring) (*history, error) {
 	}
 	h := &history{
 		tree: tree, objects: &objects{EncodedObjectStorer: tree.Repo.Storer}, byHash: map[string]*commit{},
-		keys: keys, run: []byte(rand.Text()), yaml: map[string]any{}, secrets: map[string]*secretFile{},
+		keys: keys, run: []byte(rand.Text()), secrets: map[string]*secretFile{},
 	}
 	if head.Name().IsBranch() {
 		h.branch = head.Name().Short()

@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
-	"go.yaml.in/yaml/v3"
 
 	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
@@ -75,16 +74,4 @@ func (f *files) list(dir string) []string {
 		names = append(names, one.Name())
 	}
 	return names
-}
-
-// decode gives what T holds of a YAML file. What does not fit is left out.
-func decode[T any](f *files, name string) *T {
-	content, _ := f.read(name)
-	if known, ok := f.history.yaml[string(content)].(*T); ok {
-		return known
-	}
-	made := new(T)
-	_ = yaml.Unmarshal(content, made)
-	f.history.yaml[string(content)] = made
-	return made
 }

@@ -110,11 +110,8 @@ func (f Flags) Plan(tree *worktree.Worktree, commit string) (*FlagPlan, error) {
 // settingFiles lists the files of the environment that set settings and variables, sorted.
 func (f Flags) settingFiles(at snapshot, config *manifests.Config) (files []string, err error) {
 	for _, node := range config.Nodes {
-		for _, stack := range config.StacksOf(node.Name) {
-			if !config.Layered(node.Name) {
-				stack.Name = ""
-			}
-			one, err := at.openSide(stackOf{f.Environment, node.Name, stack.Name}, false)
+		for _, stack := range config.StackNames(node.Name) {
+			one, err := at.openSide(stackOf{f.Environment, node.Name, stack}, false)
 			if err != nil {
 				return nil, err
 			}

@@ -172,23 +172,19 @@ func (p Promotion) Plan(ctx context.Context, tree *worktree.Worktree, commit str
 // stacks lists the stacks of a node that move, and notes those that do not: only one of the two
 // nodes lists them.
 func (p *promoter) stacks(pair Pair) ([]string, error) {
-	layered := p.from.Layered(pair.From)
-	if layered != p.plan.config.Layered(pair.To) {
+	if p.from.Layered(pair.From) != p.plan.config.Layered(pair.To) {
 		return nil, fault.New(p.plan.config.Place("nodes"), "list stacks for both or for none", "only one of %s of %s and %s of %s lists stacks", pair.From, p.asked.From, pair.To, p.asked.To)
 	}
-	if !layered {
-		return []string{""}, nil
-	}
-	theirs := p.from.StacksOf(pair.From)
+	theirs := p.from.StackNames(pair.From)
 	var names []string
-	for _, stack := range p.plan.config.StacksOf(pair.To) {
-		if slices.ContainsFunc(theirs, func(one manifests.StackConfig) bool { return one.Name == stack.Name }) {
-			names = append(names, stack.Name)
+	for _, stack := range p.plan.config.StackNames(pair.To) {
+		if slices.Contains(theirs, stack) {
+			names = append(names, stack)
 		}
 	}
 	for _, stack := range theirs {
-		if !slices.Contains(names, stack.Name) {
-			p.plan.LeftOut = append(p.plan.LeftOut, "the stack "+stack.Name+" of "+pair.From)
+		if !slices.Contains(names, stack) {
+			p.plan.LeftOut = append(p.plan.LeftOut, "the stack "+stack+" of "+pair.From)
 		}
 	}
 	return names, nil

@@ -106,14 +106,7 @@ func (s snapshot) same(environment, node, other string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	stacks := []string{""}
-	if config.Layered(node) {
-		stacks = nil
-		for _, stack := range config.StacksOf(node) {
-			stacks = append(stacks, stack.Name)
-		}
-	}
-	for _, stack := range stacks {
+	for _, stack := range config.StackNames(node) {
 		own, err := s.openSide(stackOf{environment, node, stack}, true)
 		if err != nil || !there.Same(own.read) {
 			return false, err

@@ -90,11 +90,8 @@ func (r Revert) variables(at snapshot) (files []string, err error) {
 		return nil, err
 	}
 	for _, node := range config.Nodes {
-		for _, stack := range config.StacksOf(node.Name) {
-			if !config.Layered(node.Name) {
-				stack.Name = ""
-			}
-			loaded, err := manifests.InspectStack(top, r.Environment, node.Name, stack.Name)
+		for _, stack := range config.StackNames(node.Name) {
+			loaded, err := manifests.InspectStack(top, r.Environment, node.Name, stack)
 			if loaded == nil {
 				return nil, err
 			}

@@ -18,7 +18,7 @@ func (r Revert) Branches() string { return "revert/" + r.Environment + "/" }
 
 // TakeUp finds the revert that an earlier run committed; nil if there is none.
 func (r Revert) TakeUp(w *proposal.Worktree) (*proposal.Commit, error) {
-	return w.TakeUp(proposal.Wanted{
+	commit, err := w.TakeUp(proposal.Wanted{
 		What: "a revert of " + r.Environment,
 		Matches: func(message, branch string) bool {
 			trailers := proposal.Trailers(message)
@@ -26,6 +26,10 @@ func (r Revert) TakeUp(w *proposal.Worktree) (*proposal.Commit, error) {
 			return environment == r.Environment && trailers[trailerRevert] == branch && (r.Commit == "" || r.Commit == commit)
 		},
 	})
+	if commit != nil {
+		commit.Text = commit.Body(trailerReverted)
+	}
+	return commit, err
 }
 
 // Title is that of the commit and of the merge request, as GitLab writes it.

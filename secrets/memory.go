@@ -97,6 +97,16 @@ func digestOf(file File, o Options) [sha256.Size]byte {
 	return sha256.Sum256(append(append(text, 0), file.Data...))
 }
 
+// Join gives a Set with copies of what others have, each of one file.
+func Join(sets []*Set, o Options) *Set {
+	all := newSet(o)
+	for _, one := range sets {
+		all.take(one)
+	}
+	all.order()
+	return all
+}
+
 // take adds copies of what another set has. order must be called after the last one.
 func (s *Set) take(other *Set) {
 	s.keyed, s.opaque = append(s.keyed, other.keyed...), append(s.opaque, other.opaque...)

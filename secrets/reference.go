@@ -89,13 +89,9 @@ func (s *Set) addReference(place fault.Place, at Location, content []byte) error
 // Reference returns where Lookup's value is in Vault, with the line that says so; false if it
 // is in the files.
 func (s *Set) Reference(name, file string) (Reference, fault.Place, bool) {
-	for _, at := range s.places(name, file) {
-		if _, ok := s.values[at]; ok {
-			found, ok := s.references[at]
-			return found.to, found.place, ok
-		}
-	}
-	return Reference{}, fault.Place{}, false
+	at, _ := s.Find(name, file)
+	found, ok := s.references[at]
+	return found.to, found.place, ok
 }
 
 // References lists the references that Lookup can return, sorted and each once. Those that

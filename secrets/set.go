@@ -263,12 +263,25 @@ func (s *Set) addKeys(file File, entries []entry, o Options) error {
 // name in secrets.override.enc or secrets.enc, the base name of file as a key in these.
 // The Value may be unknown.
 func (s *Set) Lookup(name, file string) (Value, bool) {
+	at, found := s.Find(name, file)
+	if value, ok := s.values[at]; ok {
+		return value, true
+	}
+	return sealed(), found
+}
+
+// Find returns the place of Lookup's value, which may be unknown. A file that is encrypted as a
+// whole, and was read without a key, may have any key.
+func (s *Set) Find(name, file string) (Location, bool) {
 	for _, at := range s.places(name, file) {
-		if value, ok := s.values[at]; ok {
-			return value, true
+		if _, ok := s.values[at]; ok {
+			return at, true
 		}
 	}
-	return sealed(), len(s.opaque) > 0
+	if len(s.opaque) == 0 {
+		return Location{}, false
+	}
+	return Location{File: s.opaque[len(s.opaque)-1], Key: name}, true
 }
 
 // places lists where Lookup looks for a value.

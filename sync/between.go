@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -70,9 +71,12 @@ func (r *Repository) Between(ctx context.Context, older, newer string, in Inputs
 // follow lists the first parents of tip, up to a commit of the history of from. joins means
 // that this one is from itself.
 func follow(store storer.EncodedObjectStorer, from, tip plumbing.Hash) (line []Commit, joins bool, err error) {
-	before, err := history(store, from)
-	if err != nil {
-		return nil, false, err
+	before := map[plumbing.Hash]bool{}
+	for hash, err := range ancestors(store, from) {
+		if err != nil {
+			return nil, false, err
+		}
+		before[hash] = true
 	}
 	for hash := tip; !before[hash]; {
 		commit, err := object.GetCommit(store, hash)
@@ -96,27 +100,31 @@ func follow(store storer.EncodedObjectStorer, from, tip plumbing.Hash) (line []C
 	return line, joins, nil
 }
 
-// history gives a commit and its ancestors, as far as a store has them.
-func history(store storer.EncodedObjectStorer, from plumbing.Hash) (map[plumbing.Hash]bool, error) {
-	found := map[plumbing.Hash]bool{from: true}
-	for todo := []plumbing.Hash{from}; len(todo) > 0; {
-		hash := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		commit, err := object.GetCommit(store, hash)
-		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, parent := range commit.ParentHashes {
-			if !found[parent] {
-				found[parent] = true
-				todo = append(todo, parent)
+// ancestors yields a commit and its ancestors, each once, as far as a store knows them.
+func ancestors(store storer.EncodedObjectStorer, from plumbing.Hash) iter.Seq2[plumbing.Hash, error] {
+	return func(yield func(plumbing.Hash, error) bool) {
+		seen := map[plumbing.Hash]bool{}
+		for todo := []plumbing.Hash{from}; len(todo) > 0; {
+			hash := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			if seen[hash] {
+				continue
 			}
+			seen[hash] = true
+			if !yield(hash, nil) {
+				return
+			}
+			commit, err := object.GetCommit(store, hash)
+			if errors.Is(err, plumbing.ErrObjectNotFound) {
+				continue // a remote leaves it out
+			}
+			if err != nil {
+				yield(plumbing.ZeroHash, err)
+				return
+			}
+			todo = append(todo, commit.ParentHashes...)
 		}
 	}
-	return found, nil
 }
 
 // compare sets Changes of the commits of a line, which has the newest first.

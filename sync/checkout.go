@@ -133,25 +133,13 @@ func (r *Repository) Descends(ctx context.Context, older, newer string) (bool, e
 	if err != nil {
 		return false, err
 	}
-	seen := map[plumbing.Hash]bool{}
-	for todo := []plumbing.Hash{tip}; len(todo) > 0; {
-		hash := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if hash == ancestor {
-			return true, nil
-		}
-		if seen[hash] {
-			continue
-		}
-		seen[hash] = true
-		commit, err := object.GetCommit(store, hash)
-		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			continue // an ancestor of older, which therefore cannot descend from older
-		}
+	for hash, err := range ancestors(store, tip) { // not those of older, which cannot descend from it
 		if err != nil {
 			return false, fmt.Errorf("read history of %s: %w", r.name, err)
 		}
-		todo = append(todo, commit.ParentHashes...)
+		if hash == ancestor {
+			return true, nil
+		}
 	}
 	return false, nil
 }

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"github.com/skeema/knownhosts"
 
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/noanswer"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -163,9 +163,9 @@ func judgeTransport(err error) verdict {
 	switch {
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return verdict{ErrUnreachable, says, "set ca_file to the certificate of the remote's certificate authority"}
-	case errors.As(err, new(*tls.CertificateVerificationError)):
+	case noanswer.Untrusted(err):
 		return verdict{ErrUnreachable, says, "check the URL's host name and the remote's certificate"}
-	case errors.As(err, &netErr) && netErr.Timeout():
+	case noanswer.Late(err):
 		return verdict{ErrUnreachable, "the remote does not answer: " + says, checkNetwork}
 	case errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return verdict{ErrUnreachable, says, checkNetwork + "; check host and port of the URL"}

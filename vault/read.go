@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net"
@@ -13,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/noanswer"
 )
 
 var errLong = errors.New("the answer has more than " + maxAnswer.String())
@@ -73,19 +73,16 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 
 // away gives the error for a missing answer, without the request.
 func (c *Client) away(err error) error {
-	if asked, ok := errors.AsType[*url.Error](err); ok {
-		err = asked.Err
-	}
+	err = noanswer.Cause(err)
 	address := c.options.Address
 	const hint = "check that Vault runs and that this node can connect to it: vault status"
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	network, isNetwork := errors.AsType[net.Error](err)
+	_, isNetwork := errors.AsType[net.Error](err)
 	switch {
-	case untrusted:
+	case noanswer.Untrusted(err):
 		return failed("set ca_file to the certificate authority of Vault", "%s has a certificate that is not trusted: %s", address, err)
 	case errors.Is(err, errLong):
 		return refused("keep large files out of Vault; Swarm takes secrets of 500 KiB", "%s: %w", address, errLong)
-	case errors.Is(err, context.DeadlineExceeded) || isNetwork && network.Timeout():
+	case noanswer.Late(err):
 		return failed(hint, "%s does not answer within %s", address, answerTime)
 	case isNetwork:
 		return failed(hint, "%s does not answer: %s", address, err)

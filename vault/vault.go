@@ -107,10 +107,7 @@ func New(o Options) (*Client, error) {
 	transport.DisableKeepAlives = true
 	client, err := api.NewClient(&api.Config{
 		Address: strings.TrimRight(o.Address, "/"), DisableRedirects: true, Timeout: answerTime, Logger: slog.New(slog.DiscardHandler),
-		HttpClient: &http.Client{
-			Transport: short{transport}, Timeout: answerTime,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		HttpClient: authorities.Direct(short{transport}),
 	})
 	if err != nil { // the library reads VAULT_ variables, and its error may quote them
 		return nil, fault.WithCode(fault.New(fault.Place{}, "remove the VAULT_ variables from the environment of the agent; its settings name the server", "the environment has VAULT_ variables that Vault's library does not accept"), fault.CodeSettings)

@@ -104,12 +104,7 @@ func NewOutbox(o Options) (*Outbox, error) {
 func (o *Outbox) Moved() { o.wake.Ring() }
 
 // Run puts anchors until ctx ends, and returns ctx's error.
-func (o *Outbox) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		o.wake.Rest(ctx, o.round(ctx))
-	}
-	return ctx.Err()
-}
+func (o *Outbox) Run(ctx context.Context) error { return o.wake.Loop(ctx, o.round) }
 
 // Flush tries a few times to put the head into all places.
 func (o *Outbox) Flush(ctx context.Context) error {
@@ -214,11 +209,7 @@ func (o *Outbox) save(change func(Book)) error {
 
 func (o *Outbox) failed(place Place, err error) {
 	name := place.String()
-	var asked time.Duration
-	if refused, ok := errors.AsType[*gitlab.Error](err); ok {
-		asked = refused.RetryAfter
-	}
-	o.waits[name] = o.waits[name].After(asked, o.use.Random)
+	o.waits[name] = o.waits[name].After(gitlab.AskedToWait(err), o.use.Random)
 	o.use.Log.Warn("audit log not anchored", "place", name, "attempt", o.waits[name].Tries, "next", o.waits[name].Until, "error", err, "hint", fault.Hint(err))
 	o.mu.Lock()
 	defer o.mu.Unlock()

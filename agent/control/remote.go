@@ -48,10 +48,7 @@ func NewRemote(to Remote) (*Client, error) {
 		DisableKeepAlives:   true,
 	}
 	return &Client{
-		http: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no other server gets the token
-		},
+		http: authorities.Direct(transport),
 		base: address.Scheme + "://" + address.Host, token: strings.TrimSpace(string(token)), most: cmp.Or(to.Most, maxAnswer),
 	}, nil
 }

@@ -71,14 +71,11 @@ type Judged struct {
 // problems and warnings of all stages and files: what a stage cannot know because of an earlier
 // problem, it leaves out. There is one result for each stack.
 func Check(fsys fs.FS, environment, name string, by Judged) []Checked {
-	stacks := []string{""}
-	if config, _ := manifests.InspectConfig(fsys, environment); config != nil && config.Layered(name) {
-		stacks = nil
-		for _, one := range config.StacksOf(name) {
-			stacks = append(stacks, one.Name)
-		}
+	var stacks []string
+	if config, _ := manifests.InspectConfig(fsys, environment); config != nil {
+		stacks = config.StackNames(name)
 	}
-	if len(stacks) == 0 { // its list has faults
+	if len(stacks) == 0 { // config.yml, or its list, has faults
 		stacks = []string{""}
 	}
 	looks := make([]*look, len(stacks))

@@ -73,7 +73,7 @@ func once(claims []compose.Claim) []compose.Claim {
 }
 
 // Listed names the stacks of a node in their order; none if config.yml does not list them.
-func Listed(fsys fs.FS, options Options) (names []string) {
+func Listed(fsys fs.FS, options Options) []string {
 	if options.Limits != (limits.Limits{}) {
 		fsys = limits.On(fsys, options.Limits)
 	}
@@ -81,10 +81,7 @@ func Listed(fsys fs.FS, options Options) (names []string) {
 	if config == nil || !config.Layered(options.Node) {
 		return nil
 	}
-	for _, one := range config.StacksOf(options.Node) {
-		names = append(names, one.Name)
-	}
-	return names
+	return config.StackNames(options.Node)
 }
 
 // Disputed refuses that two stacks of a node claim one object or port, with the places of both.

@@ -2,7 +2,6 @@ package desired
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"slices"
 	"sync"
@@ -59,11 +58,7 @@ func RenderAll(ctx context.Context, fsys fs.FS, options Options) ([]Rendered, er
 		stack.Given, given = given, given.And(stack.Makes())
 		all, claims = append(all, Rendered{state, stack}), append(claims, compose.Claimant{Stack: named(state.Node), Claims: stack.Claims()})
 	}
-	var faults []error
-	for _, found := range compose.Disputes(claims) {
-		faults = append(faults, joined(found))
-	}
-	if err := errors.Join(faults...); err != nil {
+	if err := Disputed(claims); err != nil {
 		wipeAll(states)
 		return nil, err
 	}
@@ -80,13 +75,7 @@ func stacksUpTo(fsys fs.FS, options Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !config.Layered(options.Node) {
-		return []string{options.Stack}, nil
-	}
-	var names []string
-	for _, one := range config.StacksOf(options.Node) {
-		names = append(names, one.Name)
-	}
+	names := config.StackNames(options.Node)
 	switch index := slices.Index(names, options.Stack); {
 	case index >= 0:
 		return names[:index+1], nil

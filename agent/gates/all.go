@@ -9,8 +9,8 @@ import (
 
 // Approvals gives the merge requests with a commit, and the users who approved them.
 type Approvals interface {
-	MergeRequests(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
-	Approvals(ctx context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error)
+	MergeRequests(ctx context.Context, commit string) ([]gitlab.Request, error)
+	Approvals(ctx context.Context, of gitlab.Request) ([]gitlab.Approval, error)
 	// Protected reports whether a branch is the default branch, or a protected one.
 	Protected(ctx context.Context, branch string) (bool, error)
 }

@@ -119,7 +119,7 @@ func (g approval) approved(ctx context.Context, plan *Plan, asked record.Asked) 
 
 // agreed judges the approvals of a merge request by one of the approvals that are asked for:
 // it gives the users whose approvals count, or what is lacking.
-func agreed(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, lacking string) {
+func agreed(asked manifests.Approval, request gitlab.Request, approvals []gitlab.Approval) (by []string, lacking string) {
 	by, why := approvedBy(asked, request, approvals)
 	if len(by) < asked.Minimum {
 		return nil, fmt.Sprintf("has %d of %d approvals%s", len(by), asked.Minimum, why)
@@ -136,7 +136,7 @@ func agreed(asked manifests.Approval, request gitlab.MergeRequestOf, approvals [
 
 // approvedBy gives the users whose approvals of a merge request count. why names those that
 // can, and says why others do not.
-func approvedBy(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, why string) {
+func approvedBy(asked manifests.Approval, request gitlab.Request, approvals []gitlab.Approval) (by []string, why string) {
 	approvers, unknown := asked.Users()
 	by, not := counting(request, approvals, approvers, len(asked.Approvers) == 0)
 	return by, ofWhom(approvers, unknown) + notCounted(not)
@@ -144,7 +144,7 @@ func approvedBy(asked manifests.Approval, request gitlab.MergeRequestOf, approva
 
 // agreedByBoard gives what counts as the consent of the change advisory board. Without any, why
 // says what would.
-func agreedByBoard(asked manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) (by []string, why string) {
+func agreedByBoard(asked manifests.Approval, request gitlab.Request, approvals []gitlab.Approval) (by []string, why string) {
 	label := asked.BoardLabel()
 	if label != "" && slices.Contains(request.Labels, label) {
 		return []string{fmt.Sprintf("the advisory board (label %q)", label)}, ""
@@ -161,7 +161,7 @@ func agreedByBoard(asked manifests.Approval, request gitlab.MergeRequestOf, appr
 // approval of the author of the merge request never counts, that of a user who wrote or
 // pushed commits of it does not, also if config.yml names the user, and none that was given
 // before the last push, or for another target branch: a second person has to agree.
-func counting(request gitlab.MergeRequestOf, approvals []gitlab.Approval, wanted []string, anyone bool) (by, not []string) {
+func counting(request gitlab.Request, approvals []gitlab.Approval, wanted []string, anyone bool) (by, not []string) {
 	for _, one := range approvals {
 		switch {
 		case !anyone && !slices.Contains(wanted, one.User):

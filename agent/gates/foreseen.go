@@ -55,7 +55,7 @@ func Demanded(demands []manifests.Approval) (texts []string) {
 
 // Counted says how many of these approvals a merge request has, by the rules by which the gate
 // judges it after the merge: "approval 1/2 (of ada, bob)".
-func Counted(demands []manifests.Approval, request gitlab.MergeRequestOf, approvals []gitlab.Approval) string {
+func Counted(demands []manifests.Approval, request gitlab.Request, approvals []gitlab.Approval) string {
 	return counts(demands, func(asked manifests.Approval) (given, board string, why, boardWhy string) {
 		by, why := approvedBy(asked, request, approvals)
 		members, boardWhy := agreedByBoard(asked, request, approvals)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCounted(t *testing.T) {
-	request := gitlab.MergeRequestOf{Number: 12, State: gitlab.Opened, Author: "ada", Target: "master", Head: "79f141c9f3", Labels: []string{"CAB approved"}}
+	request := gitlab.Request{Number: 12, State: gitlab.Opened, Author: "ada", Target: "master", Head: "79f141c9f3", Labels: []string{"CAB approved"}}
 	unlabelled := request
 	unlabelled.Labels = nil
 	all := []gitlab.Approval{
@@ -21,7 +21,7 @@ func TestCounted(t *testing.T) {
 	members := manifests.Approval{Minimum: 1, Approvers: []string{"bob"}, ChangeAdvisoryBoard: true, Board: manifests.Board{Members: []string{"Bob", "carol"}}}
 	for name, test := range map[string]struct {
 		demands []manifests.Approval
-		request gitlab.MergeRequestOf
+		request gitlab.Request
 		given   []gitlab.Approval
 		want    string
 		unknown string

@@ -31,7 +31,7 @@ type Merged struct {
 
 // merged is what GitLab says of a commit that was approved.
 type merged struct {
-	request   gitlab.MergeRequestOf
+	request   gitlab.Request
 	approvals []gitlab.Approval
 	at        time.Time
 }
@@ -176,7 +176,7 @@ func (r *review) ask(ctx context.Context, i int) (found merged, lacking string, 
 // the commit; or with a later one of the line, as a fast-forward merge of several commits
 // does. Its target is the followed branch. A user can put a tag on any commit: for a tag, the
 // target is a branch into which not every user can merge.
-func (r *review) unfit(ctx context.Context, request gitlab.MergeRequestOf, i int) (string, error) {
+func (r *review) unfit(ctx context.Context, request gitlab.Request, i int) (string, error) {
 	plan := r.plan
 	ends := request.Brought || slices.ContainsFunc(r.line[:i], func(one gitsync.Commit) bool { return one.Hash == request.Head })
 	switch {

@@ -10,27 +10,13 @@ import (
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
-// MergeRequestOf is a merge request that contains a commit.
-type MergeRequestOf struct {
-	Number int64
-	URL    string
-	State  string // opened, closed, locked or merged
-	Author string // username in lower case
-	Target string // branch
-	Head   string // the last commit of its source branch
-	Labels []string
-	// Brought means that the commit is the result of the merge on the branch: its merge
-	// commit, its squash commit, or its last commit.
-	Brought bool
-}
-
 // Merged is the state of a merge request that was merged.
 const Merged = "merged"
 
 // MergeRequests lists the merge requests that contain a commit, given by its full hash:
 // first those with Brought, and each part by number. An error is an *Error.
-func (c *Client) MergeRequests(ctx context.Context, commit string) ([]MergeRequestOf, error) {
-	var found []MergeRequestOf
+func (c *Client) MergeRequests(ctx context.Context, commit string) ([]Request, error) {
+	var found []Request
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.BasicMergeRequest, *gl.Response, error) {
 		return c.api.Commits.ListMergeRequestsByCommit(c.project, commit, with...)
 	}
@@ -38,9 +24,11 @@ func (c *Client) MergeRequests(ctx context.Context, commit string) ([]MergeReque
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, mergeRequestOf(one, commit))
+		request := requestOf(one)
+		request.Brought = one.State == Merged && slices.Contains([]string{one.MergeCommitSHA, one.SquashCommitSHA, one.SHA}, commit)
+		found = append(found, request)
 	}
-	slices.SortFunc(found, func(a, b MergeRequestOf) int {
+	slices.SortFunc(found, func(a, b Request) int {
 		if a.Brought != b.Brought {
 			if a.Brought {
 				return -1
@@ -50,15 +38,6 @@ func (c *Client) MergeRequests(ctx context.Context, commit string) ([]MergeReque
 		return int(a.Number - b.Number)
 	})
 	return found, nil
-}
-
-func mergeRequestOf(one *gl.BasicMergeRequest, commit string) MergeRequestOf {
-	m := MergeRequestOf{Number: one.IID, URL: one.WebURL, State: one.State, Target: one.TargetBranch, Head: one.SHA, Labels: one.Labels}
-	if one.Author != nil {
-		m.Author = strings.ToLower(one.Author.Username)
-	}
-	m.Brought = one.State == Merged && slices.Contains([]string{one.MergeCommitSHA, one.SquashCommitSHA, one.SHA}, commit)
-	return m
 }
 
 // Approval is what a user agreed to.
@@ -77,7 +56,7 @@ type Approval struct {
 // Approvals lists the users who have approved a merge request, sorted. GitLab's own verdict
 // is not used, because GitLab approves every merge request if the project has no rules. An
 // error is an *Error.
-func (c *Client) Approvals(ctx context.Context, of MergeRequestOf) ([]Approval, error) {
+func (c *Client) Approvals(ctx context.Context, of Request) ([]Approval, error) {
 	const what = "read the approvals of the merge request"
 	answer, err := ask(ctx, c, what, func(with ...gl.RequestOptionFunc) (*gl.MergeRequestApprovals, *gl.Response, error) {
 		return c.api.MergeRequestApprovals.GetConfiguration(c.project, of.Number, with...)
@@ -134,7 +113,7 @@ func (c *Client) Protected(ctx context.Context, branch string) (bool, error) {
 
 // outdated reports whether another diff was approved at a time than the last one of a merge
 // request.
-func outdated(of MergeRequestOf, versions []version, at time.Time) bool {
+func outdated(of Request, versions []version, at time.Time) bool {
 	approved := diffAt(versions, at)
 	return of.Head == "" || approved.head != of.Head || approved != versions[len(versions)-1].diff
 }

@@ -40,9 +40,9 @@ func TestMergeRequestsOfACommit(t *testing.T) {
 	if diff := cmp.Diff([]int64{27, 28, 29}, brought); diff != "" {
 		t.Error(diff)
 	}
-	want := gitlab.MergeRequestOf{
+	want := gitlab.Request{
 		Number: 27, URL: "https://gitlab.coin.example/coin/coin-gitops/-/merge_requests/27",
-		State: gitlab.Merged, Author: "bob", Target: "stable", Head: strings.Repeat("f", 40), Labels: []string{"a", "b"}, Brought: true,
+		State: gitlab.Merged, Author: "bob", Source: "feature", Target: "stable", Updated: found[0].Updated, Head: strings.Repeat("f", 40), Labels: []string{"a", "b"}, Brought: true,
 	}
 	if diff := cmp.Diff(want, found[0]); diff != "" {
 		t.Error(diff)
@@ -150,7 +150,7 @@ func TestApprovals(t *testing.T) {
 
 func TestApprovalsOfNoMergeRequest(t *testing.T) {
 	client := newClient(t, options(gitlabtest.New(t)))
-	_, err := client.Approvals(t.Context(), gitlab.MergeRequestOf{Number: 2})
+	_, err := client.Approvals(t.Context(), gitlab.Request{Number: 2})
 	if err == nil || strings.Contains(err.Error(), gitlabtest.Secret) {
 		t.Errorf("no such number: %v", err)
 	}

@@ -98,7 +98,7 @@ func (a answering) RoundTrip(asked *http.Request) (*http.Response, error) {
 // questions lists all requests of a client, each by an error; nil if it has none.
 func questions(ctx context.Context, client *gitlab.Client) []func() error {
 	commit, requests := strings.Repeat("a", 40), gitlab.NewRequests(client)
-	merged := gitlab.MergeRequestOf{Number: 1, State: gitlab.Merged, Head: commit, Brought: true}
+	merged := gitlab.Request{Number: 1, State: gitlab.Merged, Head: commit, Brought: true}
 	return []func() error{
 		func() error { return lastOf(client.Token(ctx)) },
 		func() error { return lastOf(client.Statuses(ctx, commit)) },

@@ -51,7 +51,8 @@ type Client struct {
 	project   string
 	host      string
 	timeout   time.Duration
-	agents    agents
+	agents    []string // the users whom the options name, in lower case
+	self      self
 	most      limits.Bytes // of the answers to one question
 	hold      backoff.Hold // that GitLab asked for
 }
@@ -76,7 +77,7 @@ func New(o Options) (*Client, error) {
 		project:   o.Project,
 		host:      address.Host,
 		timeout:   o.HTTPTimeout,
-		agents:    agents{named: lowered(o.Agents)},
+		agents:    lowered(o.Agents),
 		most:      o.Limits.OrDefault().AnswerBytes,
 	}
 	c.transport.MaxIdleConns = 2
@@ -146,13 +147,9 @@ func (c *Client) Post(ctx context.Context, r Report, pipeline int64) (Posted, er
 		State: gl.BuildStateValue(r.State), Ref: &r.Ref, Name: &r.Name,
 		Description: optional(r.Description), TargetURL: optional(r.Target), PipelineID: optional(pipeline),
 	}
-	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
-		status, resp, err := c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)
-		if err == nil && (status == nil || status.ID == 0 || status.PipelineID == 0) {
-			err = errors.New("it is not a commit status")
-		}
-		return status, resp, err
-	})
+	status, err := ask(ctx, c, "post status "+string(r.State)+" of commit "+short(r.Commit), valid("it is not a commit status", func(with ...gl.RequestOptionFunc) (*gl.CommitStatus, *gl.Response, error) {
+		return c.api.Commits.SetCommitStatus(c.project, r.Commit, options, with...)
+	}, func(status *gl.CommitStatus) bool { return status.ID != 0 && status.PipelineID != 0 }))
 	if err != nil {
 		return Posted{}, err
 	}
@@ -197,6 +194,18 @@ func ask[T any](ctx context.Context, c *Client, what string, call call[*T]) (*T,
 		err = errNull
 	}
 	return answer, c.refusal(what, resp != nil, err)
+}
+
+// valid gives a request of which another answer than what it asks for is an error, with what is
+// wrong with it.
+func valid[T any](wrong string, call call[*T], is func(*T) bool) call[*T] {
+	return func(with ...gl.RequestOptionFunc) (*T, *gl.Response, error) {
+		answer, resp, err := call(with...)
+		if err == nil && (answer == nil || !is(answer)) {
+			err = errors.New(wrong)
+		}
+		return answer, resp, err
+	}
 }
 
 // list sends a request for each page of a list, and gives the items, none of them nil. An error

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -13,13 +12,9 @@ import (
 // Commit gives the full hash of a commit, given by its hash, a branch or a tag. An error is
 // an *Error.
 func (c *Client) Commit(ctx context.Context, revision string) (string, error) {
-	found, err := ask(ctx, c, "read commit "+revision, func(with ...gl.RequestOptionFunc) (*gl.Commit, *gl.Response, error) {
-		found, resp, err := c.api.Commits.GetCommit(c.project, revision, nil, with...)
-		if err == nil && (found == nil || found.ID == "") {
-			err = errors.New("it is not a commit")
-		}
-		return found, resp, err
-	})
+	found, err := ask(ctx, c, "read commit "+revision, valid("it is not a commit", func(with ...gl.RequestOptionFunc) (*gl.Commit, *gl.Response, error) {
+		return c.api.Commits.GetCommit(c.project, revision, nil, with...)
+	}, func(found *gl.Commit) bool { return found.ID != "" }))
 	if asError(err).missing() {
 		err = &Error{Kind: KindPermanent, Status: http.StatusNotFound, Err: fault.New(fault.Place{}, "name a commit that is pushed to project "+c.project, "GitLab has no commit %s", revision)}
 	}

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -77,13 +76,8 @@ func beginDeployment(ctx context.Context, c *Client, r Report) (Posted, error) {
 }
 
 func askDeployment(ctx context.Context, c *Client, r Report, call call[*gl.Deployment]) (Posted, error) {
-	found, err := ask(ctx, c, "deployment "+string(r.State)+" of commit "+short(r.Commit)+" to "+r.Name, func(with ...gl.RequestOptionFunc) (*gl.Deployment, *gl.Response, error) {
-		found, resp, err := call(with...)
-		if err == nil && found.ID == 0 {
-			err = errors.New("it is not a deployment")
-		}
-		return found, resp, err
-	})
+	found, err := ask(ctx, c, "deployment "+string(r.State)+" of commit "+short(r.Commit)+" to "+r.Name,
+		valid("it is not a deployment", call, func(found *gl.Deployment) bool { return found.ID != 0 }))
 	if err != nil {
 		return Posted{}, err
 	}

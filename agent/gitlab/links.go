@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -77,13 +76,9 @@ func (l *Links) page(ctx context.Context) (string, error) {
 		l.project = base + "/" + l.client.project
 		return l.project, nil
 	}
-	project, err := ask(ctx, l.client, "read the project's page", func(with ...gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
-		project, resp, err := l.client.api.Projects.GetProject(l.client.project, nil, with...)
-		if err == nil && (project == nil || project.WebURL == "") {
-			err = errors.New("it has no page")
-		}
-		return project, resp, err
-	})
+	project, err := ask(ctx, l.client, "read the project's page", valid("it has no page", func(with ...gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
+		return l.client.api.Projects.GetProject(l.client.project, nil, with...)
+	}, func(project *gl.Project) bool { return project.WebURL != "" }))
 	if err != nil {
 		return "", err
 	}

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -37,13 +36,9 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 		Title: &wanted.Title, Description: optional(wanted.Description),
 		SourceBranch: &wanted.Source, TargetBranch: &wanted.Target, RemoveSourceBranch: new(true),
 	}
-	opened, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
-		opened, resp, err := c.api.MergeRequests.CreateMergeRequest(c.project, options, with...)
-		if err == nil && (opened == nil || opened.IID == 0 || opened.WebURL == "") {
-			err = errors.New("it is not a merge request")
-		}
-		return opened, resp, err
-	})
+	opened, err := ask(ctx, c, "open a merge request of "+wanted.Source+" into "+wanted.Target, valid("it is not a merge request", func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+		return c.api.MergeRequests.CreateMergeRequest(c.project, options, with...)
+	}, func(opened *gl.MergeRequest) bool { return opened.IID != 0 && opened.WebURL != "" }))
 	if status := asError(err).Status; err != nil && (status == http.StatusConflict || status == 0) {
 		// It was opened at the same time, or the answer was lost.
 		if found, again := findMergeRequest(ctx, c, wanted); again == nil && found.Existed {
@@ -86,13 +81,9 @@ func (c *Client) Merged(ctx context.Context, source, target, commit string) (Ope
 
 // Tip returns the commit of a branch of the project, or "" if the branch does not exist.
 func (c *Client) Tip(ctx context.Context, branch string) (commit string, err error) {
-	found, err := ask(ctx, c, "find branch "+branch, func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
-		found, resp, err := c.api.Branches.GetBranch(c.project, branch, with...)
-		if err == nil && (found == nil || found.Commit == nil) {
-			err = errors.New("it is not a branch")
-		}
-		return found, resp, err
-	})
+	found, err := ask(ctx, c, "find branch "+branch, valid("it is not a branch", func(with ...gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+		return c.api.Branches.GetBranch(c.project, branch, with...)
+	}, func(found *gl.Branch) bool { return found.Commit != nil }))
 	switch {
 	case asError(err).missing():
 		return "", nil

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -18,13 +17,8 @@ type Account struct {
 
 // Self requests the user of the token. An error is an *Error.
 func (c *Client) Self(ctx context.Context) (Account, error) {
-	user, err := ask(ctx, c, "read the token's user", func(with ...gl.RequestOptionFunc) (*gl.User, *gl.Response, error) {
-		user, resp, err := c.api.Users.CurrentUser(with...)
-		if err == nil && (user == nil || user.ID == 0 || user.Username == "") {
-			err = errors.New("it is not a user")
-		}
-		return user, resp, err
-	})
+	user, err := ask(ctx, c, "read the token's user", valid("it is not a user", c.api.Users.CurrentUser,
+		func(user *gl.User) bool { return user.ID != 0 && user.Username != "" }))
 	if err != nil {
 		return Account{}, err
 	}
@@ -49,13 +43,18 @@ func (c *Client) Notes(ctx context.Context, issue int64) iter.Seq2[Note, error] 
 	read := func(with ...gl.RequestOptionFunc) ([]*gl.Note, *gl.Response, error) {
 		return c.api.Notes.ListIssueNotes(c.project, issue, options, with...)
 	}
+	return written(list(ctx, c, fmt.Sprintf("read the notes on issue #%d", issue), read))
+}
+
+// written gives the notes that users wrote.
+func written(notes iter.Seq2[*gl.Note, error]) iter.Seq2[Note, error] {
 	return func(yield func(Note, error) bool) {
-		for one, err := range list(ctx, c, fmt.Sprintf("read the notes on issue #%d", issue), read) {
+		for one, err := range notes {
 			switch {
 			case err != nil:
 				yield(Note{}, err)
 				return
-			case one.System: // GitLab's own, about a change of the issue
+			case one.System: // GitLab's own, about a change
 			case !yield(noteOf(one), nil):
 				return
 			}
@@ -66,13 +65,9 @@ func (c *Client) Notes(ctx context.Context, issue int64) iter.Seq2[Note, error] 
 // WriteNote writes a comment on an issue. An error is an *Error.
 func (c *Client) WriteNote(ctx context.Context, issue int64, text string) (Note, error) {
 	options := &gl.CreateIssueNoteOptions{Body: &text}
-	note, err := ask(ctx, c, fmt.Sprintf("write a note on issue #%d", issue), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
-		note, resp, err := c.api.Notes.CreateIssueNote(c.project, issue, options, with...)
-		if err == nil && (note == nil || note.ID == 0 || note.Body != text) {
-			err = errors.New("it is not the note")
-		}
-		return note, resp, err
-	})
+	note, err := ask(ctx, c, fmt.Sprintf("write a note on issue #%d", issue), valid("it is not the note", func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
+		return c.api.Notes.CreateIssueNote(c.project, issue, options, with...)
+	}, func(note *gl.Note) bool { return note.ID != 0 && note.Body == text }))
 	if err != nil {
 		return Note{}, err
 	}

@@ -200,11 +200,10 @@ func (o *Outbox) last(r Report) (Report, error) {
 
 // Run delivers until ctx ends, and returns ctx's error.
 func (o *Outbox) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	return o.wake.Loop(ctx, func(ctx context.Context) time.Duration {
 		next, _ := o.round(ctx)
-		o.wake.Rest(ctx, next)
-	}
-	return ctx.Err()
+		return next
+	})
 }
 
 // Flush delivers until no report is left, ctx ends, or GitLab refuses the token, which the

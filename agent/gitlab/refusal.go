@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"coin.internal/coin-agent/internal/bounded"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
+	"coin.internal/coin-agent/internal/noanswer"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -59,6 +59,9 @@ func asError(err error) *Error {
 	}
 	return &Error{Kind: KindRetry, Err: err}
 }
+
+// AskedToWait gives the wait that GitLab asked for with an error; 0 for none.
+func AskedToWait(err error) time.Duration { return asError(err).RetryAfter }
 
 // missing reports whether GitLab has the project, but not what was asked for.
 func (e *Error) missing() bool { return e.Status == http.StatusNotFound && e.Kind == KindPermanent }
@@ -179,9 +182,7 @@ func (c *Client) noAnswer(err error) *Error {
 		return &Error{Kind: KindAuth, Err: own}
 	}
 	hint := "check that this node can connect to " + c.host
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
+	err = noanswer.Cause(err)
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		hint = "set ca_file to the certificate authority of GitLab"
 	}

@@ -2,8 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -20,12 +18,9 @@ import (
 type Requests struct {
 	client *Client
 
-	mu    sync.Mutex
-	token [sha256.Size]byte // of self
-	self  Account           // the user of the token; without an ID before it is known
-
-	commit  string           // that Brought was asked for last
-	brought []MergeRequestOf // what brought it
+	mu      sync.Mutex
+	commit  string    // that Brought was asked for last
+	brought []Request // what brought it
 }
 
 // NewRequests makes Requests.
@@ -48,11 +43,9 @@ type Request struct {
 	// Updated is when it changed last. An approval changes it, its withdrawal and a label, but
 	// also each note.
 	Updated time.Time
-}
-
-// Of gives the merge request as Approvals takes it.
-func (r Request) Of() MergeRequestOf {
-	return MergeRequestOf{Number: r.Number, URL: r.URL, State: r.State, Author: r.Author, Target: r.Target, Head: r.Head, Labels: r.Labels}
+	// Brought means that a commit, of which MergeRequests was asked, is the result of the merge on
+	// the branch: its merge commit, its squash commit, or its last commit.
+	Brought bool
 }
 
 // MostOpen bounds how many open merge requests are read.
@@ -96,13 +89,9 @@ func listMergeRequests(c *Client, options *gl.ListProjectMergeRequestsOptions) c
 
 // Find reads a merge request. An error is an *Error.
 func (r *Requests) Find(ctx context.Context, number int64) (Request, error) {
-	found, err := ask(ctx, r.client, fmt.Sprintf("read merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
-		found, resp, err := r.client.api.MergeRequests.GetMergeRequest(r.client.project, number, nil, with...)
-		if err == nil && (found == nil || found.IID != number) {
-			err = errors.New("it is not the merge request")
-		}
-		return found, resp, err
-	})
+	found, err := ask(ctx, r.client, fmt.Sprintf("read merge request !%d", number), valid("it is not the merge request", func(with ...gl.RequestOptionFunc) (*gl.MergeRequest, *gl.Response, error) {
+		return r.client.api.MergeRequests.GetMergeRequest(r.client.project, number, nil, with...)
+	}, func(found *gl.MergeRequest) bool { return found.IID == number }))
 	if err != nil {
 		return Request{}, err
 	}
@@ -128,7 +117,7 @@ func requestOf(one *gl.BasicMergeRequest) Request {
 
 // Brought lists the merge requests that brought a commit, given by its full hash, to a
 // branch. Once there is one, it is not asked for the same commit again. An error is an *Error.
-func (r *Requests) Brought(ctx context.Context, commit string) ([]MergeRequestOf, error) {
+func (r *Requests) Brought(ctx context.Context, commit string) ([]Request, error) {
 	r.mu.Lock()
 	known, brought := r.commit, r.brought
 	r.mu.Unlock()
@@ -139,7 +128,7 @@ func (r *Requests) Brought(ctx context.Context, commit string) ([]MergeRequestOf
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(all, func(one MergeRequestOf) bool { return !one.Brought }); i >= 0 {
+	if i := slices.IndexFunc(all, func(one Request) bool { return !one.Brought }); i >= 0 {
 		all = all[:i:i] // the others follow
 	}
 	if len(all) > 0 {
@@ -152,19 +141,7 @@ func (r *Requests) Brought(ctx context.Context, commit string) ([]MergeRequestOf
 
 // Self gives the user of the token, whom it asks for once for each token. An error is an
 // *Error.
-func (r *Requests) Self(ctx context.Context) (Account, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	token := r.client.token.fingerprint()
-	if token != r.token || r.self.ID == 0 {
-		self, err := r.client.Self(ctx)
-		if err != nil {
-			return Account{}, err
-		}
-		r.token, r.self = token, self
-	}
-	return r.self, nil
-}
+func (r *Requests) Self(ctx context.Context) (Account, error) { return r.client.self.of(ctx, r.client) }
 
 // Notes requests the notes on a merge request that users wrote, the oldest first. It
 // requests a page when it is needed. An error is an *Error, and comes last.
@@ -173,30 +150,15 @@ func (r *Requests) Notes(ctx context.Context, number int64) iter.Seq2[Note, erro
 		options := &gl.ListMergeRequestNotesOptions{ListOptions: page, OrderBy: new("created_at"), Sort: new("asc")}
 		return r.client.api.Notes.ListMergeRequestNotes(r.client.project, number, options, with)
 	}
-	return func(yield func(Note, error) bool) {
-		for one, err := range pages(ctx, r.client, fmt.Sprintf("read the notes on merge request !%d", number), read) {
-			switch {
-			case err != nil:
-				yield(Note{}, err)
-				return
-			case one.System:
-			case !yield(noteOf(one), nil):
-				return
-			}
-		}
-	}
+	return written(pages(ctx, r.client, fmt.Sprintf("read the notes on merge request !%d", number), read))
 }
 
 // Write writes a note on a merge request. An error is an *Error.
 func (r *Requests) Write(ctx context.Context, number int64, text string) (Note, error) {
 	options := &gl.CreateMergeRequestNoteOptions{Body: &text}
-	note, err := ask(ctx, r.client, fmt.Sprintf("write a note on merge request !%d", number), func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
-		note, resp, err := r.client.api.Notes.CreateMergeRequestNote(r.client.project, number, options, with...)
-		if err == nil && (note == nil || note.ID == 0) {
-			err = errors.New("it is not the note")
-		}
-		return note, resp, err
-	})
+	note, err := ask(ctx, r.client, fmt.Sprintf("write a note on merge request !%d", number), valid("it is not the note", func(with ...gl.RequestOptionFunc) (*gl.Note, *gl.Response, error) {
+		return r.client.api.Notes.CreateMergeRequestNote(r.client.project, number, options, with...)
+	}, func(note *gl.Note) bool { return note.ID != 0 }))
 	if err != nil {
 		return Note{}, err
 	}

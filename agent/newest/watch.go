@@ -66,14 +66,12 @@ func (w *Watch) Known() Known {
 // Run asks Vault for the newest versions at the paths of what is deployed when they are due,
 // until ctx ends.
 func (w *Watch) Run(ctx context.Context, paths func() []string) error {
-	bell := backoff.NewBell()
-	for ctx.Err() == nil {
+	return backoff.NewBell().Loop(ctx, func(ctx context.Context) time.Duration {
 		if in := paths(); len(in) > 0 && w.Known().due(time.Now()) {
 			w.round(ctx, in)
 		}
-		bell.Rest(ctx, glance)
-	}
-	return ctx.Err()
+		return glance
+	})
 }
 
 // due reports whether Vault is asked now. A next time that no answer gives is one of a clock that was

@@ -3,7 +3,6 @@ package notify
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/internal/noanswer"
 )
 
 // hook is an address that takes JSON by POST. The address is a secret: it is not in errors.
@@ -100,14 +100,12 @@ func (h *hook) postTo(ctx context.Context, address *url.URL, message any, header
 
 // noAnswer removes the URL from the error of net/http.
 func noAnswer(host string, err error) error {
-	for outer := (*url.Error)(nil); errors.As(err, &outer); {
-		err = outer.Err
-	}
+	err = noanswer.Cause(err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("post to the webhook at %s: no answer in time", host)
 	}
 	hint := "check that this node can connect to " + host
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+	if noanswer.Untrusted(err) {
 		hint = "set ca_file to the certificate authority of " + host
 	}
 	return fault.WithHint(fmt.Errorf("post to the webhook at %s: %w", host, err), hint)

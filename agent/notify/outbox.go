@@ -279,12 +279,7 @@ func (o *Outbox) lost(entries []Entry) {
 }
 
 // Run delivers until ctx ends, and returns ctx's error.
-func (o *Outbox) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		o.wake.Rest(ctx, o.round(ctx))
-	}
-	return ctx.Err()
-}
+func (o *Outbox) Run(ctx context.Context) error { return o.wake.Loop(ctx, o.round) }
 
 // Flush delivers until no notice is left, ctx ends, or all left notices have failed several
 // times or exceed the limit of messages.

@@ -23,6 +23,7 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/limits"
 	"coin.internal/coin-agent/internal/loopback"
+	"coin.internal/coin-agent/internal/noanswer"
 	"coin.internal/coin-agent/internal/oneline"
 )
 
@@ -187,7 +188,7 @@ func (s *SMTP) greet(conn net.Conn) (*smtp.Client, error) {
 
 func (s *SMTP) explain(doing string, err error) error {
 	hint := "check smtp_address and smtp_tls: port 587 usually needs starttls, port 465 tls"
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+	if noanswer.Untrusted(err) {
 		hint = "set ca_file to the server's certificate authority, and smtp_address to the name in its certificate"
 	}
 	return fault.WithHint(fmt.Errorf("%s %s: %w", doing, s.options.Address, err), hint)

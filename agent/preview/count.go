@@ -2,7 +2,6 @@ package preview
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -124,14 +123,14 @@ func firstCount(ctx context.Context, w *Worker, made *sight, one *Shown, text *T
 func countInto(ctx context.Context, w *Worker, of gitlab.Request, one *Shown, text *Text) error {
 	limited, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
-	approvals, err := w.use.Approvals.Approvals(limited, of.Of())
+	approvals, err := w.use.Approvals.Approvals(limited, of)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err == nil:
 		one.Counted, w.tally.wait = of.Updated, backoff.Wait{}
 		delete(w.tally.due, of.Number)
-		counted(text, gates.Counted(text.Demands, of.Of(), approvals), false)
+		counted(text, gates.Counted(text.Demands, of, approvals), false)
 	case alone(err): // the others do not wait for it; the next list asks again
 		delete(w.tally.due, of.Number)
 		counted(text, gates.Uncounted(text.Demands, err.Error()), true)
@@ -164,14 +163,8 @@ func uncounted(text Text) report.PlanPage {
 // putOffCounts puts all counts off, because GitLab did not answer one. It reports whether the
 // next one may well be answered.
 func putOffCounts(w *Worker, err error) (passes bool) {
-	var asked time.Duration
-	passes = w.tally.wait.Tries+1 < mostPlans
-	if refused, ok := errors.AsType[*gitlab.Error](err); ok {
-		asked = refused.RetryAfter
-		if refused.Kind == gitlab.KindAuth {
-			asked, passes = max(asked, time.Minute), false
-		}
-	}
+	asked, refused := askedToWait(err)
+	passes = !refused && w.tally.wait.Tries+1 < mostPlans
 	w.tally.wait = w.tally.wait.After(asked, w.use.Random)
 	if w.tally.wait.Tries == 1 {
 		w.use.Log.Warn("cannot count the approvals of merge requests", "next", w.tally.wait.Until, "error", err.Error(), "hint", fault.Hint(err))

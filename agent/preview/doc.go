@@ -26,12 +26,12 @@ import (
 type Requests interface {
 	Open(ctx context.Context, target string) ([]gitlab.Request, error)
 	Find(ctx context.Context, number int64) (gitlab.Request, error)
-	Brought(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
+	Brought(ctx context.Context, commit string) ([]gitlab.Request, error)
 }
 
 // Approvals are the approvals of a merge request.
 type Approvals interface {
-	Approvals(ctx context.Context, of gitlab.MergeRequestOf) ([]gitlab.Approval, error)
+	Approvals(ctx context.Context, of gitlab.Request) ([]gitlab.Approval, error)
 }
 
 // Notes are the notes on them.

@@ -20,7 +20,7 @@ type Links struct {
 		Of(ctx context.Context, status gitlab.Report) string // "" if it is not known
 	}
 	Requests interface {
-		Brought(ctx context.Context, commit string) ([]gitlab.MergeRequestOf, error)
+		Brought(ctx context.Context, commit string) ([]gitlab.Request, error)
 	} // nil: no plans are shown
 
 	commit, link string // the last answer

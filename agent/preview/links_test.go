@@ -19,12 +19,12 @@ func books() ([]preview.Book, error) {
 	return []preview.Book{{Shown: []preview.Shown{{Number: 5}}}, {Shown: []preview.Shown{{Number: 4, Link: "https://gitlab/4#note_9"}, {Number: 5}}}}, nil
 }
 
-func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.MergeRequestOf, error) {
+func (l *linked) Brought(_ context.Context, commit string) ([]gitlab.Request, error) {
 	l.asked++
 	if commit == "other" {
-		return []gitlab.MergeRequestOf{{Number: 5}}, l.err
+		return []gitlab.Request{{Number: 5}}, l.err
 	}
-	return []gitlab.MergeRequestOf{{Number: 3}, {Number: 4}}, l.err
+	return []gitlab.Request{{Number: 3}, {Number: 4}}, l.err
 }
 
 // deployments has a page of each commit.

@@ -265,15 +265,7 @@ func noteStale(w *Worker, of gitlab.Request, why error) error {
 	if before == nil || !before.Told || before.Of == "" || before.Of == of.Head || before.After || before.Stale != "" {
 		return nil
 	}
-	text, err := w.use.Store.PreviewText(of.Number)
-	if err != nil {
-		return err
-	}
-	one := *before
-	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, of.Head
-	one.Counts = false
-	text.Page = report.StalePage(uncounted(text), of.Head, fault.All(why)[0].Error())
-	return w.save(one, &text)
+	return outdate(w, *before, of.Head, fault.All(why)[0].Error())
 }
 
 // refuseDeath records that a merge request ended the process, so that it is not read again.
@@ -286,12 +278,17 @@ func (w *Worker) refuseDeath(died Mark) error {
 	if !one.Told {
 		return w.save(one, nil)
 	}
-	text, err := w.use.Store.PreviewText(died.Number)
+	return outdate(w, one, died.Head, "the agent ended while it read that commit, and does not read it again")
+}
+
+// outdate adds to a note that it is not about head, and why that has no plan.
+func outdate(w *Worker, one Shown, head, why string) error {
+	text, err := w.use.Store.PreviewText(one.Number)
 	if err != nil {
 		return err
 	}
-	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, died.Head
+	one.Phase, one.Due, one.Left, one.Report, one.Stale = Write, time.Now(), 1, nil, head
 	one.Counts = false
-	text.Page = report.StalePage(uncounted(text), died.Head, "the agent ended while it read that commit, and does not read it again")
+	text.Page = report.StalePage(uncounted(text), head, why)
 	return w.save(one, &text)
 }

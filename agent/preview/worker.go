@@ -78,12 +78,7 @@ func (w *Worker) Hold() (release func()) {
 }
 
 // Run works until ctx ends, and returns ctx's error.
-func (w *Worker) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		w.wake.Rest(ctx, w.step(ctx))
-	}
-	return ctx.Err()
-}
+func (w *Worker) Run(ctx context.Context) error { return w.wake.Loop(ctx, w.step) }
 
 // step does one thing, and gives the time until the next one.
 func (w *Worker) step(ctx context.Context) time.Duration {
@@ -106,18 +101,21 @@ func (w *Worker) step(ctx context.Context) time.Duration {
 
 // failed puts all work off.
 func failed(w *Worker, err error) {
-	var asked time.Duration
-	if refused, ok := errors.AsType[*gitlab.Error](err); ok {
-		asked = refused.RetryAfter
-		if refused.Kind == gitlab.KindAuth {
-			asked = max(asked, time.Minute)
-		}
-	}
+	asked, _ := askedToWait(err)
 	w.wait = w.wait.After(asked, w.use.Random)
 	if text := err.Error(); text != w.failing {
 		w.failing = text
 		w.use.Log.Warn("cannot show plans on merge requests", "next", w.wait.Until, "error", err, "hint", fault.Hint(err))
 	}
+}
+
+// askedToWait gives the wait that an error of GitLab asks for, and whether it refuses the token.
+func askedToWait(err error) (asked time.Duration, refused bool) {
+	asked = gitlab.AskedToWait(err)
+	if of, ok := errors.AsType[*gitlab.Error](err); ok && of.Kind == gitlab.KindAuth {
+		return max(asked, time.Minute), true
+	}
+	return asked, false
 }
 
 // next does the most urgent thing: it gives 0 if there may be more to do.

@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -81,12 +80,10 @@ func (w *Watch) States() []State {
 // Run asks about each token when it is due, until ctx ends. A token is due once a day, and when
 // its file has changed.
 func (w *Watch) Run(ctx context.Context) error {
-	bell := backoff.NewBell()
-	for ctx.Err() == nil {
+	return backoff.NewBell().Loop(ctx, func(ctx context.Context) time.Duration {
 		w.round(ctx)
-		bell.Rest(ctx, glance) // at the files
-	}
-	return ctx.Err()
+		return glance // at the files
+	})
 }
 
 func (w *Watch) round(ctx context.Context) {
@@ -133,11 +130,7 @@ func (w *Watch) look(ctx context.Context, use Use, of string) {
 			return
 		}
 		if err != nil {
-			var asked time.Duration
-			if refused, ok := errors.AsType[*gitlab.Error](err); ok {
-				asked = refused.RetryAfter
-			}
-			wait.wait = wait.wait.After(asked, w.use.Random)
+			wait.wait = wait.wait.After(gitlab.AskedToWait(err), w.use.Random)
 			w.waits[use.Setting] = wait
 			w.use.Log.Debug("GitLab not asked about a token", "setting", use.Setting, "next", wait.wait.Until, "error", err)
 			return

@@ -94,7 +94,7 @@ func fleetList(ctx context.Context, a *app, apis []string) (list fleet.List, err
 		return list, err
 	}
 	list.GitLab, list.Branch, list.Agents = client, cmp.Or(a.settings.Branch, "master"), agents
-	list.Environment, err = environmentOf(ctx, a, client)
+	list.Environment, err = environmentOf(ctx, a, client, a.settings.Environment)
 	return list, err
 }
 

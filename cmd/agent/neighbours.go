@@ -19,7 +19,7 @@ type neighbours struct {
 // Read gives the nodes by what their agents say, as far as the settings name their addresses, else
 // by their statuses in GitLab.
 func (n *neighbours) Read(ctx context.Context) ([]fleet.Member, error) {
-	environment, err := environmentOf(ctx, n.app, n.parts.gitlab)
+	environment, err := environmentOf(ctx, n.app, n.parts.gitlab, n.app.settings.Environment)
 	if err != nil {
 		return nil, err
 	}

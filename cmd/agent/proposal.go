@@ -12,7 +12,6 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/proposal"
-	"coin.internal/coin-agent/release"
 )
 
 // proposalFlags are the flags of commands that make a commit and a merge request.
@@ -101,50 +100,6 @@ func sameHost(a, b string) bool {
 	first, errA := url.Parse(a)
 	second, errB := url.Parse(b)
 	return errA == nil && errB == nil && first.Host != "" && first.Host == second.Host
-}
-
-// earlier stops at an open merge request of an earlier change, whose branch begins with a prefix.
-func (f *proposalFlags) earlier(ctx context.Context, a *app, prefix, what string) (*proposed, error) {
-	if !f.proposes(a) {
-		return nil, nil
-	}
-	client, err := a.gitLab()
-	if err != nil {
-		return nil, err
-	}
-	target, err := f.into(ctx, a, client)
-	if err != nil {
-		return nil, err
-	}
-	open, err := release.Earlier(ctx, gitlab.NewRequests(client), target, prefix)
-	if err != nil || open.Number == 0 {
-		return nil, err
-	}
-	return &proposed{MergeRequest: open.URL, Next: []string{
-		fmt.Sprintf("merge or close !%d of branch %s: it is an earlier %s", open.Number, open.Source, what),
-	}}, nil
-}
-
-// atTip refuses a working copy that is not at the end of the target branch: the merge request
-// would have other commits, or lack some.
-func (f *proposalFlags) atTip(ctx context.Context, a *app, tree *proposal.Worktree) error {
-	if !f.proposes(a) {
-		return nil
-	}
-	client, err := a.gitLab()
-	if err != nil {
-		return err
-	}
-	target, err := f.into(ctx, a, client)
-	if err != nil {
-		return err
-	}
-	tip, err := client.Tip(ctx, target)
-	if err != nil || tip == tree.Head().Hash {
-		return err
-	}
-	return fault.New(fault.Place{}, "git switch "+target+" && git pull --ff-only; or make the commit only, with --no-merge-request",
-		"the working copy is at commit %s, and %s in GitLab at %s", short(tree.Head().Hash), target, short(tip))
 }
 
 // publish pushes the branch of a commit and opens its merge request. The commit stays in any

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/launchdarkly"
+	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
 
@@ -20,7 +20,6 @@ type featureFlags struct {
 	environment string // the provider's key of the environment
 	address     string
 	token       string
-	client      *launchdarkly.Client
 }
 
 func flagsCommand(a *app) *cobra.Command {
@@ -69,71 +68,30 @@ type flagged struct {
 }
 
 func (f *featureFlags) run(ctx context.Context, a *app) error {
-	var err error
-	f.client, err = launchdarkly.New(launchdarkly.Options{URL: f.address, TokenFile: f.token, CAFile: a.settings.CAFile})
+	client, err := launchdarkly.New(launchdarkly.Options{URL: f.address, TokenFile: f.token, CAFile: a.settings.CAFile})
 	if err != nil {
 		return err
 	}
-	in, err := openClone(f.common.repo)
-	if err != nil {
-		return err
-	}
-	tree := in.tree
-	defer tree.Close()
 	var shown flagged
-	if !f.common.dryRun {
-		if shown.Result.Commit, err = f.flags.TakeUp(tree); err != nil {
-			return err
-		}
-	}
-	if shown.Result.Commit == nil {
-		done, err := f.propose(ctx, a, in, &shown)
-		if err != nil || done {
-			return errors.Join(err, f.show(a.stdout, shown, err))
-		}
-	}
-	tree.Close() // pushing needs no lock
-	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return errors.Join(f.show(a.stdout, shown, nil), err)
-}
-
-// propose makes the commit, unless there is nothing to do.
-func (f *featureFlags) propose(ctx context.Context, a *app, in clone, shown *flagged) (done bool, err error) {
-	earlier, err := f.common.earlier(ctx, a, f.flags.Branches(), "one of these flags")
-	if err != nil {
-		return false, err
-	}
-	if earlier != nil {
-		shown.Result = *earlier
-		return true, nil
-	}
-	if err := f.common.atTip(ctx, a, in.tree); err != nil {
-		return false, err
-	}
-	if f.flags.Values, err = f.client.Flags(ctx, f.flags.Project, cmp.Or(f.environment, f.flags.Environment)); err != nil {
-		return false, err
-	}
-	if shown.Plan, err = f.flags.Plan(in.git, in.tree.Head().Hash); err != nil {
-		return false, err
-	}
-	switch {
-	case len(shown.Plan.Files) == 0:
-		shown.Result.Next = []string{"nothing to change: the flags are as " + f.flags.Provider + " has them"}
-	case f.common.dryRun:
-		shown.Result.Next = []string{"nothing was changed: --dry-run"}
-	default:
-		shown.Result.Commit, err = shown.Plan.Propose(in.tree, f.common.author)
-		return false, err
-	}
-	return true, nil
-}
-
-func (f *featureFlags) show(stdout io.Writer, shown flagged, failed error) error {
-	if failed != nil {
-		return nil
-	}
-	err := printScreen(stdout, *f.common.output, flagsScreen, shown)
-	return differentIf(shown.Plan != nil && (len(shown.Plan.Refused) > 0 || f.common.dryRun && len(shown.Plan.Files) > 0), err)
+	return f.common.propose(ctx, a, change{
+		branches: f.flags.Branches(), what: "one of these flags",
+		taken: func(in clone) (*proposal.Commit, error) { return f.flags.TakeUp(in.tree) },
+		plan: func(in clone) (nothing string, err error) {
+			if f.flags.Values, err = client.Flags(ctx, f.flags.Project, cmp.Or(f.environment, f.flags.Environment)); err != nil {
+				return "", err
+			}
+			if shown.Plan, err = f.flags.Plan(in.git, in.tree.Head().Hash); err == nil && len(shown.Plan.Files) == 0 {
+				nothing = "nothing to change: the flags are as " + f.flags.Provider + " has them"
+			}
+			return nothing, err
+		},
+		commit: func(in clone) (*proposal.Commit, error) { return shown.Plan.Propose(in.tree, f.common.author) },
+		show: func(result proposed) (bool, error) {
+			shown.Result = result
+			different := shown.Plan != nil && (len(shown.Plan.Refused) > 0 || f.common.dryRun && len(shown.Plan.Files) > 0)
+			return different, printScreen(a.stdout, *f.common.output, flagsScreen, shown)
+		},
+	})
 }
 
 // flagsScreen shows which flags change, and which cannot.

@@ -106,80 +106,64 @@ type promoted struct {
 }
 
 func (f *promoteFlags) run(ctx context.Context, a *app) error {
-	in, err := openClone(f.common.repo)
-	if err != nil {
-		return err
-	}
-	tree, git := in.tree, in.git
-	defer tree.Close()
-	if !f.common.dryRun {
-		commit, err := f.promotion.TakeUp(tree)
-		if err != nil {
-			return err
-		}
-		if commit != nil {
-			tree.Close()
-			return f.finish(ctx, a, git, commit)
-		}
-	}
 	shown := promoted{Reason: f.reason}
-	earlier, err := f.common.earlier(ctx, a, f.promotion.Branches(), "promotion from "+f.promotion.From+" to "+f.promotion.To)
-	if err != nil {
-		return err
-	}
-	if earlier != nil {
-		shown.Result = *earlier
-		return f.show(a, shown)
-	}
-	if err := f.common.atTip(ctx, a, tree); err != nil {
-		return err
-	}
-	if shown.Plan, err = f.plan(ctx, a, git, tree.Head().Hash); err != nil {
-		return err
-	}
-	if len(shown.Plan.Files) == 0 {
-		shown.Result.Next = []string{"nothing to promote: " + f.promotion.To + " has release " + shown.Plan.Release}
-		return f.show(a, shown)
-	}
-	if err := f.prove(ctx, a, git, &shown); err != nil {
-		return errors.Join(f.show(a, shown), err)
-	}
-	if f.common.dryRun {
-		shown.Result.Next = []string{"nothing was changed: --dry-run"}
-		return differentIf(true, f.show(a, shown))
-	}
-	if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
-		return err
-	}
-	tree.Close()
-	shown.Result.Commit.Title, shown.Result.Commit.Text = shown.Plan.Title(), shown.Plan.Text(shown.Proofs, f.reason)
-	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return differentIf(len(shown.Plan.Problems) > 0, errors.Join(f.show(a, shown), err))
+	return f.common.propose(ctx, a, change{
+		branches: f.promotion.Branches(), what: "promotion from " + f.promotion.From + " to " + f.promotion.To,
+		taken: func(in clone) (*proposal.Commit, error) { return f.taken(ctx, a, in, &shown) },
+		plan: func(in clone) (nothing string, err error) {
+			if shown.Plan, err = f.plan(ctx, a, in.git, in.tree.Head().Hash); err != nil {
+				return "", err
+			}
+			if len(shown.Plan.Files) == 0 {
+				return "nothing to promote: " + f.promotion.To + " has release " + shown.Plan.Release, nil
+			}
+			if err := f.prove(ctx, a, in.git, &shown); err != nil {
+				return "", errors.Join(f.show(a, shown), err)
+			}
+			return "", nil
+		},
+		commit: func(in clone) (*proposal.Commit, error) {
+			commit, err := shown.Plan.Propose(in.tree, f.common.author, f.reason)
+			if err != nil {
+				return nil, err
+			}
+			commit.Title, commit.Text = shown.Plan.Title(), shown.Plan.Text(shown.Proofs, f.reason)
+			return commit, nil
+		},
+		show: func(result proposed) (different bool, err error) {
+			shown.Result = result
+			problems := shown.Problems
+			if shown.Plan != nil {
+				problems = shown.Plan.Problems
+				different = f.common.dryRun && len(shown.Plan.Files) > 0
+			}
+			return different || result.Commit != nil && len(problems) > 0, f.show(a, shown)
+		},
+	})
 }
 
-// finish opens the merge request of the commit that an earlier run has made.
-func (f *promoteFlags) finish(ctx context.Context, a *app, git *worktree.Worktree, commit *proposal.Commit) error {
-	tree, err := proposal.OpenWorktree(git.Root)
-	if err != nil {
-		return err
+// taken gives the commit that an earlier run has made, with the text of its merge request.
+func (f *promoteFlags) taken(ctx context.Context, a *app, in clone, shown *promoted) (*proposal.Commit, error) {
+	commit, err := f.promotion.TakeUp(in.tree)
+	if commit == nil || err != nil {
+		return nil, err
 	}
-	tree.Close() // pushing needs no lock
+	in.tree.Close() // what follows only reads
 	of, reason := release.Taken(commit)
-	reason = cmp.Or(reason, f.reason)
-	plan, err := f.promotion.Plan(ctx, git, of)
+	shown.Reason = cmp.Or(reason, f.reason)
+	plan, err := f.promotion.Plan(ctx, in.git, of)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	shown := promoted{Plan: plan, Reason: reason}
-	if f.unproven = f.unproven || reason != ""; f.common.proposes(a) {
-		if err := f.prove(ctx, a, git, &shown); err != nil {
-			return err
+	shown.Plan = plan
+	if f.unproven = f.unproven || shown.Reason != ""; f.common.proposes(a) {
+		if err := f.prove(ctx, a, in.git, shown); err != nil {
+			return nil, err
 		}
 	}
-	commit.Title, commit.Text = plan.Title(), plan.Text(shown.Proofs, reason)
-	shown.Plan, shown.Problems, shown.Result.Commit = nil, plan.Problems, commit
-	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return differentIf(len(plan.Problems) > 0, errors.Join(f.show(a, shown), err))
+	commit.Title, commit.Text = plan.Title(), plan.Text(shown.Proofs, shown.Reason)
+	shown.Plan, shown.Problems = nil, plan.Problems
+	return commit, nil
 }
 
 // plan makes the plan, and asks for the settings that are lacking.
@@ -239,14 +223,11 @@ func (f *promoteFlags) prove(ctx context.Context, a *app, git *worktree.Worktree
 	if err != nil {
 		return err
 	}
-	list := fleet.List{GitLab: client, Branch: branch, Depth: release.Searched, Environment: fleet.Environment{Name: f.promotion.From}}
-	if len(a.settings.GitLabAgents) > 0 {
-		if list.Environment.Agents, err = client.Agents(ctx); err != nil {
-			return err
-		}
-	} else {
-		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
+	list := fleet.List{GitLab: client, Branch: branch, Depth: release.Searched}
+	if list.Environment, err = environmentOf(ctx, a, client, f.promotion.From); err != nil {
+		return err
 	}
+	warnOfAll(a, list.Environment)
 	if shown.Proofs, err = shown.Plan.Prove(ctx, git, list); err != nil || f.unproven {
 		return err
 	}

@@ -61,53 +61,23 @@ type reverted struct {
 }
 
 func (f *revertFlags) run(ctx context.Context, a *app) error {
-	in, err := openClone(f.common.repo)
-	if err != nil {
-		return err
-	}
-	tree, git := in.tree, in.git
-	defer tree.Close()
 	var shown reverted
-	if shown.Result.Commit, err = f.taken(tree); err != nil {
-		return err
-	}
-	if shown.Result.Commit == nil {
-		earlier, err := f.common.earlier(ctx, a, f.revert.Branches(), "revert")
-		if err != nil {
-			return err
-		}
-		if earlier != nil {
-			return printScreen(a.stdout, *f.common.output, revertedScreen, reverted{Result: *earlier})
-		}
-		if err := f.common.atTip(ctx, a, tree); err != nil {
-			return err
-		}
-		if shown.Plan, err = f.revert.Plan(ctx, git, tree.Head().Hash); err != nil {
-			return err
-		}
-		if f.common.dryRun {
-			shown.Result.Next = []string{"nothing was changed: --dry-run"}
-			return differentIf(len(shown.Plan.Files) > 0, printScreen(a.stdout, *f.common.output, revertedScreen, shown))
-		}
-		if shown.Result.Commit, err = shown.Plan.Propose(tree, f.common.author, f.reason); err != nil {
-			return err
-		}
-	}
-	tree.Close() // pushing needs no lock
-	err = f.common.publish(ctx, a, tree, &shown.Result)
-	return errors.Join(printScreen(a.stdout, *f.common.output, revertedScreen, shown), err)
-}
-
-// taken gives the commit of an earlier run, with its text; nil if there is none.
-func (f *revertFlags) taken(tree *proposal.Worktree) (*proposal.Commit, error) {
-	if f.common.dryRun {
-		return nil, nil
-	}
-	commit, err := f.revert.TakeUp(tree)
-	if commit != nil {
-		commit.Text = commit.Body("Reverted-Release")
-	}
-	return commit, err
+	return f.common.propose(ctx, a, change{
+		branches: f.revert.Branches(), what: "revert",
+		taken: func(in clone) (*proposal.Commit, error) { return f.revert.TakeUp(in.tree) },
+		plan: func(in clone) (_ string, err error) {
+			shown.Plan, err = f.revert.Plan(ctx, in.git, in.tree.Head().Hash)
+			return "", err
+		},
+		commit: func(in clone) (*proposal.Commit, error) {
+			return shown.Plan.Propose(in.tree, f.common.author, f.reason)
+		},
+		show: func(result proposed) (bool, error) {
+			shown.Result = result
+			different := f.common.dryRun && len(shown.Plan.Files) > 0
+			return different, printScreen(a.stdout, *f.common.output, revertedScreen, shown)
+		},
+	})
 }
 
 // revertedScreen shows a revert: each file's diff, and what became of it.

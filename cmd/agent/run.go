@@ -117,23 +117,26 @@ func runDaemon(ctx context.Context, a *app) error {
 	return err
 }
 
-// senders are what delivers reports, heads of the audit log and notices.
+// senders are what delivers reports, heads of the audit log and notices, and what asks GitLab about
+// the tokens and Vault about newer versions.
 func (p *parts) senders() []func(context.Context) error {
-	all := []func(context.Context) error{func(ctx context.Context) error { _ = p.notices.Run(ctx); return nil }}
+	all := []func(context.Context) error{p.notices.Run}
 	if p.outbox != nil {
-		all = append(all, func(ctx context.Context) error { _ = p.outbox.Run(ctx); return nil })
+		all = append(all, p.outbox.Run)
 	}
 	if p.anchors != nil {
-		all = append(all, func(ctx context.Context) error { _ = p.anchors.Run(ctx); return nil })
+		all = append(all, p.anchors.Run)
 	}
 	if p.tokens != nil {
-		all = append(all, func(ctx context.Context) error { _ = p.tokens.Run(ctx); return nil })
+		all = append(all, p.tokens.Run)
 	}
 	if p.newest != nil {
 		all = append(all, func(ctx context.Context) error {
-			_ = p.newest.Run(ctx, func() []string { return deployedInVault(p.agent) })
-			return nil
+			return p.newest.Run(ctx, func() []string { return deployedInVault(p.agent) })
 		})
+	}
+	for i, run := range all {
+		all[i] = func(ctx context.Context) error { _ = run(ctx); return nil } // they end with ctx only
 	}
 	return all
 }

@@ -105,29 +105,34 @@ func pipelineGitLab(a *app) (*gitlab.Client, error) {
 	return a.gitLab()
 }
 
-// environmentOf gives the environment of the settings, in which only statuses of the agents
-// count, if the settings name their users.
-func environmentOf(ctx context.Context, a *app, client *gitlab.Client) (of fleet.Environment, err error) {
-	of.Name = a.settings.Environment
+// environmentOf gives an environment in which only statuses of the agents count, if the settings
+// name their users.
+func environmentOf(ctx context.Context, a *app, client *gitlab.Client, name string) (of fleet.Environment, err error) {
+	of.Name = name
 	if len(a.settings.GitLabAgents) > 0 {
 		of.Agents, err = client.Agents(ctx)
 	}
 	return of, err
 }
 
+// warnOfAll warns if the statuses of all users count.
+func warnOfAll(a *app, in fleet.Environment) {
+	if len(in.Agents) == 0 {
+		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
+	}
+}
+
 func waitForRollout(ctx context.Context, a *app, client *gitlab.Client, f waitFlags) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	environment, err := environmentOf(ctx, a, client)
+	environment, err := environmentOf(ctx, a, client, a.settings.Environment)
 	if err != nil {
 		return err
 	}
 	if environment.Plans = f.plans; f.plans {
 		f.branch = "" // a plan is of the newest commit of the merge request
 	}
-	if len(environment.Agents) == 0 {
-		printFault(a.stderr, "warning", fault.New(fault.Place{}, "name the agents' users with --gitlab-agents", "the statuses of all users count, also forged ones"))
-	}
+	warnOfAll(a, environment)
 	wait := fleet.Wait{
 		GitLab: client, Environment: environment, Commit: f.commit, Branch: f.branch, Nodes: f.nodes, Every: f.poll, Settle: f.settled, Same: surelySame(f.repo, environment.Name),
 		Changed: func(node fleet.Node) {

@@ -50,16 +50,21 @@ func Transport(file string) (*http.Transport, error) {
 	}, nil
 }
 
-// Client makes a client for rare requests with a secret to one server: it keeps no
-// connection, and follows no redirect, which could send the secret to another server.
+// Client makes a client for rare requests with a secret to one server: that of Direct, which
+// keeps no connection.
 func Client(file string) (*http.Client, error) {
 	transport, err := Transport(file)
 	if err != nil {
 		return nil, err
 	}
 	transport.DisableKeepAlives = true
+	return Direct(transport), nil
+}
+
+// Direct makes a client that follows no redirect, which could send a secret to another server.
+func Direct(transport http.RoundTripper) *http.Client {
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &http.Client{Transport: transport, CheckRedirect: refuse}, nil
+	return &http.Client{Transport: transport, CheckRedirect: refuse}
 }
 
 // System returns the system's certificate authorities.

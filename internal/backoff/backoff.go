@@ -81,3 +81,12 @@ func (b Bell) Rest(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// Loop takes turns until ctx ends, and returns ctx's error. A turn gives the rest before the next
+// one.
+func (b Bell) Loop(ctx context.Context, turn func(context.Context) time.Duration) error {
+	for ctx.Err() == nil {
+		b.Rest(ctx, turn(ctx))
+	}
+	return ctx.Err()
+}
