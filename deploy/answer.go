@@ -126,6 +126,7 @@ func inTurn[T any](ctx context.Context, list func(context.Context) ([]T, error))
 		return err
 	}
 	all, err := list(ctx)
+	heard.take = nil // the runtime may keep the timer of a context until it would fire, and what the context has
 	if objects != nil {
 		all = objects
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/internal/texts"
 )
 
 // ServiceStatus is the state of one live service.
@@ -99,6 +100,17 @@ func Summarise(stack string, live LiveServices) []ServiceStatus {
 		}
 		statuses = append(statuses, status)
 	}
+	return settled(statuses)
+}
+
+// settled puts the texts of statuses side by side: they stay until the next answer of the engine.
+func settled(statuses []ServiceStatus) []ServiceStatus {
+	all := make([]*string, 0, 5*len(statuses))
+	for i := range statuses {
+		one := &statuses[i]
+		all = append(all, &one.ID, &one.Name, &one.Image, &one.UpdateState, &one.Message)
+	}
+	texts.Together(all)
 	return statuses
 }
 

@@ -190,9 +190,9 @@ func (b *Board) Recall() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.view.Deployed, b.view.Pause = deployed, pause
+	b.view.Deployed, b.view.Pause = deployed.Gathered(), pause
 	if len(syncs) > 0 {
-		b.view.Last = &syncs[0]
+		b.view.Last = syncs[0].Gathered()
 	}
 	return nil
 }
@@ -211,10 +211,13 @@ func (b *Board) save(sync *record.Sync, good *record.GoodState) error {
 	if err := b.Records.SaveOutcome(sync, good); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	copied := sync.Copy()
+	copied, kept := sync.Copy(), good.Gathered()
+	if sync.State.Final() {
+		copied = copied.Gathered()
+	}
 	b.Update(func(v *View) {
-		if v.Last = copied; good != nil {
-			v.Deployed = good
+		if v.Last = copied; kept != nil {
+			v.Deployed = kept
 		}
 	})
 	return nil

@@ -49,11 +49,14 @@ func found(seen Seen, live deploy.LiveServices, w *Watch) *equal {
 		return nil
 	}
 	versions := make(map[string]version, len(live))
-	for name, service := range live {
+	for _, status := range seen.Services { // its texts stay
+		service := live[status.Name]
 		if service.Version.Index == 0 {
 			return nil // the engine does not tell it
 		}
-		versions[name] = versionOf(service)
+		version := versionOf(service)
+		version.id = status.ID
+		versions[status.Name] = version
 	}
 	return &equal{good: w.good, moved: w.moved, versions: versions}
 }

@@ -59,6 +59,7 @@ func (m *Memory) Release() {
 }
 
 func (m *Memory) release() {
+	m.allocated = allocated() // what others allocate meanwhile may have to be given back later
 	runtime.GC() // what is in a pool is garbage for the next collection, and stacks shrink by half in each
 	debug.FreeOSMemory()
 	for _, one := range m.program {
@@ -68,7 +69,6 @@ func (m *Memory) release() {
 	for _, give := range m.also {
 		give()
 	}
-	m.allocated = allocated()
 }
 
 // allocated gives how many bytes the process has allocated so far.

@@ -90,3 +90,20 @@ func TestRest(t *testing.T) {
 		t.Errorf("%d collections after much work three times, want two each", now-before)
 	}
 }
+
+// TestRestAfterOthers gives back what others have allocated while memory was given back.
+func TestRestAfterOthers(t *testing.T) {
+	others := 0
+	memory := footprint.New(func() {
+		if others++; others == 1 {
+			fill(footprint.Step)
+		}
+	})
+	memory.Release()
+	before := forced()
+	memory.Rest()
+	memory.Rest()
+	if now := forced(); now != before+2 {
+		t.Errorf("%d collections, want two", now-before)
+	}
+}
