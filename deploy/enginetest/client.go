@@ -224,9 +224,9 @@ func (c *Client) TaskLogs(ctx context.Context, id string, options container.Logs
 	})
 }
 
-// labelled reports whether labels are what a filter asks for.
-func labelled(filter filters.Args, labels map[string]string) bool {
-	for _, wanted := range filter.Get("label") {
+// labelled reports whether labels are what a filter's labels ask for.
+func labelled(asked []string, labels map[string]string) bool {
+	for _, wanted := range asked {
 		key, value, given := strings.Cut(wanted, "=")
 		if is, there := labels[key]; !there || given && value != "" && is != value {
 			return false

@@ -16,11 +16,11 @@ import (
 func (c *Client) NetworkList(ctx context.Context, options network.ListOptions) ([]network.Summary, error) {
 	return ask(ctx, c, Call{Method: "NetworkList", Kind: "network"}, func() ([]network.Summary, error) {
 		all := []network.Summary{}
-		names := options.Filters.Get("name")
+		names, labels := options.Filters.Get("name"), options.Filters.Get("label")
 		for _, one := range sorted(c.engine.networks) {
 			fits := len(names) == 0 || slices.ContainsFunc(names, func(part string) bool { return strings.Contains(one.summary.Name, part) })
 			scoped := !options.Filters.Contains("scope") || options.Filters.ExactMatch("scope", one.summary.Scope)
-			if !one.hidden && fits && scoped && labelled(options.Filters, one.summary.Labels) {
+			if !one.hidden && fits && scoped && labelled(labels, one.summary.Labels) {
 				all = append(all, clone(one.summary))
 			}
 		}
@@ -66,9 +66,9 @@ func (c *Client) NetworkRemove(ctx context.Context, reference string) error {
 // carry labels.
 func (c *Client) SecretList(ctx context.Context, options swarm.SecretListOptions) ([]swarm.Secret, error) {
 	return ask(ctx, c, Call{Method: "SecretList", Kind: "secret"}, func() ([]swarm.Secret, error) {
-		all := []swarm.Secret{}
+		all, labels := []swarm.Secret{}, options.Filters.Get("label")
 		for _, one := range sorted(c.engine.secrets) {
-			if named(options.Filters, one.id, one.spec.Name) && labelled(options.Filters, one.spec.Labels) {
+			if named(options.Filters, one.id, one.spec.Name) && labelled(labels, one.spec.Labels) {
 				all = append(all, one.swarm())
 			}
 		}
@@ -153,9 +153,9 @@ func (c *Client) secretName(reference string) string {
 // ConfigList lists configs that begin with a name or ID, or carry labels.
 func (c *Client) ConfigList(ctx context.Context, options swarm.ConfigListOptions) ([]swarm.Config, error) {
 	return ask(ctx, c, Call{Method: "ConfigList", Kind: "config"}, func() ([]swarm.Config, error) {
-		all := []swarm.Config{}
+		all, labels := []swarm.Config{}, options.Filters.Get("label")
 		for _, one := range sorted(c.engine.configs) {
-			if named(options.Filters, one.id, one.spec.Name) && labelled(options.Filters, one.spec.Labels) {
+			if named(options.Filters, one.id, one.spec.Name) && labelled(labels, one.spec.Labels) {
 				all = append(all, one.swarm())
 			}
 		}

@@ -16,8 +16,9 @@ import (
 func (c *Client) ServiceList(ctx context.Context, options swarm.ServiceListOptions) ([]swarm.Service, error) {
 	return ask(ctx, c, Call{Method: "ServiceList", Kind: "service"}, func() ([]swarm.Service, error) {
 		var found []*service
+		labels := options.Filters.Get("label")
 		for _, s := range sorted(c.engine.services) {
-			if !named(options.Filters, s.id, s.spec.Name) || !labelled(options.Filters, s.spec.Labels) {
+			if !named(options.Filters, s.id, s.spec.Name) || !labelled(labels, s.spec.Labels) {
 				continue
 			}
 			found = append(found, s)
@@ -260,7 +261,13 @@ func (c *Client) TaskList(ctx context.Context, options swarm.TaskListOptions) ([
 		if err != nil {
 			return nil, err
 		}
-		fitting := slices.DeleteFunc(sorted(e.tasks), func(t *task) bool { return !fits(t) })
+		var fitting []*task
+		for _, t := range e.tasks {
+			if fits(t) {
+				fitting = append(fitting, t)
+			}
+		}
+		slices.SortFunc(fitting, func(a, b *task) int { return strings.Compare(a.id, b.id) })
 		all := make([]swarm.Task, 0, len(fitting))
 		for _, t := range fitting {
 			all = append(all, t.swarm(e))
@@ -287,12 +294,12 @@ func (e *Engine) taskFilter(filter filters.Args) (func(*task) bool, error) {
 		}
 		nodes = append(nodes, e.nodes[at])
 	}
-	states := filter.Get("desired-state")
+	states, labels, names := filter.Get("desired-state"), filter.Get("label"), filter.Contains("id") || filter.Contains("name")
 	return func(t *task) bool {
 		return (len(services) == 0 || slices.Contains(services, t.service)) &&
 			(len(nodes) == 0 || slices.Contains(nodes, t.node)) &&
 			(len(states) == 0 || slices.Contains(states, string(stages[t.desired]))) &&
-			named(filter, t.id, t.name()) && labelled(filter, t.labels)
+			(!names || named(filter, t.id, t.name())) && labelled(labels, t.labels)
 	}, nil
 }
 

@@ -32,7 +32,7 @@ var (
 
 // sideBySide is how many parallel tests of a package run at a time: they mostly wait for the
 // engine.
-const sideBySide = 4
+const sideBySide = 6
 
 // Main runs a package's tests and stops the engine that they started, if any. A TestMain
 // calls only os.Exit(swarmtest.Main(m)).

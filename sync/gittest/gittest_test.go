@@ -2,6 +2,7 @@ package gittest_test
 
 import (
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -41,6 +42,19 @@ func TestRemember(t *testing.T) {
 			if got := made.Git("ls-remote", server.URL+"/repo", "refs/heads/master"); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
+		}
+	}
+	if err := os.Rename(filepath.Join(made.Dir, ".git", "objects"), filepath.Join(made.Root(), "objects")); err != nil {
+		t.Fatal(err)
+	}
+	made.Git("ls-remote", server.URL+"/repo", "refs/heads/master") // git itself could not answer any more
+	if err := os.Rename(filepath.Join(made.Root(), "objects"), filepath.Join(made.Dir, ".git", "objects")); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][]string{{"tag", "v1"}, {"pack-refs", "--all"}, {"tag", "--delete", "v1"}, {"symbolic-ref", "HEAD", "refs/heads/other"}} {
+		made.Git(change...)
+		if got, want := made.Git("ls-remote", "--symref", server.URL+"/repo"), made.Git("ls-remote", "--symref", made.Dir); got != want {
+			t.Errorf("after git %q: got %q, want %q", change, got, want)
 		}
 	}
 	later := server.URL + "/later.git"

@@ -27,7 +27,8 @@ type Options struct {
 	// header, and as an sshd does by default. The git daemon answers in version 2 all the same.
 	Version0 bool
 
-	// Remember has the server ask git only once what it can do, for tests that look often.
+	// Remember has the server ask git only once what it can do, and for the refs only when one has
+	// changed, for tests that look often.
 	Remember bool
 }
 
@@ -56,7 +57,7 @@ func Handler(root string, options Options) (http.Handler, error) {
 	}
 	var served http.Handler = &cgi.Handler{Path: backend, Env: env, Stderr: io.Discard, Logger: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	if options.Remember {
-		served = remember(served)
+		served = &memory{git: served, root: absolute, known: map[string]remembered{}}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, password, _ := r.BasicAuth()
