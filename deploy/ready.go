@@ -47,7 +47,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 // of itself is asked once: its answer takes 10 ms, and starts two processes in Docker 20.10. Then
 // Ready only asks whether it still manages the Swarm.
 func (e *Engine) Ready(ctx context.Context) (Info, error) {
-	if known, there := e.told.now(); there && e.manages(ctx) {
+	if known, there := e.told.now(); there && manages(ctx, e) {
 		return known, nil
 	}
 	since := e.told.streams()
@@ -73,7 +73,7 @@ func (e *Engine) Ready(ctx context.Context) (Info, error) {
 
 // manages reports whether the engine gives services, which takes a manager of a Swarm that has a leader. It
 // asks for one that no Swarm has.
-func (e *Engine) manages(ctx context.Context) bool {
+func manages(ctx context.Context, e *Engine) bool {
 	_, err := timed(ctx, func(ctx context.Context) ([]swarm.Service, error) {
 		return e.swarm.ServiceList(ctx, swarm.ServiceListOptions{Filters: filters.NewArgs(filters.Arg("id", "none"))})
 	})

@@ -192,7 +192,7 @@ func (b *Board) Recall() error {
 	defer b.mu.Unlock()
 	b.view.Deployed, b.view.Pause = deployed.Gathered(), pause
 	if len(syncs) > 0 {
-		b.view.Last = syncs[0].Gathered()
+		b.view.Last = record.Gathered(&syncs[0])
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func (b *Board) save(sync *record.Sync, good *record.GoodState) error {
 	}
 	copied, kept := sync.Copy(), good.Gathered()
 	if sync.State.Final() {
-		copied = copied.Gathered()
+		copied = record.Gathered(copied)
 	}
 	b.Update(func(v *View) {
 		if v.Last = copied; kept != nil {

@@ -8,7 +8,7 @@ import (
 
 // Gathered gives a copy of a sync that stays in memory: its texts about services, secrets and configs
 // are side by side.
-func (s *Sync) Gathered() *Sync {
+func Gathered(s *Sync) *Sync {
 	if s.Deployment == nil {
 		return s
 	}

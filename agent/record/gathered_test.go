@@ -24,7 +24,7 @@ func TestGathered(t *testing.T) {
 		}
 	}
 	made, kept := sync(), good()
-	gathered, gatheredGood := made.Gathered(), kept.Gathered()
+	gathered, gatheredGood := record.Gathered(made), kept.Gathered()
 	if diff := cmp.Diff(sync(), gathered) + cmp.Diff(good(), gatheredGood); diff != "" {
 		t.Error(diff)
 	}
@@ -34,7 +34,7 @@ func TestGathered(t *testing.T) {
 		t.Errorf("the originals changed: %s", diff)
 	}
 	var none *record.GoodState
-	if none.Gathered() != nil || (&record.Sync{}).Gathered().Deployment != nil {
+	if none.Gathered() != nil || record.Gathered(&record.Sync{}).Deployment != nil {
 		t.Error("something is made of nothing")
 	}
 }
