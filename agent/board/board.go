@@ -190,9 +190,9 @@ func (b *Board) Recall() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.view.Deployed, b.view.Pause = deployed.Gathered(), pause
+	b.view.Deployed, b.view.Pause = record.GatherGood(deployed), pause
 	if len(syncs) > 0 {
-		b.view.Last = record.Gathered(&syncs[0])
+		b.view.Last = record.GatherSync(&syncs[0])
 	}
 	return nil
 }
@@ -211,9 +211,9 @@ func (b *Board) save(sync *record.Sync, good *record.GoodState) error {
 	if err := b.Records.SaveOutcome(sync, good); err != nil {
 		return fmt.Errorf("save sync: %w", err)
 	}
-	copied, kept := sync.Copy(), good.Gathered()
+	copied, kept := sync.Copy(), record.GatherGood(good)
 	if sync.State.Final() {
-		copied = record.Gathered(copied)
+		copied = record.GatherSync(copied)
 	}
 	b.Update(func(v *View) {
 		if v.Last = copied; kept != nil {

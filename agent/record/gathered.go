@@ -6,13 +6,13 @@ import (
 	"coin.internal/coin-agent/internal/texts"
 )
 
-// Gathered gives a copy of a sync that stays in memory: its texts about services, secrets and configs
+// GatherSync gives a copy of a sync that stays in memory: its texts about services, secrets and configs
 // are side by side.
-func Gathered(s *Sync) *Sync {
-	if s.Deployment == nil {
-		return s
+func GatherSync(sync *Sync) *Sync {
+	if sync.Deployment == nil {
+		return sync
 	}
-	copied, deployment := *s, *s.Deployment
+	copied, deployment := *sync, *sync.Deployment
 	copied.Deployment = &deployment
 	var all []*string
 	deployment.Services = slices.Clone(deployment.Services)
@@ -32,13 +32,13 @@ func Gathered(s *Sync) *Sync {
 	return &copied
 }
 
-// Gathered gives a copy of a good state that stays in memory: its texts about services, secrets and
+// GatherGood gives a copy of a good state that stays in memory: its texts about services, secrets and
 // configs are side by side. A nil state gives nil.
-func (g *GoodState) Gathered() *GoodState {
-	if g == nil {
+func GatherGood(good *GoodState) *GoodState {
+	if good == nil {
 		return nil
 	}
-	copied := *g
+	copied := *good
 	var all []*string
 	for _, objects := range []*[]Object{&copied.Secrets, &copied.Configs} {
 		*objects = slices.Clone(*objects)
@@ -47,8 +47,8 @@ func (g *GoodState) Gathered() *GoodState {
 			all = append(all, &one.Name, &one.Key, &one.Vault.Path)
 		}
 	}
-	if g.Soak != nil {
-		soak := *g.Soak
+	if good.Soak != nil {
+		soak := *good.Soak
 		soak.Services = slices.Clone(soak.Services)
 		copied.Soak, all = &soak, append(all, each(soak.Services)...)
 	}

@@ -24,7 +24,7 @@ func TestGathered(t *testing.T) {
 		}
 	}
 	made, kept := sync(), good()
-	gathered, gatheredGood := record.Gathered(made), kept.Gathered()
+	gathered, gatheredGood := record.GatherSync(made), record.GatherGood(kept)
 	if diff := cmp.Diff(sync(), gathered) + cmp.Diff(good(), gatheredGood); diff != "" {
 		t.Error(diff)
 	}
@@ -33,8 +33,7 @@ func TestGathered(t *testing.T) {
 	if diff := cmp.Diff(sync(), made) + cmp.Diff(good(), kept); diff != "" {
 		t.Errorf("the originals changed: %s", diff)
 	}
-	var none *record.GoodState
-	if none.Gathered() != nil || record.Gathered(&record.Sync{}).Deployment != nil {
+	if record.GatherGood(nil) != nil || record.GatherSync(&record.Sync{}).Deployment != nil {
 		t.Error("something is made of nothing")
 	}
 }

@@ -60,7 +60,7 @@ func (m *Memory) Release() {
 
 func (m *Memory) release() {
 	m.allocated = allocated() // what others allocate meanwhile may have to be given back later
-	runtime.GC() // what is in a pool is garbage for the next collection, and stacks shrink by half in each
+	runtime.GC()              // what is in a pool is garbage for the next collection, and stacks shrink by half in each
 	debug.FreeOSMemory()
 	for _, one := range m.program {
 		// A failure leaves the pages where they are.
