@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -79,6 +80,8 @@ func TestPromoteProof(t *testing.T) {
 	r.pushed()
 	r.agent(exitError, promote, "in which its files differ")
 	r.agent(exitDifferent, promote+" --unproven --reason repair", "not proven node3")
+	r.AddOpen(gitlabtest.Open{Source: "promote/sandbox-to-testing-0123456789"}) // another user's is not an earlier one
+	r.agent(exitError, strings.TrimSuffix(promote, " --dry-run"), "!1 of branch promote/sandbox-to-testing-0123456789", "but is by ada", "merge or close it first")
 }
 
 // A user who finishes an earlier run's promotion, and moves it unproven, says why in the merge
