@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"oras.land/oras-go/v2/registry/remote"
@@ -102,16 +104,20 @@ func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 // trust adds the authorities of a registry's folder to those that a transport trusts.
 func trust(transport *http.Transport, folder string) error {
-	files, err := filepath.Glob(filepath.Join(folder, "*.crt"))
-	if err != nil || len(files) == 0 {
-		return err
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Place{File: folder}, "check that it is a readable folder", "list the authorities of the registry: %w", fault.WithoutPath(err))
+	}
+	entries = slices.DeleteFunc(entries, func(one fs.DirEntry) bool { return filepath.Ext(one.Name()) != ".crt" })
+	if len(entries) == 0 {
+		return nil
 	}
 	pool := transport.TLSClientConfig.RootCAs
 	if pool == nil {
 		pool = authorities.System()
 	}
-	for _, file := range files {
-		if err := add(pool, file); err != nil {
+	for _, one := range entries {
+		if err := add(pool, filepath.Join(folder, one.Name())); err != nil {
 			return err
 		}
 	}

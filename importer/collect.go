@@ -151,7 +151,11 @@ func (r *run) collectSecrets(context.Context) error {
 	}
 	for _, entry := range entries {
 		name := path.Join(secretsFolder, entry.Name())
-		if used[name] || strings.HasPrefix(entry.Name(), ".git") {
+		switch {
+		case used[name]:
+			continue
+		case manifests.OfGit(entry.Name()):
+			r.result.Left = append(r.result.Left, name)
 			continue
 		}
 		if err := r.unused(name); err != nil {
@@ -166,9 +170,11 @@ func (r *run) unused(name string) error {
 	info, err := os.Stat(filepath.Join(r.request.Dir, filepath.FromSlash(name)))
 	switch {
 	case err != nil || !info.Mode().IsRegular():
+		r.result.Left = append(r.result.Left, name)
 		r.warn(name, "import it by hand, if it is needed", "it is not a regular file: it is not imported")
 		return nil
 	case info.Size() == 0:
+		r.result.Left = append(r.result.Left, name)
 		r.warn(name, "", "the file is empty: it is not imported")
 		return nil
 	}

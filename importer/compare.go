@@ -156,7 +156,9 @@ func (r *run) search(context.Context) error {
 	}
 	found := scanned.Found
 	for _, name := range slices.Sorted(maps.Keys(r.plain)) {
-		found = append(found, valuesIn(r, name)...)
+		values := valuesIn(r, name)
+		r.result.Leaks = r.result.Leaks || len(values) > 0
+		found = append(found, values...)
 	}
 	slices.SortStableFunc(found, func(a, b *fault.Error) int {
 		return cmp.Or(strings.Compare(a.Place.File, b.Place.File), a.Place.Line-b.Place.Line)

@@ -32,7 +32,7 @@ type Request struct {
 
 	Keys      *secrets.Keyring // to compare encrypted files that exist; nil for none
 	Limits    limits.Limits
-	Plaintext bool // settings that look like secrets are written as they are
+	Plaintext bool // settings that look like secrets are written as they are, unless one has the value of a secret
 	Changes   bool // specs that differ from those of the directory are accepted
 	Overwrite bool // files of the node that exist and differ are replaced
 	DryRun    bool // nothing is written
@@ -49,7 +49,8 @@ type Result struct {
 	Files     []File   `json:"files"`
 	Config    string   `json:"config,omitempty"`  // the config.yml that got the node's entry
 	Entry     string   `json:"entry,omitempty"`   // the entry to add by hand, if the import could not
-	Plaintext []Note   `json:"plaintext"`         // settings that look like secrets
+	Plaintext []Note   `json:"plaintext"`         // settings that look like secrets, or have the value of one
+	Leaks     bool     `json:"leaks,omitempty"`   // a readable file has the value of a secret
 	Changes   []string `json:"changes"`           // what differs from the directory's specs
 	Warnings  []Note   `json:"warnings"`          // what to look at
 	Left      []string `json:"left"`              // what stays in the directory only
@@ -205,10 +206,11 @@ func (r *run) complete() error {
 	}
 	if len(flags.Compose) == 0 {
 		flags.Compose = r.present("docker-compose.yml", "custom.secrets.yml")
-		more, _ := filepath.Glob(filepath.Join(r.request.Dir, "docker-compose-*.y*ml")) // the pattern is valid
-		for _, file := range more {
-			flags.Compose = append(flags.Compose, filepath.Base(file))
+		more, err := r.named("docker-compose-*.y*ml")
+		if err != nil {
+			return err
 		}
+		flags.Compose = append(flags.Compose, more...)
 	}
 	if len(flags.Compose) == 0 {
 		return fault.New(fault.Place{File: r.request.Dir}, "name a release directory of auto.sh, or its compose files with -f", "the directory has no docker-compose.yml")
@@ -216,20 +218,52 @@ func (r *run) complete() error {
 	if len(flags.Nodes) == 0 {
 		flags.Nodes = r.present("node.env")
 	}
-	if len(flags.Project) == 0 {
-		flags.Project = r.present("project.env", "project_"+r.request.Node+".env")
-		others, _ := filepath.Glob(filepath.Join(r.request.Dir, "project_*.env"))
-		for _, file := range others {
-			if !slices.Contains(flags.Project, filepath.Base(file)) {
-				return fault.New(fault.Place{File: filepath.Base(file)}, "name the files in the order in which they were deployed: -P project.env -P "+filepath.Base(file),
-					"it is not known whether the node's settings include this file")
-			}
-		}
+	if err := r.settings(); err != nil {
+		return err
 	}
 	if flags.Secrets == "" && len(r.present("secrets.override.env")) > 0 {
 		flags.Secrets = "secrets.override.env"
 	}
 	return nil
+}
+
+// settings finds the files of the node's settings, unless the flags name them.
+func (r *run) settings() error {
+	flags := &r.request.Flags
+	if len(flags.Project) > 0 {
+		return nil
+	}
+	flags.Project = r.present("project.env", "project_"+r.request.Node+".env")
+	others, err := r.named("project_*.env")
+	if err != nil {
+		return err
+	}
+	for _, file := range others {
+		if !slices.Contains(flags.Project, file) {
+			return fault.New(fault.Place{File: file}, "name the files in the order in which they were deployed: -P project.env -P "+file,
+				"it is not known whether the node's settings include this file")
+		}
+	}
+	return nil
+}
+
+// named lists the names in the directory that a pattern matches, sorted. The path of the directory is
+// no pattern.
+func (r *run) named(pattern string) (found []string, err error) {
+	entries, err := os.ReadDir(r.request.Dir)
+	if err != nil {
+		return nil, fault.New(fault.Place{File: r.request.Dir}, "check that it is a readable folder", "list the folder: %w", fault.WithoutPath(err))
+	}
+	for _, entry := range entries {
+		matches, err := path.Match(pattern, entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		if matches {
+			found = append(found, entry.Name())
+		}
+	}
+	return found, nil
 }
 
 // present gives those of the names that are files of the directory.

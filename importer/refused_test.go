@@ -40,9 +40,55 @@ func TestPlaintextSettings(t *testing.T) {
 	if strings.Contains(fmt.Sprintf("%+v", result), canary) {
 		t.Error("a value is in the result")
 	}
-	l.request.Plaintext = true
-	if result := l.run(); !result.Written {
+	l.request.Plaintext = true // for what looks like a secret, not for the value of one
+	if result := l.run(); result.Written || !result.Leaks || !strings.Contains(result.Refused, "the values of secrets") {
 		t.Errorf("got %+v", result)
+	}
+	if diff := cmp.Diff(before, l.files()); diff != "" {
+		t.Errorf("the working copy changed:\n%s", diff)
+	}
+	write(t, l.request.Dir, map[string]string{"project.env": release()["project.env"] + "\nDB_PASSWORD=" + canary + "-in-settings\n"})
+	if result := l.run(); !result.Written || result.Leaks || len(result.Plaintext) != 2 {
+		t.Errorf("got %+v", result)
+	}
+}
+
+// The characters of a pattern in the path of the directory are none.
+func TestPatternInPath(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, release())
+	dir := filepath.Join(filepath.Dir(l.request.Dir), "rel[old]*")
+	if err := os.Rename(l.request.Dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	l.request.Dir = dir
+	write(t, dir, map[string]string{"project_other.env": "A=1\n"})
+	if _, err := importer.Run(t.Context(), l.request); err == nil || !strings.Contains(err.Error(), "project_other.env: it is not known whether") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "project_other.env")); err != nil {
+		t.Fatal(err)
+	}
+	if result := l.run(); !result.Written || result.Services != 2 {
+		t.Errorf("got %+v", result)
+	}
+}
+
+// A name that begins with .git can be that of a secret. Files of git are not imported, and listed.
+func TestNamesOfGit(t *testing.T) {
+	t.Parallel()
+	files := release()
+	files["secrets/.gitlab_token"], files["secrets/.gitignore"], files["secrets/.gitkeep"], files["secrets/empty"] = canary+"-gitlab", "*.old\n", "", ""
+	l := newLab(t, files)
+	result := l.run()
+	if left := strings.Join(result.Left, " "); !strings.HasSuffix(left, "secrets/.gitignore secrets/.gitkeep secrets/empty") || strings.Contains(left, "gitlab") {
+		t.Errorf("left %s", left)
+	}
+	if text := fmt.Sprint(result.Warnings); !strings.Contains(text, "secrets/.gitlab_token no compose file names this secret") || strings.Contains(text, ".gitignore") {
+		t.Errorf("warnings %s", text)
+	}
+	if sealed := l.files()[folder+"secrets/.gitlab_token.enc"]; sealed == "" || strings.Contains(sealed, canary) {
+		t.Errorf("the file is %q", sealed)
 	}
 }
 

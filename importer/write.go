@@ -99,11 +99,14 @@ func (r *run) left() {
 			r.result.Left = append(r.result.Left, name)
 		}
 	}
+	slices.Sort(r.result.Left)
 }
 
 // refusalOf says why nothing may be written.
 func refusalOf(r *run) string {
 	switch {
+	case r.result.Leaks:
+		return "readable files have the values of secrets, and git keeps them for good"
 	case len(r.result.Plaintext) > 0 && !r.request.Plaintext:
 		return "settings look like secrets in plaintext, and git keeps them for good"
 	case len(r.result.Changes) > 0 && !r.request.Changes:

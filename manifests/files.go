@@ -90,9 +90,15 @@ func (l *loader) secretsIn(dir string) (files []string) {
 	}
 	dir = path.Join(dir, secretsFolder)
 	for _, name := range regularFiles(l, dir) {
-		if !strings.HasPrefix(name, ".git") { // .gitkeep, .gitignore, .gitattributes
+		if !OfGit(name) {
 			files = append(files, path.Join(dir, name))
 		}
 	}
 	return files
+}
+
+// OfGit reports whether a file in a folder of secrets is one of git, by its base name. Other names
+// that begin with .git, such as .gitlab_token, can be those of secrets.
+func OfGit(name string) bool {
+	return slices.Contains([]string{".git", ".gitignore", ".gitattributes", ".gitkeep"}, name)
 }

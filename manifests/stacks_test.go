@@ -159,7 +159,7 @@ deployment:
 // TestSecretsElsewhere lists the SOPS files of the other stacks of a node.
 func TestSecretsElsewhere(t *testing.T) {
 	files := layeredRepository(layered("    stacks: [{name: system}, {name: platform, path: layers/db, files: [docker-compose.yaml]}, {name: root, path: .}, {name: business}]\n"))
-	for _, name := range []string{"secrets.enc", "business/secrets/x", "business/secrets/.gitkeep", "layers/db/secrets.enc", "system/secrets.enc"} {
+	for _, name := range []string{"secrets.enc", "business/secrets/x", "business/secrets/.gitkeep", "business/secrets/.gitattributes", "business/secrets/.gitlab_token.enc", "layers/db/secrets.enc", "system/secrets.enc"} {
 		files[nodeDir+name] = "x"
 	}
 	node, err := manifests.LoadStack(repository(files), "sandbox", "node3", "system")
@@ -170,7 +170,7 @@ func TestSecretsElsewhere(t *testing.T) {
 	if diff := cmp.Diff([]string{nodeDir + "layers/db", nodeDir + "business"}, folders); diff != "" {
 		t.Errorf("folders elsewhere (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{nodeDir + "layers/db/secrets.enc", nodeDir + "business/secrets/x"}, secrets); diff != "" {
+	if diff := cmp.Diff([]string{nodeDir + "layers/db/secrets.enc", nodeDir + "business/secrets/.gitlab_token.enc", nodeDir + "business/secrets/x"}, secrets); diff != "" {
 		t.Errorf("secrets elsewhere (-want +got):\n%s", diff)
 	}
 }

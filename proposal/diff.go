@@ -3,8 +3,6 @@ package proposal
 import (
 	"fmt"
 	"strings"
-
-	"github.com/go-git/go-git/v5/utils/diff"
 )
 
 // around is how many lines a diff shows before and after a change.
@@ -15,9 +13,9 @@ func (f File) Diff() string {
 	before, after := string(f.Before), string(f.After)
 	type line struct{ sign, text string }
 	var all []line
-	for _, piece := range diff.Do(before, after) {
-		sign := string("- +"[piece.Type+1])
-		for text := range strings.Lines(piece.Text) {
+	for _, piece := range compare(before, after) {
+		sign := string("- +"[piece.kind+1])
+		for text := range strings.Lines(piece.text) {
 			all = append(all, line{sign, strings.TrimSuffix(text, "\n")})
 		}
 	}

@@ -3,8 +3,6 @@ package proposal
 import (
 	"slices"
 	"strings"
-
-	"github.com/go-git/go-git/v5/utils/diff"
 )
 
 // Conflict is a place that two sides have changed in different ways.
@@ -23,7 +21,8 @@ type hunk struct {
 // changed the same lines in different ways, or one added lines next to what the other changed,
 // it keeps ours and gives a conflict. Changes of neighbouring lines are both kept, unlike by git: a
 // node's own values often stand beside what a release changes. Beside finds them. A text with a zero byte is
-// not one of lines: both sides cannot change it.
+// not one of lines: both sides cannot change it. In texts that take too long to compare, it can find
+// conflicts where there are none.
 func Merge(base, ours, theirs string) (merged string, conflicts []Conflict) {
 	if strings.Contains(base+ours+theirs, "\x00") && ours != theirs && ours != base && theirs != base {
 		return ours, []Conflict{{Line: 1}}
@@ -100,9 +99,9 @@ func replaced(base []string, side []hunk, start, end int) (out []string) {
 // hunks lists what differs between two texts, in order.
 func hunks(base, other string) (all []hunk) {
 	at, open := 0, false
-	for _, piece := range diff.Do(base, other) {
-		text := Lines(piece.Text)
-		if piece.Type == equal {
+	for _, piece := range compare(base, other) {
+		text := Lines(piece.text)
+		if piece.kind == equal {
 			at, open = at+len(text), false
 			continue
 		}
@@ -110,7 +109,7 @@ func hunks(base, other string) (all []hunk) {
 			all, open = append(all, hunk{start: at, end: at}), true
 		}
 		last := &all[len(all)-1]
-		if piece.Type == deleted {
+		if piece.kind == deleted {
 			at += len(text)
 			last.end = at
 		} else {
@@ -119,12 +118,6 @@ func hunks(base, other string) (all []hunk) {
 	}
 	return all
 }
-
-// The kinds of pieces of diff.Do.
-const (
-	deleted = -1
-	equal   = 0
-)
 
 // Lines splits a text behind each line break.
 func Lines(text string) []string {

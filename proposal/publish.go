@@ -69,19 +69,6 @@ func (p Publisher) Open(ctx context.Context, commit *Commit) (opened gitlab.Open
 	})
 }
 
-// Elsewhere gives the commit of a branch that GitLab has and the working copy does not: another
-// working copy has pushed it. Otherwise it gives nil.
-func (p Publisher) Elsewhere(ctx context.Context, w *Worktree, branch string) (*Commit, error) {
-	if w.Has(branch) {
-		return nil, nil
-	}
-	tip, err := p.GitLab.Tip(ctx, branch)
-	if err != nil || tip == "" {
-		return nil, err
-	}
-	return &Commit{Hash: tip, Branch: branch, Taken: true}, nil
-}
-
 // notMerged refuses a commit of an earlier run that is merged: the user is still on its branch, and
 // wants a new one.
 func (p Publisher) notMerged(ctx context.Context, commit *Commit) error {

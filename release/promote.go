@@ -238,6 +238,11 @@ func (p *promoter) finish(fsys fs.ReadLinkFS) error {
 			return err
 		}
 	}
+	scanned, err := scan(fsys, after, p.asked.To, files)
+	if err != nil {
+		return err
+	}
+	p.plan.problems(scanned)
 	p.plan.Beside = compact(p.plan.Beside)
 	slices.Sort(p.plan.LeftOut)
 	p.plan.LeftOut = slices.Compact(p.plan.LeftOut)
@@ -271,13 +276,7 @@ func (p *promoter) look(after fs.FS, pair Pair) error {
 		p.plan.compare(from, before, then)
 	}
 	for _, checked := range desired.Check(after, p.asked.To, pair.To, desired.Judged{}) {
-		for _, problem := range checked.Sorted().Problems {
-			text := problem.Message
-			if place := problem.Place.String(); place != "" {
-				text = place + ": " + text
-			}
-			p.plan.Problems = append(p.plan.Problems, text)
-		}
+		p.plan.problems(checked)
 	}
 	return nil
 }

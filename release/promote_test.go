@@ -2,12 +2,14 @@ package release_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/release"
 )
 
@@ -145,6 +147,52 @@ func TestPromotionShowsNoSecret(t *testing.T) {
 	data, err := json.Marshal(plan)
 	if all := string(data) + plan.Text(nil, "") + plan.Lacking[0].Shown(); err != nil || strings.Contains(all, "canary") {
 		t.Errorf("the value is in\n%s, %v", all, err)
+	}
+}
+
+// A setting that looks like a secret, by its name and value in From or by its answer, is refused: a
+// promotion would bring the plaintext to git.
+func TestPromotionRefusesSecrets(t *testing.T) {
+	tests := []struct {
+		name, env, node, set, want string
+	}{
+		{"named", "SMTP_PASSWORD=canary-3f9c1e\n", "", "SMTP_PASSWORD=canary-77", testing4 + "common/project.env: SMTP_PASSWORD looks like a secret"},
+		{"harmless answer", "SMTP_PASSWORD=canary-3f9c1e\n", "", "SMTP_PASSWORD=none", "SMTP_PASSWORD looks like a secret"},
+		{"empty in From", "SMTP_PASSWORD=\n", "", "SMTP_PASSWORD=canary-77", "SMTP_PASSWORD looks like a secret"},
+		{"by its form", "MAILER=none\n", "", "MAILER=smtp://mail:canary-77@relay", "MAILER looks like a secret"},
+		{"variable", "", "API_TOKEN=canary-3f9c1e\n", "API_TOKEN=canary-77", testing4 + "nodes/test1/node.env: API_TOKEN looks like a secret"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPromotions(t, put(map[string]string{
+				sandbox + "common/project.env":   "LOG_LEVEL=debug\nFEATURE_BETA_UI=true\n" + test.env,
+				sandbox + "nodes/node3/node.env": "TAG=" + second + "\nREPLICAS=1\n" + test.node,
+			}))
+			name, value, _ := strings.Cut(test.set, "=")
+			_, err := p.plan(release.Promotion{Answers: []release.Answer{{Name: name, Value: value}}})
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(fault.Hint(err), "secrets.enc") || !strings.Contains(fault.Hint(err), "--leave "+name) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if text := fmt.Sprint(err, fault.Hint(err)); strings.Contains(text, "canary") {
+				t.Errorf("the value is in %s", text)
+			}
+			if plan := p.must(release.Promotion{Leave: []string{name}}); plan.Refused() != nil || len(plan.Problems) > 0 {
+				t.Errorf("without it: %v, %v", plan.Refused(), plan.Problems)
+			}
+		})
+	}
+}
+
+// What a file of From brings is searched for secrets, too. One that To has already is a problem.
+func TestPromotionScansTheResult(t *testing.T) {
+	brings := strings.Replace(web("80", "512M", "serve --fast"), "    configs:", "    environment: {DB_PASSWORD: canary-3f9c1e}\n    configs:", 1)
+	p := newPromotions(t, put(map[string]string{sandbox + "nodes/node3/docker-compose.yml": brings}))
+	p.fails(release.Promotion{}, testing4+"nodes/test1/docker-compose.yml:8: DB_PASSWORD looks like a secret in plaintext")
+
+	p = newPromotions(t, put(map[string]string{testing4 + "nodes/test1/node.env": "TAG=" + first + "\nREPLICAS=3\nDB_PASSWORD=canary-3f9c1e\nAPI_TOKEN=canary-77\n"}))
+	want := []string{testing4 + "nodes/test1/node.env:3: DB_PASSWORD looks like a secret in plaintext", testing4 + "nodes/test1/node.env:4: API_TOKEN looks like a secret in plaintext"}
+	if diff := cmp.Diff(want, p.must(release.Promotion{}).Problems); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

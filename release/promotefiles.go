@@ -227,6 +227,9 @@ func (p *promoter) answer(lacks Lacking) error {
 		return nil
 	}
 	value := p.asked.Answers[at].Value
+	if lacks.secret || secrets.Suspicious(lacks.Name, value) {
+		return lacks.refuse()
+	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fault.New(fault.Place{}, "give it in one line", "the value of %s has a control character", lacks.Name)
 	}

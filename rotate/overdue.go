@@ -44,21 +44,12 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	if err := o.free(dir); err != nil {
 		return nil, err
 	}
-	report, err := provenance.Trace(ctx, provenance.Request{Dir: dir, Environment: o.Environment, Keys: keys, Now: o.Now})
-	if err != nil {
-		return nil, err
-	}
-	wanted, err := o.wanted(report)
+	late, err := o.Late(ctx, dir, keys)
 	if err != nil {
 		return nil, err
 	}
 	batch := &Batch{Secrets: []string{}}
-	for _, same := range report.ByName() {
-		name := same[0].Name
-		late := slices.ContainsFunc(same, func(s *provenance.Secret) bool { return s.OverdueDays > 0 && !s.External })
-		if !late || len(o.Names) > 0 && !slices.Contains(wanted, name) {
-			continue
-		}
+	for _, name := range late {
 		err := o.one(ctx, dir, keys, name)
 		switch {
 		case ctx.Err() != nil:
@@ -71,6 +62,25 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	}
 	batch.Commit, err = o.gather(dir, batch)
 	return batch, err
+}
+
+// Late lists the secrets that are overdue by the history of the working copy.
+func (o Overdue) Late(ctx context.Context, dir string, keys *secrets.Keyring) (late []string, err error) {
+	report, err := provenance.Trace(ctx, provenance.Request{Dir: dir, Environment: o.Environment, Keys: keys, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := o.wanted(report)
+	if err != nil {
+		return nil, err
+	}
+	for _, same := range report.ByName() {
+		overdue := slices.ContainsFunc(same, func(s *provenance.Secret) bool { return s.OverdueDays > 0 && !s.External })
+		if name := same[0].Name; overdue && (len(o.Names) == 0 || slices.Contains(wanted, name)) {
+			late = append(late, name)
+		}
+	}
+	return late, nil
 }
 
 // wanted gives the keys of the named secrets. A name without a secret is an error: its secret

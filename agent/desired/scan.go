@@ -41,7 +41,7 @@ func (c Checked) Without(others []Checked) Checked {
 		}
 	}
 	before := len(c.Problems)
-	c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool { return known[finding{p.Place.File, p.Message}] })
+	c.Problems = slices.DeleteFunc(slices.Clone(c.Problems), func(p Problem) bool { return known[finding{p.Place.File, p.Message}] })
 	c.Elsewhere += before - len(c.Problems)
 	return c
 }

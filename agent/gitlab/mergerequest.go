@@ -52,16 +52,23 @@ func (c *Client) OpenMergeRequest(ctx context.Context, wanted MergeRequest) (Ope
 }
 
 func findMergeRequest(ctx context.Context, c *Client, wanted MergeRequest) (OpenMergeRequest, error) {
-	options := &gl.ListProjectMergeRequestsOptions{
-		State: new("opened"), SourceBranch: &wanted.Source, TargetBranch: &wanted.Target,
-	}
-	for found, err := range list(ctx, c, "find a merge request of "+wanted.Source, listMergeRequests(c, options)) {
+	found, err := c.OpenRequest(ctx, wanted.Source, wanted.Target)
+	return OpenMergeRequest{Number: found.Number, URL: found.URL, Existed: found.Number != 0}, err
+}
+
+// OpenRequest gives the open merge request of one of the project's branches into another, or one
+// without a number. A branch of a fork with the same name is another one. An error is an *Error.
+func (c *Client) OpenRequest(ctx context.Context, source, target string) (Request, error) {
+	options := &gl.ListProjectMergeRequestsOptions{State: new(Opened), SourceBranch: &source, TargetBranch: &target}
+	for found, err := range list(ctx, c, "find a merge request of "+source, listMergeRequests(c, options)) {
 		if err != nil {
-			return OpenMergeRequest{}, err
+			return Request{}, err
 		}
-		return OpenMergeRequest{Number: found.IID, URL: found.WebURL, Existed: true}, nil
+		if request := requestOf(found); !request.Fork {
+			return request, nil
+		}
 	}
-	return OpenMergeRequest{}, nil
+	return Request{}, nil
 }
 
 // Merged returns the merge request that has merged a commit from one branch into another, or one

@@ -132,6 +132,13 @@ func TestCIRotate(t *testing.T) {
 	if files := repo.Git("diff", "--name-only", "master", "rotate/sandbox/overdue"); strings.Join(strings.Fields(files), " ") != node+"secrets.enc "+node+"secrets.override.enc" {
 		t.Errorf("changed %s", files)
 	}
+	p.gitlab.CloseMergeRequest(1)
+	repo.Git("branch", "--quiet", "--force", "rotate/sandbox/overdue", "master") // another user pushed it
+	clone()
+	p.want(p.start(rotate.script())(), 1, "skipped db: it is overdue", "git push origin --delete rotate/sandbox/overdue")
+	if merges := p.gitlab.MergeRequests(); len(merges) != 1 {
+		t.Errorf("opened %+v", merges[1:])
+	}
 	if strings.Contains(p.text(), "canary") {
 		t.Error("the output has a secret")
 	}

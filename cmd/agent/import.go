@@ -18,7 +18,8 @@ encrypted by the rules of .sops.yaml, which needs no private key. The names of
 the secrets keep their versions, so that no task restarts. It writes nothing if
 
 - settings look like secrets in plaintext: it names them. Move them to secrets,
-  mark them as harmless with "not-a-secret" in a comment, or give --plaintext;
+  mark them as harmless with "not-a-secret" in a comment, or give --plaintext,
+  which never writes the value of a secret that it encrypts;
 - the node would not run what the directory describes: it names the difference.
   Correct it, or give --changes;
 - files of the node exist and differ: give --overwrite.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"coin.internal/coin-agent/agent/gitlab"
 	"coin.internal/coin-agent/internal/fault"
@@ -64,8 +65,9 @@ func (f *proposalFlags) commit(ctx context.Context, a *app, in clone, of change)
 	return result, err
 }
 
-// earlier stops at an open merge request of an earlier change. It refuses a working copy that is not
-// at the end of the target branch: the merge request would have other commits, or lack some.
+// earlier stops at an open merge request of an earlier change. It refuses one of another user, and a
+// working copy that is not at the end of the target branch: the merge request would have other
+// commits, or lack some.
 func (f *proposalFlags) earlier(ctx context.Context, a *app, tree *proposal.Worktree, of change) (*proposed, error) {
 	if !f.proposes(a) {
 		return nil, nil
@@ -83,9 +85,7 @@ func (f *proposalFlags) earlier(ctx context.Context, a *app, tree *proposal.Work
 		return nil, err
 	}
 	if open.Number != 0 {
-		return &proposed{MergeRequest: open.URL, Next: []string{
-			fmt.Sprintf("merge or close !%d of branch %s: it is an earlier %s", open.Number, open.Source, of.what),
-		}}, nil
+		return earlierOf(ctx, client, open, of.what)
 	}
 	tip, err := client.Tip(ctx, target)
 	if err != nil || tip == tree.Head().Hash {
@@ -93,4 +93,20 @@ func (f *proposalFlags) earlier(ctx context.Context, a *app, tree *proposal.Work
 	}
 	return nil, fault.New(fault.Place{}, "git switch "+target+" && git pull --ff-only; or make the commit only, with --no-merge-request",
 		"the working copy is at commit %s, and %s in GitLab at %s", short(tree.Head().Hash), target, short(tip))
+}
+
+// earlierOf gives the merge request of an earlier run of the token's user. Another user may have given
+// the branch any content.
+func earlierOf(ctx context.Context, client *gitlab.Client, open gitlab.Request, what string) (*proposed, error) {
+	self, err := client.Self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if open.Author != strings.ToLower(self.Name) {
+		return nil, fault.New(fault.Place{}, "merge or close it first, and run the command again",
+			"!%d of branch %s looks like an earlier %s, but is by %s", open.Number, open.Source, what, open.Author)
+	}
+	return &proposed{MergeRequest: open.URL, Next: []string{
+		fmt.Sprintf("merge or close !%d of branch %s: it is an earlier %s", open.Number, open.Source, what),
+	}}, nil
 }

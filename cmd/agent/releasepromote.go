@@ -42,7 +42,8 @@ of TO. Secrets, their versions and the settings of an environment stay. The rele
 have succeeded on every node of FROM, by the commit statuses in GitLab.
 
 A setting that FROM has and TO lacks needs an answer: --set, --leave, or on a terminal
-the answer to a question. If an earlier run was interrupted, the command finishes it.
+the answer to a question. One that looks like a secret is refused: add it to secrets.enc.
+If an earlier run was interrupted, the command finishes it.
 
 The exit code is 3 if ` + "`agent check`" + ` refuses the result, or, with --dry-run, if
 the release would change something. The merge request is opened all the same, and
@@ -149,6 +150,9 @@ func (f *promoteFlags) taken(ctx context.Context, a *app, in clone, shown *promo
 		return nil, err
 	}
 	in.tree.Close() // what follows only reads
+	if err := f.promotion.CheckSecrets(in.git, commit); err != nil {
+		return nil, err
+	}
 	of, reason := release.Taken(commit)
 	shown.Reason = cmp.Or(reason, f.reason)
 	plan, err := f.promotion.Plan(ctx, in.git, of)
@@ -171,6 +175,9 @@ func (f *promoteFlags) plan(ctx context.Context, a *app, git *worktree.Worktree,
 	plan, err := f.promotion.Plan(ctx, git, commit)
 	if err != nil || len(plan.Lacking) == 0 || f.common.dryRun {
 		return plan, err
+	}
+	if err := plan.Refused(); err != nil {
+		return nil, usageError{err}
 	}
 	person, asks := personAt(a, f.noInput).(*answerer)
 	if !asks {

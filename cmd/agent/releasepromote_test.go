@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 	"coin.internal/coin-agent/proposal"
 	"coin.internal/coin-agent/release"
 )
@@ -79,6 +80,8 @@ func TestPromoteProof(t *testing.T) {
 	r.pushed()
 	r.agent(exitError, promote, "in which its files differ")
 	r.agent(exitDifferent, promote+" --unproven --reason repair", "not proven node3")
+	r.AddOpen(gitlabtest.Open{Source: "promote/sandbox-to-testing-0123456789"}) // another user's is not an earlier one
+	r.agent(exitError, strings.TrimSuffix(promote, " --dry-run"), "!1 of branch promote/sandbox-to-testing-0123456789", "but is by ada", "merge or close it first")
 }
 
 // A user who finishes an earlier run's promotion, and moves it unproven, says why in the merge
@@ -114,6 +117,27 @@ func TestPromoteWithProblems(t *testing.T) {
 	}
 	r.repo.Git("switch", "--quiet", "master")
 	r.agent(exitDifferent, promote, "problem", "SHARD", "finished the commit of an earlier run")
+}
+
+// A setting that looks like a secret is not asked for, not taken from --set, and not pushed with
+// the commit of an earlier run.
+func TestPromoteRefusesSecrets(t *testing.T) {
+	r := newReleases(t)
+	r.repo.Commit("Mail", map[string]string{"environments/sandbox/common/project.env": "LOG_LEVEL=debug\nSMTP_PASSWORD=canary-3f9c1e\n"})
+	r.pushed()
+	r.post(gitlab.Success, "done")
+	const promote, refused = "release promote sandbox testing", "environments/testing/common/project.env: SMTP_PASSWORD looks like a secret"
+	r.agent(exitUsage, promote, refused, "--leave SMTP_PASSWORD")
+	r.agent(exitUsage, promote+" --no-input", refused)
+	r.agent(exitError, promote+" --no-input --set SMTP_PASSWORD=canary-77", refused)
+	r.agent(exitDone, promote+" --no-input --leave SMTP_PASSWORD --no-merge-request", "open a merge request")
+	r.repo.Write(map[string]string{"environments/testing/common/project.env": "SMTP_PASSWORD=canary-77\n"})
+	r.repo.Git("commit", "--quiet", "--all", "--amend", "--no-edit")
+	out := r.agent(exitError, promote+" --no-input", "environments/testing/common/project.env:1: SMTP_PASSWORD looks like a secret in plaintext")
+	branches := r.repo.Git("--git-dir", r.bare, "for-each-ref", "--format=%(refname)", "refs/heads")
+	if strings.Contains(out, "canary") || branches != "refs/heads/master" || len(r.MergeRequests()) > 0 {
+		t.Errorf("pushed to %s; said %s", branches, out)
+	}
 }
 
 // TestWaitUnchanged waits in a clone for a node that posts no status of a commit that changes

@@ -37,7 +37,15 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 		Generate: rotate.Generate{Length: f.generate, Charset: f.charset},
 	}
 	if f.common.proposes(a) {
-		if open, err := openBatch(ctx, a, root, wanted, f); err != nil || open.Result.MergeRequest != "" {
+		open, err := openBatch(ctx, a, root, wanted, f)
+		if err != nil { // what is overdue all the same is shown with it
+			late, failed := wanted.Late(ctx, root, keys)
+			for _, name := range late {
+				open.Skipped = append(open.Skipped, name+": it is overdue, and nothing was rotated")
+			}
+			err = errors.Join(err, failed)
+		}
+		if err != nil || open.Result.MergeRequest != "" {
 			return errors.Join(err, showBatch(a, f, open))
 		}
 	}
@@ -56,19 +64,28 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 }
 
 // openBatch gives the merge request of the branch that an earlier run has pushed; none if
-// GitLab has no such branch. One that was closed is opened again.
+// GitLab has no such branch. One that was closed is opened again. It refuses a branch of another user.
 func openBatch(ctx context.Context, a *app, root string, wanted rotate.Overdue, f rotateFlags) (shown rotatedBatch, err error) {
 	shown = rotatedBatch{Environment: wanted.Environment, Secrets: []string{}}
-	client, err := a.gitLab()
+	tree, err := proposal.OpenWorktree(root)
 	if err != nil {
 		return shown, err
 	}
-	tip, err := client.Tip(ctx, wanted.Branch())
+	tree.Close() // pushing needs no lock
+	publisher, err := f.common.publisher(a, tree)
+	if err != nil {
+		return shown, err
+	}
+	tip, err := publisher.GitLab.Tip(ctx, wanted.Branch())
 	if err != nil || tip == "" {
 		return shown, err
 	}
-	shown.Result.Commit = wanted.Pushed(tip)
-	err = publishBatch(ctx, a, root, f, &shown.Result)
+	commit := wanted.Pushed(tip)
+	if err := publisher.Known(ctx, tree, commit); err != nil {
+		return shown, err
+	}
+	shown.Result.Commit = commit
+	err = f.common.publish(ctx, a, tree, &shown.Result)
 	shown.Result.Next = []string{"have it reviewed and merged, or delete its branch: until then no other secret is rotated"}
 	return shown, err
 }

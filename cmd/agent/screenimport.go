@@ -61,9 +61,12 @@ func (s *page) importEnd(result *importer.Result) {
 	switch {
 	case result.Refused != "":
 		s.line(s.red("nothing was written"), ": ", result.Refused)
-		if len(result.Plaintext) > 0 {
+		switch {
+		case result.Leaks:
+			s.line("  hint: take the values of the secrets out of these files, or give the secrets other values first; --plaintext does not write them")
+		case len(result.Plaintext) > 0:
 			s.line("  hint: move them to secrets, or write `not-a-secret` in a comment on the line before; --plaintext writes them as they are")
-		} else {
+		default:
 			s.line("  hint: correct the directory or the repository; --changes accepts the difference")
 		}
 	case !result.Finished:

@@ -139,7 +139,7 @@ func (s *Server) postMergeRequest(token Token, project string, params url.Values
 		return refuse(http.StatusBadRequest, invalid)
 	}
 	for _, one := range s.merges {
-		if one.State == "opened" && one.SourceBranch == source && one.TargetBranch == target {
+		if one.State == "opened" && one.SourceBranch == source && one.TargetBranch == target && one.SourceProjectID == one.TargetProjectID {
 			return refuse(http.StatusConflict, []string{fmt.Sprintf("Another open merge request already exists for this source branch: !%d", one.IID)})
 		}
 	}

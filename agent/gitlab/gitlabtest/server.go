@@ -84,6 +84,7 @@ type Server struct {
 	notes     map[int64][]*Note // by issue
 	lastNote  int64
 	commands  []string             // quick actions in notes that were carried out
+	pushes    []push               // the oldest first
 	history   []string             // commits that AddCommit added, in order
 	files     map[[2]string]string // by commit and path
 	tags      map[string]string    // commits by name
@@ -247,6 +248,8 @@ func (s *Server) route(r *http.Request, parts []string, params url.Values) answe
 	case at(http.MethodGet, "projects", "*", "merge_requests", "*", "versions"), at(http.MethodGet, "projects", "*", "merge_requests", "*", "commits"),
 		at(http.MethodGet, "projects", "*", "merge_requests", "*", "notes"):
 		return s.listOfMergeRequest(r, token, [3]string{parts[1], parts[3], parts[4]}, params)
+	case at(http.MethodGet, "projects", "*", "events"):
+		return s.listEvents(r, token, parts[1], params)
 	case at(http.MethodGet, "projects", "*"):
 		return s.getProject(token, parts[1])
 	case at(http.MethodGet, "projects", "*", "repository", "branches", "*"):
