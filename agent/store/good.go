@@ -79,11 +79,19 @@ func cutGood(data []byte) (head, rest []byte, cut bool) {
 	return head, rest, found && bytes.Contains(head, []byte(`"resolve":`)) && json.Valid(head)
 }
 
-// saveGood records a good state, unless it has the objects of the one before: then that one
-// keeps its number, commit, release and time, and all else of it is renewed. data is the record of good.
-func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState, data []byte) error {
+// sameGood gives the newest recorded good state, if it has the objects of another one.
+func sameGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) *record.GoodState {
 	last, _ := first(upTo(1, latest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
+		return nil
+	}
+	return last
+}
+
+// saveGood records a good state. last is the one before if that has the same objects: it keeps its
+// number, commit, release and time, and all else of it is renewed. data is the record of good.
+func saveGood(b *bbolt.Bucket, good, last *record.GoodState, data []byte) error {
+	if last == nil {
 		return putRecord(b, number(good.SyncID), data)
 	}
 	renewed := *good
