@@ -103,6 +103,34 @@ func TestListedAgainWhileRemoved(t *testing.T) {
 	})
 }
 
+// A removed stack that is listed again begins anew: a release that fails is not rolled back to what ran
+// before the removal, however old that is.
+func TestListedAgainAfterItsRemoval(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		rolls := "deployment: {rollback: {automatic: true}}\n"
+		list := layers("{name: system}", "{name: platform}", "{name: business, prune: true}") + rolls
+		w.commit("prune", configFile, list)
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+rolls)
+		w.poll()
+		w.approveOf("business", off)
+		w.failsWith("business_web", "app:9")
+		path, content := w.edit("business", "web", "app:9")
+		again := w.commit("again", configFile, list, path, content)
+		w.poll()
+		taken := w.lastOf("business", again, record.Failed).Rollback
+		if taken == nil || !strings.Contains(taken.Refused, "no good state is recorded yet") || w.image("business_web") != "app:9" {
+			t.Errorf("rolled back: %+v; business runs %s", taken, w.image("business_web"))
+		}
+		if run, err := w.of("business").GrantRollback(person, request.Rollback{}); err == nil {
+			if _, err = run(w.t.Context(), func(string) {}); err == nil || w.image("business_web") != "app:9" {
+				t.Errorf("a user rolled it back: %v, business runs %s", err, w.image("business_web"))
+			}
+		}
+	})
+}
+
 // A stack that was taken off the list is not removed while another one has its name in Swarm.
 func TestRemovalOfANameInUse(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -159,3 +159,15 @@ func pruneGood(s *Stack, b *bbolt.Bucket, now time.Time) error {
 	}
 	return nil
 }
+
+// dropGood drops all good states of a stack.
+func dropGood(stack *bbolt.Bucket) error {
+	err := stack.DeleteBucket(goodBucket)
+	if err == nil {
+		_, err = stack.CreateBucket(goodBucket)
+	}
+	if err != nil {
+		return fmt.Errorf("drop the good states: %w", err)
+	}
+	return nil
+}

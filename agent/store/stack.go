@@ -183,14 +183,14 @@ func (s *Stack) SavePause(pause *record.Pause) error {
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
 // SaveRemoved writes the sync with which the stack's objects were removed: no state is deployed
-// then, and nothing is adopted.
+// then, nothing is adopted, and no rollback returns to what ran before.
 func (s *Stack) SaveRemoved(sync *record.Sync) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		errs := []error{countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)}
 		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
 			errs = append(errs, deleteRecord(b, key))
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, dropGood(b), dropFiles(tx))...)
 	})
 }
 
