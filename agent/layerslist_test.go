@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 )
 
 // A tag that a user asks for one of several stacks does not change the list: the other stacks are
@@ -151,4 +153,48 @@ func TestRemovalOfANameInUse(t *testing.T) {
 			w.t.Errorf("the stack that the node lists was removed: runs %v", w.live)
 		}
 	})
+}
+
+// The cron services that a cut off sync of a stack left scaled down are restored after the stack left the
+// list, also if the engine does not answer then, or the agent is stopped.
+func TestCronOfALeftStack(t *testing.T) {
+	for name, cut := range map[string]func(w *world){
+		"the engine is away": func(w *world) {
+			w.poll()
+			w.set(func() { w.engineErr = nil })
+		},
+		"the agent is stopped": func(w *world) {
+			w.poll()
+			w.halt()
+			w.set(func() { w.engineErr = nil })
+			w.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				cron := func(tag string) string {
+					return "services: {db: {image: \"db:" + tag + "\"}, cronjobs: {image: \"db:1\"}}\n"
+				}
+				w.commit("1", configFile, layers("{name: system}", "{name: platform}"), nodeDir+"node.env", "TAG=1\n",
+					systemDir+"docker-compose.yml", "services: {proxy: {image: \"proxy:1\"}}\n", platformDir+"docker-compose.yml", cron("1"))
+				w.start()
+				w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+				w.commit("2", platformDir+"docker-compose.yml", cron("2"))
+				w.poll()
+				w.halt() // in the middle of the rollout, with the cron service at 0
+				w.set(func() {
+					w.onApply, w.engineErr = nil, deploy.ErrUnavailable
+					w.live["platform_cronjobs"] = withReplicas(w.live["platform_cronjobs"], 0)
+				})
+				w.commit("off", configFile, layers("{name: system}"))
+				w.start()
+				cut(w)
+				w.pass(20 * time.Minute)
+				down, err := w.store.Stack("platform").ScaledDown()
+				if replicas := *w.live["platform_cronjobs"].Mode.Replicated.Replicas; replicas != 1 || len(down.Services) > 0 || len(w.agent.Stacks()) != 1 {
+					t.Errorf("%d replicas, on record %v, %v; stacks %v", replicas, down, err, w.agent.Stacks())
+				}
+			})
+		})
+	}
 }
