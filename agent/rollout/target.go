@@ -74,7 +74,11 @@ func before(good []record.GoodState, services []string) (*record.GoodState, erro
 		if err != nil {
 			return nil, err
 		}
-		if good[i].Unfit == "" && good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, fullNames(running.Name, services)) {
+		names, err := fullNames(services, running, stack)
+		if err != nil {
+			return nil, err
+		}
+		if good[i].Unfit == "" && good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, names) {
 			return &good[i], nil
 		}
 	}
