@@ -151,5 +151,10 @@ func TestChangedDuringRollback(t *testing.T) {
 		if err != nil || deployed.Root() != back.Rollback.To || !strings.Contains(deployed.Unfit, "BY_HAND") {
 			t.Errorf("deployed #%d, unfit: %q, %v", deployed.SyncID, deployed.Unfit, err)
 		}
+		w.breaks("3")
+		third := w.release("3")
+		w.poll()
+		w.wantLast(third, record.RolledBack)
+		w.runs("1") // not what the user left
 	})
 }

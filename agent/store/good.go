@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -38,14 +39,13 @@ func (s *Stack) BriefGood(now time.Time) (good []record.GoodState, err error) {
 // is none.
 func (s *Stack) Newest() (fit *record.GoodState, err error) {
 	err = viewStack(s, func(b *bbolt.Bucket) error {
-		for _, good := range briefGood(s, b.Bucket(goodBucket), record.KeepGood) {
-			if good.Unfit != "" {
-				continue
-			}
-			if one, found := find[record.GoodState](s.store, b.Bucket(goodBucket), numbered(s, "good state", good.SyncID), number(good.SyncID)); found {
+		good := briefGood(s, b.Bucket(goodBucket), record.KeepGood)
+		for i := record.NewestFit(good); i >= 0 && fit == nil; i = record.NewestFit(good) {
+			id := good[i].SyncID
+			if one, found := find[record.GoodState](s.store, b.Bucket(goodBucket), numbered(s, "good state", id), number(id)); found {
 				fit = &one
-				break
 			}
+			good = slices.Delete(good, i, i+1)
 		}
 		return nil
 	})
