@@ -103,6 +103,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	} else {
 		a.turn(ctx)
 		survey(ctx, a)
+		a.rest()
 	}
 	for ctx.Err() == nil {
 		a.idle(ctx)
@@ -173,6 +174,7 @@ func (a *Agent) turn(ctx context.Context) {
 		s.settle(ctx)
 	}
 	prune(ctx, a)
+	a.due = time.Time{}
 }
 
 // lookAt looks at a stack.
@@ -210,26 +212,26 @@ func holdPlans(stacks []*stack) (release func()) {
 	}
 }
 
-// wait is the time to the next look.
-func (a *Agent) wait() time.Duration {
+// rest begins the wait for the next look. A request can bring it forward, not put it off: it is
+// for one stack, and the look is at all of them.
+func (a *Agent) rest() {
 	failures := 0
 	for _, s := range a.roster.Stacks() {
 		failures = max(failures, s.failures)
 	}
-	return pace.Pace{Interval: a.parts.Settings.Interval, Random: a.parts.Random}.Next(failures)
+	next := time.Now().Add(pace.Pace{Interval: a.parts.Settings.Interval, Random: a.parts.Random}.Next(failures))
+	if a.due.IsZero() || next.Before(a.due) {
+		a.due = next
+	}
+	a.pulse.Rest(max(0, time.Until(a.due)))
+	if a.parts.Rested != nil {
+		a.parts.Rested()
+	}
 }
 
 // idle waits until the next look is due, a request arrives, or ctx ends, and does what is
-// due. Deaths of containers, and peeks after failures, do not put the next look off.
+// due. Deaths of containers, and peeks after failures, leave the next look as it is.
 func (a *Agent) idle(ctx context.Context) {
-	if a.due.IsZero() {
-		wait := a.wait()
-		a.due = time.Now().Add(wait)
-		a.pulse.Rest(wait)
-		if a.parts.Rested != nil {
-			a.parts.Rested()
-		}
-	}
 	wait := time.Until(a.due)
 	peeks := wait > a.parts.Settings.Interval*3/2
 	if peeks {
@@ -262,7 +264,7 @@ func (a *Agent) idle(ctx context.Context) {
 		}
 	}
 	survey(ctx, a)
-	a.due = time.Time{}
+	a.rest()
 }
 
 // survey looks at the versions of secrets and configs for the stacks that expect it, with one read

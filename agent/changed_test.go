@@ -48,7 +48,7 @@ func TestChangedDuringRollout(t *testing.T) {
 		second := w.release("2")
 		w.poll()
 		last := w.wantLast(second, record.Succeeded)
-		want := "not recorded as a good state: another process changed it during the rollout: service s_web: env BY_HAND"
+		want := "not verified as a good state: another process changed it during the rollout: service s_web: env BY_HAND"
 		if warnings := strings.Join(last.Warnings, "; "); !strings.Contains(warnings, want) {
 			t.Errorf("warnings: %s", warnings)
 		}
@@ -89,6 +89,50 @@ func TestChangedDuringRolloutAndCorrected(t *testing.T) {
 	})
 }
 
+// A good state stays good when another process disturbs its next verification: a release that fails
+// then is rolled back to it.
+func TestChangedDuringTheNextVerification(t *testing.T) {
+	for name, verified := range map[string]func(w *world){
+		"by the correction of a drift": func(w *world) {
+			w.meddles()
+			w.onVerify() // the drift
+			w.meddles()
+			w.poll()
+		},
+		"by a user": func(w *world) {
+			w.meddles()
+			if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
+				t.Error(err)
+			}
+		},
+		"by a commit that changes no service": func(w *world) {
+			w.meddles()
+			w.commit("2b", configFile, baseConfig+"deployment: {rollback: {automatic: true}, health_check: {timeout: 7m}}\n")
+			w.poll()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.release("1", configFile, automatic+"drift: correct\n")
+				w.start()
+				second := w.release("2")
+				w.poll()
+				before := w.wantLast(second, record.Succeeded).ID
+				verified(w)
+				warnings := strings.Join(w.last().Warnings, "; ")
+				if unfit := w.desk.Status().Applied.Unfit; !w.isGood(second) || unfit != "" || w.last().ID == before || !strings.Contains(warnings, "BY_HAND") {
+					t.Errorf("sync #%d warns %q; good %v, unfit %q", w.last().ID, warnings, w.isGood(second), unfit)
+				}
+				w.breaks("3")
+				third := w.release("3")
+				w.poll()
+				w.wantLast(third, record.RolledBack)
+				w.runs("2")
+			})
+		})
+	}
+}
+
 // A service that is changed during a rollback is a drift as well.
 func TestChangedDuringRollback(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -107,5 +151,10 @@ func TestChangedDuringRollback(t *testing.T) {
 		if err != nil || deployed.Root() != back.Rollback.To || !strings.Contains(deployed.Unfit, "BY_HAND") {
 			t.Errorf("deployed #%d, unfit: %q, %v", deployed.SyncID, deployed.Unfit, err)
 		}
+		w.breaks("3")
+		third := w.release("3")
+		w.poll()
+		w.wantLast(third, record.RolledBack)
+		w.runs("1") // not what the user left
 	})
 }

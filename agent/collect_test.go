@@ -279,3 +279,27 @@ func (w *world) scrape() string {
 	w.metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return answer.Body.String()
 }
+
+// A version to which a rollback of another stack returns is not collected.
+func TestCollectNotWhatAnotherStackNeeds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		db := func(version string) string {
+			return "services: {db: {image: \"db:1\", secrets: [key]}}\nsecrets: {key: {name: \"platform_key." + version + "\", file: secrets/key}}\n"
+		}
+		web := func(version string) string {
+			return "services: {web: {image: \"app:1\", secrets: [key]}}\nsecrets: {key: {name: \"platform_key." + version + "\", external: true}}\n"
+		}
+		rules := layers("{name: platform}", "{name: business, waits_for: []}") +
+			"allow_plaintext_secrets: true\nsecrets: {retention: {days: 0, versions: 1}}\n"
+		w.commit("1", configFile, rules, nodeDir+"node.env", "TAG=1\n", platformDir+"secrets/key", "a canary",
+			platformDir+"docker-compose.yml", db("1"), businessDir+"docker-compose.yml", web("1"))
+		w.start()
+		for _, version := range []string{"2", "3", "4"} {
+			next := w.commit(version, platformDir+"docker-compose.yml", db(version), businessDir+"docker-compose.yml", web("2"))
+			w.poll()
+			w.lastOf("platform", next, record.Succeeded)
+			w.lastOf("business", next, record.Succeeded)
+		}
+		w.wantSecrets("platform_key.1", "platform_key.2", "platform_key.3", "platform_key.4")
+	})
+}

@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 )
 
 // A tag that a user asks for one of several stacks does not change the list: the other stacks are
@@ -103,6 +105,34 @@ func TestListedAgainWhileRemoved(t *testing.T) {
 	})
 }
 
+// A removed stack that is listed again begins anew: a release that fails is not rolled back to what ran
+// before the removal, however old that is.
+func TestListedAgainAfterItsRemoval(t *testing.T) {
+	inWorld(t, func(w *world) {
+		threeStacks(w)
+		rolls := "deployment: {rollback: {automatic: true}}\n"
+		list := layers("{name: system}", "{name: platform}", "{name: business, prune: true}") + rolls
+		w.commit("prune", configFile, list)
+		w.poll()
+		off := w.commit("off", configFile, layers("{name: system}", "{name: platform}")+rolls)
+		w.poll()
+		w.approveOf("business", off)
+		w.failsWith("business_web", "app:9")
+		path, content := w.edit("business", "web", "app:9")
+		again := w.commit("again", configFile, list, path, content)
+		w.poll()
+		taken := w.lastOf("business", again, record.Failed).Rollback
+		if taken == nil || !strings.Contains(taken.Refused, "no good state is recorded yet") || w.image("business_web") != "app:9" {
+			t.Errorf("rolled back: %+v; business runs %s", taken, w.image("business_web"))
+		}
+		if run, err := w.of("business").GrantRollback(person, request.Rollback{}); err == nil {
+			if _, err = run(w.t.Context(), func(string) {}); err == nil || w.image("business_web") != "app:9" {
+				t.Errorf("a user rolled it back: %v, business runs %s", err, w.image("business_web"))
+			}
+		}
+	})
+}
+
 // A stack that was taken off the list is not removed while another one has its name in Swarm.
 func TestRemovalOfANameInUse(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -123,4 +153,48 @@ func TestRemovalOfANameInUse(t *testing.T) {
 			w.t.Errorf("the stack that the node lists was removed: runs %v", w.live)
 		}
 	})
+}
+
+// The cron services that a cut off sync of a stack left scaled down are restored after the stack left the
+// list, also if the engine does not answer then, or the agent is stopped.
+func TestCronOfALeftStack(t *testing.T) {
+	for name, cut := range map[string]func(w *world){
+		"the engine is away": func(w *world) {
+			w.poll()
+			w.set(func() { w.engineErr = nil })
+		},
+		"the agent is stopped": func(w *world) {
+			w.poll()
+			w.halt()
+			w.set(func() { w.engineErr = nil })
+			w.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				cron := func(tag string) string {
+					return "services: {db: {image: \"db:" + tag + "\"}, cronjobs: {image: \"db:1\"}}\n"
+				}
+				w.commit("1", configFile, layers("{name: system}", "{name: platform}"), nodeDir+"node.env", "TAG=1\n",
+					systemDir+"docker-compose.yml", "services: {proxy: {image: \"proxy:1\"}}\n", platformDir+"docker-compose.yml", cron("1"))
+				w.start()
+				w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+				w.commit("2", platformDir+"docker-compose.yml", cron("2"))
+				w.poll()
+				w.halt() // in the middle of the rollout, with the cron service at 0
+				w.set(func() {
+					w.onApply, w.engineErr = nil, deploy.ErrUnavailable
+					w.live["platform_cronjobs"] = withReplicas(w.live["platform_cronjobs"], 0)
+				})
+				w.commit("off", configFile, layers("{name: system}"))
+				w.start()
+				cut(w)
+				w.pass(20 * time.Minute)
+				down, err := w.store.Stack("platform").ScaledDown()
+				if replicas := *w.live["platform_cronjobs"].Mode.Replicated.Replicas; replicas != 1 || len(down.Services) > 0 || len(w.agent.Stacks()) != 1 {
+					t.Errorf("%d replicas, on record %v, %v; stacks %v", replicas, down, err, w.agent.Stacks())
+				}
+			})
+		})
+	}
 }

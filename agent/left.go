@@ -14,15 +14,18 @@ import (
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// settle ends the sync of a stack that was taken off the list meanwhile.
+// settle ends the sync of a stack that was taken off the list meanwhile, and restores the cron
+// services that it left scaled down: what fails is tried again in the next turn.
 func (s *stack) settle(ctx context.Context) {
 	v := s.board.Snapshot()
-	if !v.Last.CarriesOn() || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
-	if err := s.rollouts.Abandon(v.Base(), "superseded: the stack was taken off the list"); err != nil {
-		s.log.Warn("cannot end the sync of a stack that was taken off the list", "error", err)
-		return
+	if v.Last.CarriesOn() {
+		if err := s.rollouts.Abandon(v.Base(), "superseded: the stack was taken off the list"); err != nil {
+			s.log.Warn("cannot end the sync of a stack that was taken off the list", "error", err)
+			return
+		}
 	}
 	s.rollouts.RestoreCron(ctx, s.board.Snapshot().Last)
 }

@@ -68,6 +68,41 @@ func TestRollbackOfOneServiceAfterAnother(t *testing.T) {
 	})
 }
 
+// A service is named as the compose file has it, or in full. A name that is both, of two services, is
+// refused before anything is recorded.
+func TestNamesOfServicesToRollBack(t *testing.T) {
+	const alike = "services: {web: {image: \"app:$TAG\"}, s_web: {image: \"app:$TAG\"}, s_api: {image: \"app:$TAG\"}}\n"
+	for name, test := range map[string]struct{ takes, refused string }{
+		"web":     {takes: "s_web"},
+		"s_web":   {refused: "\"s_web\" names two services: s_web and s_s_web"},
+		"s_s_web": {takes: "s_s_web"},
+		"s_api":   {takes: "s_s_api"},
+		"api":     {refused: "there is no service s_api"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.release("1", nodeDir+"docker-compose.yml", alike)
+				w.start()
+				w.release("2")
+				w.poll()
+				last := w.last().ID
+				_, err := w.goBack(request.Rollback{To: 1, Services: []string{name}})
+				if test.refused != "" {
+					if err == nil || !strings.Contains(err.Error(), test.refused) || w.last().ID != last {
+						t.Errorf("got %v, %+v", err, w.last())
+					}
+					return
+				}
+				want := map[string]string{"s_web": "app:2", "s_s_web": "app:2", "s_s_api": "app:2"}
+				want[test.takes] = "app:1"
+				if diff := cmp.Diff(want, w.images()); diff != "" || err != nil {
+					t.Error(err, diff)
+				}
+			})
+		})
+	}
+}
+
 // A job is not run again, so it cannot go back alone.
 func TestRollbackOfAJob(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -112,7 +112,7 @@ func (s *stack) equip(a *Agent) {
 		}
 	}
 	s.keeper = &inventory.Keeper{
-		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects(), Newest: parts.Newest},
+		Sources:   inventory.Sources{Engine: parts.Engine, Records: s.records, Usage: parts.Store.Objects(), Others: parts.Store.Lists().GoodBut(s.key), Newest: parts.Newest},
 		Uncertain: s.uncertain, Note: s.notes.Add, Log: s.log,
 		Seen: func(survey *inventory.Survey) {
 			s.metrics.Surveyed(survey)

@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
 	"coin.internal/coin-agent/deploy"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 const (
@@ -224,6 +225,43 @@ func TestPauseOfOneStack(t *testing.T) {
 		}
 		if told := w.statusesOf(next); strings.Join(told[len(told)-2:], ", ") != "node3/platform success, node3 success" {
 			t.Errorf("told %v", told)
+		}
+	})
+}
+
+// Syncs of one stack that a user asks for, however often, do not keep the agent from the others.
+func TestSyncsOfOneStackLeaveTheOthersTheirTurns(t *testing.T) {
+	inWorld(t, func(w *world) {
+		twoStacks(w)
+		next := w.commit("next", businessDir+"node.env", "TAG=2\n")
+		for range 4 { // for less than two intervals
+			if _, err := w.of("platform").Sync(w.t.Context(), person, func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(interval / 3)
+		}
+		w.lastOf("business", next, record.Succeeded)
+	})
+}
+
+// After failed looks the next one is late. A look for a user that succeeds brings it forward.
+func TestSyncBringsTheNextLookForward(t *testing.T) {
+	inWorld(t, func(w *world) {
+		twoStacks(w)
+		w.set(func() { w.selectErr = gitsync.ErrUnreachable })
+		w.pass(time.Hour)
+		for time.Until(w.of("platform").Status().NextPoll) < 5*time.Minute {
+			w.pass(time.Minute)
+		}
+		w.set(func() { w.selectErr = nil })
+		for _, stack := range []record.StackKey{"platform", "business"} {
+			if _, err := w.of(stack).Sync(w.t.Context(), person, func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.pass(time.Second)
+		if soon := time.Until(w.of("platform").Status().NextPoll); soon > interval+interval/10 || soon <= 0 {
+			t.Errorf("the next look is %s from now", soon)
 		}
 	})
 }

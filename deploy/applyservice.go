@@ -52,7 +52,7 @@ func (a *application) updateService(ctx context.Context, step Step) error {
 	if step.phase == phaseCronBack { // scaled down since the plan was made
 		return a.writeFresh(ctx, step.Name)
 	}
-	return a.inSequence(ctx, a.live[step.Name], a.write)
+	return inSequence(ctx, a.engine.reader, a.live[step.Name], a.write)
 }
 
 func (a *application) writeFresh(ctx context.Context, name string) error {
@@ -60,7 +60,7 @@ func (a *application) writeFresh(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return a.inSequence(ctx, existing, a.write)
+	return inSequence(ctx, a.engine.reader, existing, a.write)
 }
 
 // sequenceTries is how often a service is written that changes while it is read: the engine
@@ -69,13 +69,13 @@ const sequenceTries = 5
 
 // inSequence writes a service. If another process, or the engine, wrote it since it was read, it
 // is read again.
-func (a *application) inSequence(ctx context.Context, existing swarm.Service, write func(context.Context, swarm.Service) error) error {
+func inSequence(ctx context.Context, from *reader, existing swarm.Service, write func(context.Context, swarm.Service) error) error {
 	for tried := 1; ; tried++ {
 		err := write(ctx, existing)
 		if !outOfSequence(err) || tried == sequenceTries {
 			return err
 		}
-		if existing, err = a.engine.reader.service(ctx, existing.Spec.Name); err != nil {
+		if existing, err = from.service(ctx, existing.Spec.Name); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (a *application) spec(ctx context.Context, name string, live swarm.ServiceS
 }
 
 func (a *application) scaleDown(ctx context.Context, name string) error {
-	return a.inSequence(ctx, a.live[name], func(ctx context.Context, existing swarm.Service) error {
+	return inSequence(ctx, a.engine.reader, a.live[name], func(ctx context.Context, existing swarm.Service) error {
 		_, err := a.engine.swarm.ServiceUpdate(ctx, existing.ID, existing.Version, scaledTo(existing.Spec, 0), swarm.ServiceUpdateOptions{})
 		return err
 	})

@@ -63,6 +63,7 @@ type Use struct {
 // GoodState is a state to which a rollback may go, with the names of its secrets and
 // configs.
 type GoodState struct {
+	Stack   string
 	Commit  string
 	At      time.Time
 	Secrets []string
@@ -81,6 +82,7 @@ type Retention struct {
 	Versions int                  // how many old versions stay besides the newest, at any age
 	After    time.Duration        // how long a version stays when nothing uses it any more
 	Good     []GoodState          // the newest first; the first is the last applied state
+	Others   []GoodState          // of the owner's other stacks, which may use versions as external ones
 	Since    map[string]time.Time // since when nothing uses a version, by ID
 	Now      time.Time
 }

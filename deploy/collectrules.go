@@ -133,12 +133,23 @@ func (v *Version) judgeUse(users []user, keep Retention) {
 	newest := slices.IndexFunc(keep.Good, func(g GoodState) bool { return g.has(*v) })
 	v.Unused = len(services) == 0 && len(formerly) == 0 && newest != 0
 	switch {
-	case len(services) > 0 || newest < 0:
+	case len(services) > 0:
+	case newest < 0:
+		v.keepForOthers(keep)
 	case newest == 0:
 		v.keep("in the last applied stack")
 	default: // only the newest good state is named
 		good := keep.Good[newest]
 		v.keep("good state of %s %.10s", good.At.UTC().Format("2006-01-02 15:04"), good.Commit)
+	}
+}
+
+// keepForOthers keeps a version of the owner's that is in a good state of another stack.
+func (v *Version) keepForOthers(keep Retention) {
+	of := slices.IndexFunc(keep.Others, func(g GoodState) bool { return g.has(*v) })
+	if of >= 0 && keep.Own(*v) { // any other stays anyway
+		good := keep.Others[of]
+		v.keep("good state of the stack %s of %s %.10s", good.Stack, good.At.UTC().Format("2006-01-02 15:04"), good.Commit)
 	}
 }
 

@@ -88,15 +88,19 @@ func (e *Engine) ScaleUp(ctx context.Context, stack string, scaledDown map[strin
 	defer cancel()
 	var errs []error
 	for _, name := range keys(scaledDown) {
+		up := false
 		now, err := e.reader.service(ctx, name)
-		if errors.Is(err, errGone) {
-			continue
-		}
-		if err == nil && (now.Spec.Labels[compose.LabelStack] != stack || now.Spec.Mode.Replicated == nil || replicas(now.Spec) > 0) {
-			continue
-		}
 		if err == nil {
-			_, err = e.swarm.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
+			err = inSequence(ctx, e.reader, now, func(ctx context.Context, now swarm.Service) error {
+				if up = now.Spec.Labels[compose.LabelStack] == stack && now.Spec.Mode.Replicated != nil && replicas(now.Spec) == 0; !up {
+					return nil
+				}
+				_, err := e.swarm.ServiceUpdate(ctx, now.ID, now.Version, scaledTo(now.Spec, scaledDown[name]), swarm.ServiceUpdateOptions{})
+				return err
+			})
+		}
+		if errors.Is(err, errGone) || err == nil && !up {
+			continue
 		}
 		err = e.address.explain("scale up service "+name, err)
 		errs = append(errs, err, progress(Event{Step: Step{Action: ScaleUp, Kind: Service, Name: name, Restarts: true}, Done: true, Err: err}))

@@ -238,6 +238,40 @@ func TestUpdateOutOfSequenceAgain(t *testing.T) {
 	})
 }
 
+// TestScaleUpOutOfSequence has another process write a cron service before it is scaled up again, and
+// then scale it up itself.
+func TestScaleUpOutOfSequence(t *testing.T) {
+	for name, test := range map[string]struct {
+		other uint64 // the replicas that the other process leaves
+		want  uint64
+		told  int
+	}{
+		"it only writes":    {other: 0, want: 2, told: 1},
+		"it scales up, too": {other: 5, want: 5, told: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim, written, told := simulated(), false, 0
+				engine, stack, none := deploy.New(sim.Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+					if call.Method != "ServiceUpdate" || written {
+						return nil
+					}
+					written = true
+					return sim.UpdateService(ctx, "t_cron", func(spec *swarm.ServiceSpec) {
+						spec.Labels["foreign"], spec.Mode.Replicated = "1", &swarm.ReplicatedService{Replicas: &test.other}
+					})
+				}})), newStack("t"), uint64(0)
+				add(stack, "cron", func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none} })
+				rollout(t, engine, stack)
+				err := engine.ScaleUp(t.Context(), "t", map[string]uint64{"t_cron": 2, "t_gone": 1}, func(deploy.Event) error { told++; return nil })
+				if got := *sim.State().Services["t_cron"].Spec.Mode.Replicated.Replicas; err != nil || got != test.want || told != test.told {
+					t.Errorf("%d replicas, told of %d steps, %v", got, told, err)
+				}
+			})
+		})
+	}
+}
+
 func TestKillAtEachWrite(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
 	stack := newStack(on.Stack(t))

@@ -40,7 +40,8 @@ type Sources struct {
 	Engine  engine
 	Records records
 	Usage   usage
-	Newest  func() newest.Known // versions of secrets in Vault; nil: it is not asked
+	Others  func(now time.Time) ([]record.GoodState, error) // of the node's other stacks, without services; nil: it has none
+	Newest  func() newest.Known                             // versions of secrets in Vault; nil: it is not asked
 }
 
 // Survey lists the versions of a node's secrets and configs, and says which of them are
@@ -93,6 +94,14 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 		s.newest = from.Newest().Newest
 	}
 	s.Versions = stock.Versions(s.keep)
+	if from.Others != nil && len(deploy.Collectable(s.Versions)) > 0 {
+		others, err := from.Others(now)
+		if err != nil {
+			return nil, fmt.Errorf("read good states of the other stacks: %w", err)
+		}
+		s.keep.Others = goodStates(others)
+		s.Versions = stock.Versions(s.keep)
+	}
 	s.Secrets = s.listed(applied)
 	if s.Retention.Versions < 1 || len(good) == 0 {
 		s.Uncertain = "the next sync has to record first what it applies"
@@ -109,7 +118,7 @@ func goodStates(good []record.GoodState) []deploy.GoodState {
 	}
 	var all []deploy.GoodState
 	for _, one := range good {
-		all = append(all, deploy.GoodState{Commit: one.Commit, At: one.At, Secrets: names(one.Secrets), Configs: names(one.Configs)})
+		all = append(all, deploy.GoodState{Stack: one.StackName, Commit: one.Commit, At: one.At, Secrets: names(one.Secrets), Configs: names(one.Configs)})
 	}
 	return all
 }

@@ -2,6 +2,8 @@ package inventory_test
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +67,47 @@ func TestUnusedOfSeveralStacks(t *testing.T) {
 	since, err := opened.Objects().Unused()
 	if err != nil || !since["platform"].Equal(began) || !since["business"].Equal(began.Add(time.Hour)) {
 		t.Errorf("unused since %v, %v", since, err)
+	}
+}
+
+// A version that another stack of the node uses as an external one stays while a rollback of that stack
+// may need it, also after that stack was taken off the list. It goes once the stack is removed.
+func TestGoodStatesOfOtherStacks(t *testing.T) {
+	opened, err := store.Open(t.TempDir(), owner, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close() //nolint:errcheck // only a test's
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	list := record.StackList{Stacks: []record.ListedStack{{Key: "platform"}}, Left: []record.LeftStack{{Key: "business", Stack: "business"}}}
+	if err := opened.Lists().SaveStackList(list, nil); err != nil {
+		t.Fatal(err)
+	}
+	for stack, secrets := range map[record.StackKey][]record.Object{"platform": nil, "business": {{Name: "platform_key_v1"}}, "gone": {{Name: "platform_key_v1"}}} {
+		good := &record.GoodState{
+			Owner: owner, StackName: string(stack), Commit: "79f141c9f3aa", At: now, Secrets: secrets, Retention: record.Retention{Versions: 1},
+			Services: json.RawMessage("{}"),
+		}
+		if err := opened.Stack(stack).SaveOutcome(&record.Sync{State: record.Succeeded}, good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func() string {
+		t.Helper()
+		own := opened.Stack("platform")
+		survey, err := inventory.Look(t.Context(), inventory.Sources{Engine: stock{}, Records: own, Usage: opened.Objects(), Others: opened.Lists().GoodBut("platform")}, now)
+		if err != nil || len(survey.Versions) != 1 {
+			t.Fatalf("%+v, %v", survey, err)
+		}
+		return strings.Join(survey.Versions[0].Kept, "; ")
+	}
+	if got := kept(); !strings.Contains(got, "good state of the stack business of 2026-01-01 00:00 79f141c9f3") {
+		t.Errorf("stays: %q", got)
+	}
+	if err := opened.Stack("business").SaveRemoved(&record.Sync{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept(); got != "" {
+		t.Errorf("then it stays: %q", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"slices"
 	"time"
 )
@@ -157,4 +158,21 @@ func Kept(good []GoodState, now time.Time) int {
 		}
 	}
 	return len(good)
+}
+
+// NewestFit gives the place of the newest of the good states, the newest first, that a rollback can
+// return to; -1 if there is none. Where a rollback was disturbed, its state is not fit: then the one
+// counts that it returned to, and those that it left only if no other is fit.
+func NewestFit(good []GoodState) int {
+	last := uint64(math.MaxUint64) // those after it were left
+	for i := range good {
+		switch {
+		case good[i].SyncID > last:
+		case good[i].Unfit == "":
+			return i
+		default:
+			last = good[i].Root()
+		}
+	}
+	return slices.IndexFunc(good, func(one GoodState) bool { return one.Unfit == "" })
 }

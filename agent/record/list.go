@@ -10,6 +10,17 @@ type StackList struct {
 	Left   []LeftStack   `json:"left,omitempty"`
 }
 
+// Keys gives the keys of all stacks that run: of the list, and of those that were taken off it.
+func (l StackList) Keys() (keys []StackKey) {
+	for _, one := range l.Stacks {
+		keys = append(keys, one.Key)
+	}
+	for _, one := range l.Left {
+		keys = append(keys, one.Key)
+	}
+	return keys
+}
+
 // ListedStack is a stack of the list.
 type ListedStack struct {
 	Key      StackKey   `json:"key"`

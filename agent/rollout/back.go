@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -132,9 +131,13 @@ func backSync(base Base, to *record.GoodState, goal Rollback) (*record.Sync, err
 	if err != nil {
 		return nil, err
 	}
+	services, err := namedBack(base, to, goal)
+	if err != nil {
+		return nil, err
+	}
 	sync.Stack, sync.Release, sync.Inputs, sync.Actor = report.StackOf(last, base.Deployed), last.Release, maps.Clone(last.Inputs), goal.Actor
 	taken := &record.Rollback{
-		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: fullNames(to.StackName, goal.Services),
+		To: to.SyncID, Commit: to.Commit, Release: to.Release, Services: services,
 		Auto: goal.Auto, Reason: goal.Reason, Force: goal.Force, Started: now, By: goal.Actor,
 	}
 	sync.Rollback, sync.Group, sync.DirtySince, sync.Chosen = taken, goal.Group, last.Dirty(), last.Chosen
@@ -156,19 +159,6 @@ func backSync(base Base, to *record.GoodState, goal Rollback) (*record.Sync, err
 		taken.By, taken.Since, taken.Auto, taken.Reason = before.By, before.Since, before.Auto, before.Reason
 	}
 	return sync, nil
-}
-
-// fullNames gives the services by their names in the engine, sorted.
-func fullNames(stack string, services []string) []string {
-	var names []string
-	for _, name := range services {
-		if !strings.HasPrefix(name, stack+"_") {
-			name = stack + "_" + name
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // newBack makes the attempt of a sync's rollback.

@@ -53,10 +53,8 @@ func (r *Rollouts) target(base Base, goal Rollback) (*record.GoodState, error) {
 
 // newest gives the newest good state that a rollback can return to.
 func newest(good []record.GoodState) (*record.GoodState, error) {
-	for i := range good {
-		if good[i].Unfit == "" {
-			return &good[i], nil
-		}
+	if i := record.NewestFit(good); i >= 0 {
+		return &good[i], nil
 	}
 	return nil, fault.New(fault.Place{}, "roll out a revision that works", "cannot roll back: %s, and no other good state is recorded", good[0].Unfit)
 }
@@ -74,7 +72,11 @@ func before(good []record.GoodState, services []string) (*record.GoodState, erro
 		if err != nil {
 			return nil, err
 		}
-		if good[i].Unfit == "" && good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, fullNames(running.Name, services)) {
+		names, err := fullNames(services, running, stack)
+		if err != nil {
+			return nil, err
+		}
+		if good[i].Unfit == "" && good[i].SyncID <= good[0].Root() && deploy.RollbackChanges(running, stack, names) {
 			return &good[i], nil
 		}
 	}

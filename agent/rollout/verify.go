@@ -30,7 +30,7 @@ func (f follower) converge(ctx context.Context) (deploy.Observed, error) {
 
 // compare compares the services at the end of an attempt, and notes those that do not run what was
 // applied: another process changed them during the attempt. Such a state is deployed and drifted,
-// but no rollback returns to it. observed are the services if they were just read; else they are read
+// and no rollback returns to it unless an earlier attempt verified the same state. observed are the services if they were just read; else they are read
 // once more.
 func (f follower) compare(ctx context.Context, applied *compose.Stack, observed deploy.Observed) (err error) {
 	a := f.a
@@ -47,7 +47,7 @@ func (f follower) compare(ctx context.Context, applied *compose.Stack, observed 
 		return nil
 	}
 	a.changed = "another process changed it during the rollout: " + report.DriftText(drifted)
-	a.warn("not recorded as a good state: " + a.changed)
+	a.warn("not verified as a good state: " + a.changed)
 	a.use.Log.Warn("another process changed services during the rollout", "revision", record.Short(a.commit), "stack", applied.Name, "changes", report.DriftText(drifted))
 	return nil
 }

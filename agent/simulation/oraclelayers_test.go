@@ -182,6 +182,10 @@ func (w *world) checkLayerState(syncs map[string][]attempt, state enginetest.Sta
 		if wrong := layerVerdict(syncs, wants, name); wrong != "" {
 			w.fail("%s: %s", name, wrong)
 		}
+		listed := func(commit string) bool { return slices.Contains(w.git.find(commit).wants.layers.names(), name) }
+		if wrong := backTooFar(syncs[name], listed); wrong != "" {
+			w.fail("%s: %s", name, wrong)
+		}
 		desk, err := w.process.parts.agent.Desk(record.StackKey(name))
 		if err != nil {
 			w.fail("%v", err)
@@ -212,6 +216,24 @@ func layerVerdict(syncs map[string][]attempt, wants layers, name string) string 
 		return "waits, and the stack before it succeeded: " + last.Waiting
 	case last.State == "failed" && last.Transient:
 		return "a transient failure is not tried again: " + last.Error
+	}
+	return ""
+}
+
+// backTooFar says that a stack's last sync returned to what ran before the stack was removed; "" if it
+// did not. The record of a removal is of the commit that took the stack off the list.
+func backTooFar(syncs []attempt, listed func(commit string) bool) string {
+	last := syncs[0]
+	if last.State != "rolled_back" {
+		return ""
+	}
+	for _, one := range syncs {
+		switch {
+		case one.State == "succeeded" && one.Commit == last.Rollback.Commit:
+			return ""
+		case !listed(one.Commit):
+			return "rolled back to what ran before the stack was removed"
+		}
 	}
 	return ""
 }

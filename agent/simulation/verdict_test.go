@@ -1,6 +1,7 @@
 package simulation_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -85,6 +86,26 @@ func TestUnjudged(t *testing.T) {
 	} {
 		if got := unjudged(&test.one, test.good, test.own, nil); got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// TestBackTooFar tests the oracle's judgement of a rollback of a stack that was removed before.
+func TestBackTooFar(t *testing.T) {
+	const back = `{"state": "rolled_back", "commit": "new", "rollback": {"commit": "old"}}`
+	for _, test := range []struct {
+		name, syncs string // the newest first
+		wrong       bool
+	}{
+		{"never removed", back + `, {"state": "failed", "commit": "bad"}, {"state": "succeeded", "commit": "old"}`, false},
+		{"removed since", back + `, {"state": "superseded", "commit": "off"}, {"state": "succeeded", "commit": "old"}`, true},
+		{"removed before", back + `, {"state": "succeeded", "commit": "old"}, {"state": "superseded", "commit": "off"}`, false},
+		{"not rolled back", `{"state": "failed", "commit": "new"}, {"state": "superseded", "commit": "off"}`, false},
+	} {
+		var syncs []attempt
+		err := json.Unmarshal([]byte("["+test.syncs+"]"), &syncs)
+		if got := backTooFar(syncs, func(commit string) bool { return commit != "off" }); err != nil || (got != "") != test.wrong {
+			t.Errorf("%s: got %q, %v", test.name, got, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -38,14 +39,13 @@ func (s *Stack) BriefGood(now time.Time) (good []record.GoodState, err error) {
 // is none.
 func (s *Stack) Newest() (fit *record.GoodState, err error) {
 	err = viewStack(s, func(b *bbolt.Bucket) error {
-		for _, good := range briefGood(s, b.Bucket(goodBucket), record.KeepGood) {
-			if good.Unfit != "" {
-				continue
-			}
-			if one, found := find[record.GoodState](s.store, b.Bucket(goodBucket), numbered(s, "good state", good.SyncID), number(good.SyncID)); found {
+		good := briefGood(s, b.Bucket(goodBucket), record.KeepGood)
+		for i := record.NewestFit(good); i >= 0 && fit == nil; i = record.NewestFit(good) {
+			id := good[i].SyncID
+			if one, found := find[record.GoodState](s.store, b.Bucket(goodBucket), numbered(s, "good state", id), number(id)); found {
 				fit = &one
-				break
 			}
+			good = slices.Delete(good, i, i+1)
 		}
 		return nil
 	})
@@ -79,11 +79,19 @@ func cutGood(data []byte) (head, rest []byte, cut bool) {
 	return head, rest, found && bytes.Contains(head, []byte(`"resolve":`)) && json.Valid(head)
 }
 
-// saveGood records a good state, unless it has the objects of the one before: then that one
-// keeps its number, commit, release and time, and all else of it is renewed. data is the record of good.
-func saveGood(s *Stack, b *bbolt.Bucket, good *record.GoodState, data []byte) error {
+// sameGood gives the newest recorded good state, if it has the objects of another one.
+func sameGood(s *Stack, b *bbolt.Bucket, good *record.GoodState) *record.GoodState {
 	last, _ := first(upTo(1, latest[record.GoodState](s, b, "good state")), nil)
 	if last == nil || !last.Same(good) {
+		return nil
+	}
+	return last
+}
+
+// saveGood records a good state. last is the one before if that has the same objects: it keeps its
+// number, commit, release and time, and all else of it is renewed. data is the record of good.
+func saveGood(b *bbolt.Bucket, good, last *record.GoodState, data []byte) error {
+	if last == nil {
 		return putRecord(b, number(good.SyncID), data)
 	}
 	renewed := *good
@@ -148,6 +156,18 @@ func pruneGood(s *Stack, b *bbolt.Bucket, now time.Time) error {
 		if err := deleteRecord(b, number(old.SyncID)); err != nil {
 			return fmt.Errorf("drop good state: %w", err)
 		}
+	}
+	return nil
+}
+
+// dropGood drops all good states of a stack.
+func dropGood(stack *bbolt.Bucket) error {
+	err := stack.DeleteBucket(goodBucket)
+	if err == nil {
+		_, err = stack.CreateBucket(goodBucket)
+	}
+	if err != nil {
+		return fmt.Errorf("drop the good states: %w", err)
 	}
 	return nil
 }

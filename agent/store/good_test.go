@@ -142,6 +142,7 @@ func TestGoodStatesAreRenewed(t *testing.T) {
 		{Commit: "first", Release: "1", At: began, Drift: "report", Resolve: "always", Ignored: json.RawMessage(`{"s_web":[]}`), Unfit: "why"},
 		{Commit: "second", Release: "2", At: began.Add(day), Drift: "correct", Resolve: "never", Freezes: json.RawMessage(`[]`)},
 		{Commit: "third", Drift: "report", Ignored: json.RawMessage(`{"s_db":[]}`), Retention: record.Retention{After: day}},
+		{Commit: "fourth", Drift: "report", Retention: record.Retention{After: day}, Unfit: "it was good before"},
 	} {
 		state.Services = json.RawMessage(`{}`)
 		if err := store.Stack(record.OnlyStack).SaveOutcome(&record.Sync{State: record.Succeeded}, &state); err != nil {
@@ -149,9 +150,15 @@ func TestGoodStatesAreRenewed(t *testing.T) {
 		}
 		want := state
 		want.SyncID, want.Commit, want.Release, want.At = 1, "first", "1", began
+		if n > 0 {
+			want.Unfit = ""
+		}
 		got, err := store.Stack(record.OnlyStack).Good(10)
 		if diff := cmp.Diff([]record.GoodState{want}, got); diff != "" || err != nil {
 			t.Errorf("after %d: %v %s", n+1, err, diff)
+		}
+		if deployed, err := store.Stack(record.OnlyStack).Deployed(); err != nil || deployed.Commit != state.Commit || deployed.Unfit != want.Unfit {
+			t.Errorf("after %d, deployed: %+v, %v", n+1, deployed, err)
 		}
 	}
 }

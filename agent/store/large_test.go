@@ -130,6 +130,13 @@ func TestRecordsOfEachSize(t *testing.T) {
 	if good, err := stack.Deployed(); good != nil || err != nil {
 		t.Errorf("after the removal %+v is deployed, %v", good, err)
 	}
+	if good, err := stack.Good(100); len(good) > 0 || err != nil {
+		t.Errorf("after the removal a rollback returns to %+v, %v", good, err)
+	}
+	deploy(t, stack, 5000, "y")
+	if good, err := stack.Good(100); len(good) != 1 || err != nil {
+		t.Errorf("listed again, a rollback returns to %+v, %v", good, err)
+	}
 }
 
 // Large texts of previews and large reports are read and dropped, too.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -75,4 +76,27 @@ func copyBucket(from, to *bbolt.Bucket) error {
 		}
 		return copyBucket(from.Bucket(key), inner)
 	})
+}
+
+// GoodBut lists the recorded good states of all stacks but one that are still to be kept, without
+// services, networks and files, in the order of the list. Those stacks count that were taken off the list,
+// and run on.
+func (l Lists) GoodBut(but record.StackKey) func(now time.Time) ([]record.GoodState, error) {
+	return func(now time.Time) (good []record.GoodState, err error) {
+		list, err := l.StackList()
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range list.Keys() {
+			if key == but {
+				continue
+			}
+			of, err := l.store.Stack(key).BriefGood(now)
+			if err != nil {
+				return nil, err
+			}
+			good = append(good, of...)
+		}
+		return good, nil
+	}
 }

@@ -183,30 +183,35 @@ func (s *Stack) SavePause(pause *record.Pause) error {
 func (s *Stack) Deployed() (*record.GoodState, error) { return single[record.GoodState](s, goodKey) }
 
 // SaveRemoved writes the sync with which the stack's objects were removed: no state is deployed
-// then, and nothing is adopted.
+// then, nothing is adopted, and no rollback returns to what ran before.
 func (s *Stack) SaveRemoved(sync *record.Sync) error {
 	return s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		errs := []error{countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)}
 		for _, key := range [][]byte{goodKey, scaledDownKey, adoptionKey, consentKey} {
 			errs = append(errs, deleteRecord(b, key))
 		}
-		return errors.Join(errs...)
+		return errors.Join(append(errs, dropGood(b), dropFiles(tx))...)
 	})
 }
 
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
-// one transaction. A sync without an ID gets the next of the node.
+// one transaction. A sync without an ID gets the next of the node. A state that was verified
+// before stays fit for a rollback, also if another process disturbs its next verification.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 	err := s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		if err := errors.Join(countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)); err != nil || good == nil {
 			return err
 		}
-		good.SyncID = sync.ID
+		goods := b.Bucket(goodBucket)
+		last := sameGood(s, goods, good)
+		if good.SyncID = sync.ID; last != nil && last.Unfit == "" {
+			good.Unfit = ""
+		}
 		data, err := json.Marshal(good)
 		if err != nil {
 			return fmt.Errorf("marshal record: %w", err)
 		}
-		return errors.Join(putRecord(b, goodKey, data), saveGood(s, b.Bucket(goodBucket), good, data), pruneGood(s, b.Bucket(goodBucket), good.At),
+		return errors.Join(putRecord(b, goodKey, data), saveGood(goods, good, last, data), pruneGood(s, goods, good.At),
 			saveFiles(tx, good.Contents), dropFiles(tx))
 	})
 	if err == nil && good != nil {

@@ -45,7 +45,9 @@ func survey(ctx context.Context, a *app) (*inventory.Survey, error) {
 			return nil, err
 		}
 		defer func() { _ = engine.Close() }()
-		return inventory.Look(ctx, inventory.Sources{Engine: engine, Records: s.Stack(key), Usage: s.Objects(), Newest: storedNewest(s)}, time.Now())
+		return inventory.Look(ctx, inventory.Sources{
+			Engine: engine, Records: s.Stack(key), Usage: s.Objects(), Others: s.Lists().GoodBut(key), Newest: storedNewest(s),
+		}, time.Now())
 	})
 }
 
