@@ -206,7 +206,7 @@ func (r *run) complete() error {
 	}
 	if len(flags.Compose) == 0 {
 		flags.Compose = r.present("docker-compose.yml", "custom.secrets.yml")
-		more, err := r.named("docker-compose-*.y*ml")
+		more, err := named(r.request.Dir, "docker-compose-*.y*ml")
 		if err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (r *run) settings() error {
 		return nil
 	}
 	flags.Project = r.present("project.env", "project_"+r.request.Node+".env")
-	others, err := r.named("project_*.env")
+	others, err := named(r.request.Dir, "project_*.env")
 	if err != nil {
 		return err
 	}
@@ -247,12 +247,12 @@ func (r *run) settings() error {
 	return nil
 }
 
-// named lists the names in the directory that a pattern matches, sorted. The path of the directory is
-// no pattern.
-func (r *run) named(pattern string) (found []string, err error) {
-	entries, err := os.ReadDir(r.request.Dir)
+// named lists the names in a folder that a pattern matches, sorted. The path of the folder is not a
+// pattern.
+func named(dir, pattern string) (found []string, err error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fault.New(fault.Place{File: r.request.Dir}, "check that it is a readable folder", "list the folder: %w", fault.WithoutPath(err))
+		return nil, fault.New(fault.Place{File: dir}, "check that it is a readable folder", "list the folder: %w", fault.WithoutPath(err))
 	}
 	for _, entry := range entries {
 		matches, err := path.Match(pattern, entry.Name())
