@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,10 +10,15 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/deploy"
 )
 
-// RunningJobs lists no job: jobs of the world end at once.
-func (engine) RunningJobs(context.Context, string) ([]string, error) { return nil, nil }
+// Jobs gives no job: jobs of the world end at once.
+func (engine) Jobs(context.Context, string) (deploy.Jobs, error) { return deploy.Jobs{}, nil }
+
+func (engine) StopJobs(context.Context, string, []string, func(deploy.Event) error) error {
+	return errors.New("no job works")
+}
 
 // busyEngine is an engine on which a job is at work until a time.
 type busyEngine struct {
@@ -20,13 +26,13 @@ type busyEngine struct {
 	until *time.Time
 }
 
-func (b busyEngine) RunningJobs(context.Context, string) ([]string, error) {
+func (b busyEngine) Jobs(context.Context, string) (jobs deploy.Jobs, err error) {
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
 	if time.Now().Before(*b.until) {
-		return []string{"s_migrate"}, nil
+		jobs.Running = []string{"s_migrate"}
 	}
-	return nil, nil
+	return jobs, nil
 }
 
 // busy has a job at work for a time after release 2 was found broken.

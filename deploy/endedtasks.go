@@ -11,9 +11,9 @@ import (
 // EndedTask is a task that ended by itself.
 type EndedTask struct {
 	ID       string
-	Replica  string // its slot, or its node for a global service
-	Node     string // the name of the node that it ran on
-	At       time.Time
+	Replica  string    // its slot, or its node for a global service
+	Node     string    // the name of the node that it ran on
+	At       time.Time // when the managers learned of it, by their clock: that of a worker may be wrong
 	ExitCode int
 	Error    string // the engine's words, with what looks secret masked
 }
@@ -57,7 +57,7 @@ func (t Tasks) nodeName(ctx context.Context, known map[string]string, id string)
 }
 
 func endedTask(task swarm.Task) EndedTask {
-	ended := EndedTask{ID: task.ID, Replica: task.NodeID, At: task.Status.Timestamp, Error: clean(task.Status.Err)}
+	ended := EndedTask{ID: task.ID, Replica: task.NodeID, At: task.UpdatedAt, Error: clean(task.Status.Err)}
 	if task.Slot != 0 {
 		ended.Replica = strconv.Itoa(task.Slot)
 	}

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,13 +12,24 @@ import (
 	"coin.internal/coin-agent/deploy/enginetest"
 )
 
-// TestEnded lists the crashes of a service, with their exit code, and none of a service
-// that was stopped or that runs.
+// lateWorker is an engine whose worker's clock is 11 minutes behind.
+type lateWorker struct{ *enginetest.Client }
+
+func (l lateWorker) TaskList(ctx context.Context, options swarm.TaskListOptions) ([]swarm.Task, error) {
+	tasks, err := l.Client.TaskList(ctx, options)
+	for i := range tasks {
+		tasks[i].Status.Timestamp = tasks[i].Status.Timestamp.Add(-11 * time.Minute)
+	}
+	return tasks, err
+}
+
+// TestEnded lists the crashes of a service, with their exit code and when the managers learned
+// of them, and none of a service that was stopped or that runs.
 func TestEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulated()
 		sim.Image("coin/crashes:1", enginetest.Crashes(3, 20*time.Second))
-		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		engine := deploy.New(lateWorker{sim.Client(enginetest.Hooks{})})
 		stack := newStack("t")
 		add(stack, "web", nil)
 		add(stack, "crashes", func(s *swarm.ServiceSpec) {

@@ -221,7 +221,7 @@ func (c *oneCase) decideRunning() {
 	case c.updateFailed():
 	case c.updating():
 		c.wait("%d of %d tasks run; the update continues", running, c.result.Want)
-	case c.stale, c.endpointPending():
+	case c.stale, c.updatePending():
 		c.wait("tasks of the previous spec still exist")
 	case c.ended():
 		c.fail("its task ended, and its restart policy does not restart it")
@@ -317,14 +317,16 @@ func (c *oneCase) sooner(left time.Duration) {
 	}
 }
 
-// endpointPending tells whether an endpoint was just changed and Swarm has not yet begun
-// to replace the tasks. The tasks' specs do not show the endpoint.
-func (c *oneCase) endpointPending() bool {
-	previous := c.service.PreviousSpec
-	if previous == nil || c.service.UpdateStatus != nil || reflect.DeepEqual(previous.EndpointSpec, c.service.Spec.EndpointSpec) {
+// updatePending tells whether an endpoint or a placement was just changed and Swarm has not
+// yet begun to replace the tasks: it notes the begin of an update after it took the spec. The
+// specs of the tasks do not show these two changes.
+func (c *oneCase) updatePending() bool {
+	previous, now := c.service.PreviousSpec, c.service.Spec
+	if previous == nil || c.service.UpdateStatus != nil {
 		return false
 	}
-	return !c.settled(slowLook)
+	moved := c.memory.replaced(c.service) && !reflect.DeepEqual(previous.TaskTemplate.Placement, now.TaskTemplate.Placement)
+	return (moved || !reflect.DeepEqual(previous.EndpointSpec, now.EndpointSpec)) && !c.settled(slowLook)
 }
 
 // ended tells whether a task ended that the restart policy does not restart. The number

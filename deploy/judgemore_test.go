@@ -204,3 +204,46 @@ func TestOneShotThatWouldBeRolledBack(t *testing.T) {
 		})
 	}
 }
+
+// TestUpdateThatHasNotBegun reads a service before Swarm notes that it replaces the tasks,
+// whose specs show neither an endpoint nor a placement.
+func TestUpdateThatHasNotBegun(t *testing.T) {
+	for name, test := range map[string]struct {
+		change    func(*swarm.ServiceSpec) // what it was before
+		unwritten bool                     // by this sync
+		early     deploy.State
+	}{
+		"placement": {func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==a"}}
+		}, false, deploy.Pending},
+		"placement, by an earlier one": {func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==a"}}
+		}, true, deploy.Converged},
+		"endpoint": {func(s *swarm.ServiceSpec) { s.EndpointSpec = nil }, false, deploy.Pending},
+		"labels":   {func(s *swarm.ServiceSpec) { s.Labels = nil }, false, deploy.Converged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, "a", nil)
+			s.add(1, "a", swarm.TaskStateRunning, "")
+			s.now = s.now.Add(time.Hour)
+			previous := s.spec()
+			test.change(&previous)
+			s.change(func(service *swarm.Service) {
+				service.Version.Index, service.PreviousSpec, service.CreatedAt, service.UpdatedAt = 2, &previous, s.now.Add(-time.Hour), s.now
+			})
+			if test.unwritten {
+				s.options.Changed = nil
+			}
+			s.wants(s.look(0), test.early, "")
+			began := s.now.Add(time.Second)
+			if test.early == deploy.Pending {
+				s.change(func(service *swarm.Service) {
+					service.UpdateStatus = &swarm.UpdateStatus{State: swarm.UpdateStateUpdating, StartedAt: &began}
+				})
+				s.wants(s.look(time.Second), deploy.Pending, "1 of 1 tasks run; the update continues")
+				s.change(func(service *swarm.Service) { service.UpdateStatus = nil }) // or no task has to move
+			}
+			s.wants(s.look(time.Second), deploy.Converged, "")
+		})
+	}
+}

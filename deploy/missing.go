@@ -15,10 +15,10 @@ import (
 	"coin.internal/coin-agent/internal/plural"
 )
 
-// MissingImages names the images, sorted, that are neither on this node nor in their
+// MissingImages names the images, sorted, that are neither on an engine's node nor in their
 // registry, as far as the node's logins can read it.
-func (e *Engine) MissingImages(ctx context.Context, images []string) ([]string, error) {
-	missing, err := e.registries.missing(ctx, images, nil)
+func MissingImages(ctx context.Context, engine *Engine, images []string) ([]string, error) {
+	missing, err := engine.registries.missing(ctx, images, nil)
 	return keys(missing), err
 }
 

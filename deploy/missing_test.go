@@ -152,7 +152,7 @@ func TestAnswersOfOneImage(t *testing.T) {
 					images = append(images, fmt.Sprintf("coin/bad:%d", i))
 					sim.Image(images[i+1], enginetest.Unpulled(words))
 				}
-				missing, err := deploy.New(sim.Client(enginetest.Hooks{})).MissingImages(t.Context(), images)
+				missing, err := deploy.MissingImages(t.Context(), deploy.New(sim.Client(enginetest.Hooks{})), images)
 				if err != nil || slices.Contains(missing, "coin/good:1") != down || len(missing) < bad {
 					t.Errorf("missing %q, %v", missing, err)
 				}

@@ -85,7 +85,7 @@ func TestMissingImage(t *testing.T) {
 	s.want(local)
 	_, plan = s.plan(t, compose.ResolveChanged)
 	warned(t, plan, local, "this node has the image")
-	missing, err := s.engine.MissingImages(t.Context(), []string{s.image, local, s.image + "-typo"})
+	missing, err := deploy.MissingImages(t.Context(), s.engine, []string{s.image, local, s.image + "-typo"})
 	if diff := cmp.Diff([]string{s.image + "-typo"}, missing); diff != "" || err != nil {
 		t.Errorf("%s, %v", diff, err)
 	}

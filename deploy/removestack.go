@@ -23,8 +23,8 @@ type removal struct {
 // RemoveStack removes what an owner made for a stack: its services, then its secrets and configs
 // with their old versions, and its networks. Volumes stay. It calls note before and after each
 // removal; an error of note or of the engine ends it. What another stack's services use stays,
-// and is in kept with the reason. busy has what the engine cannot remove yet. Called again, it
-// goes on.
+// and so does a service without an owner, such as a job that a user adopted: both are in kept
+// with the reason. busy has what the engine cannot remove yet. Called again, it goes on.
 func (e *Engine) RemoveStack(ctx context.Context, stack, owner string, note func(Event) error) (kept, busy []string, err error) {
 	all, kept, err := removalsOf(ctx, e, stack, owner)
 	if err != nil {
@@ -71,6 +71,9 @@ func removalsOf(ctx context.Context, e *Engine, stack, owner string) ([]removal,
 		if l.own(service.Spec.Labels) {
 			l.add(Service, name, service.ID, e.swarm.ServiceRemove)
 			continue
+		}
+		if labels := service.Spec.Labels; labels[compose.LabelStack] == stack && labels[compose.LabelOwner] == "" {
+			l.kept = append(l.kept, fmt.Sprintf("service %s, which has no label of this agent: `docker service rm %s` removes it", name, name))
 		}
 		for _, used := range usedBy(service.Spec) {
 			l.users[used] = append(l.users[used], name)

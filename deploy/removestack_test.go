@@ -72,6 +72,60 @@ func TestRemoveStack(t *testing.T) {
 	})
 }
 
+// A job of an adopted stack has no owner, because a label would run it. It stays with what it uses,
+// and is named, until it is removed by hand.
+func TestRemoveAdoptedStack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulated()
+		client := sim.Client(enginetest.Hooks{})
+		engine := deploy.New(client)
+		stack := newStack("system")
+		reference := addSecret(stack, "db_access", "1", "canary-content")
+		add(stack, "web", nil)
+		add(stack, "job", func(s *swarm.ServiceSpec) {
+			s.Mode, s.UpdateConfig = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}, nil
+			s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
+			s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{reference}
+			s.TaskTemplate.RestartPolicy = soon("none")
+		})
+		rollout(t, engine, stack)
+		job, _, err := client.ServiceInspectWithRaw(t.Context(), "system_job", swarm.ServiceInspectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(job.Spec.Labels, compose.LabelOwner) // as `docker stack deploy` made it
+		if _, err := client.ServiceUpdate(t.Context(), job.ID, job.Version, job.Spec, swarm.ServiceUpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		remove := func() (kept []string) {
+			t.Helper()
+			for range 3 { // the engine frees the networks of removed services later
+				if kept, _, err = engine.RemoveStack(t.Context(), "system", owner, func(e deploy.Event) error { return e.Err }); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+			}
+			return kept
+		}
+		want := []string{
+			"service system_job, which has no label of this agent: `docker service rm system_job` removes it",
+			"secret system_db_access.1, which system_job uses", "network system_default, which system_job uses",
+		}
+		if kept := remove(); !slices.Equal(kept, want) {
+			t.Errorf("kept %q", kept)
+		}
+		wantLeft(t, sim, "system_db_access.1", "system_default", "system_job")
+		if err := client.ServiceRemove(t.Context(), job.ID); err != nil {
+			t.Fatal(err)
+		}
+		if kept := remove(); len(kept) > 0 {
+			t.Errorf("kept %q", kept)
+		}
+		wantLeft(t, sim)
+	})
+}
+
 // wantLeft checks what the engine has, by name.
 func wantLeft(t *testing.T, sim *enginetest.Engine, want ...string) {
 	t.Helper()

@@ -323,7 +323,7 @@ func (d *doctor) checkImages(ctx context.Context) (string, error) {
 		return "", errSkipped("the engine and the manifests")
 	}
 	images := imagesOf(d.stack)
-	missing, err := d.engine.MissingImages(ctx, images)
+	missing, err := deploy.MissingImages(ctx, d.engine, images)
 	if err != nil {
 		return "", err
 	}

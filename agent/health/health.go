@@ -146,6 +146,8 @@ type Watch struct {
 	Tasks Tasks // nil: only the numbers of tasks are judged
 
 	died     atomic.Bool
+	read     time.Time            // when the ended tasks were read last; zero before
+	ends     map[string]time.Time // when the tasks ended that Swarm listed then, by ID
 	since    time.Time
 	verdict  Verdict
 	services map[string]*memory
@@ -181,12 +183,40 @@ func (w *Watch) Look(ctx context.Context, stack string, services []deploy.Servic
 	if !suspect || w.Tasks == nil {
 		return w.see(time.Now(), stack, services, nil), nil
 	}
+	began := time.Now()
 	ended, err := w.Tasks.Ended(ctx, stack, services)
 	if err != nil {
 		w.died.Store(true)
 		return w.verdict, err
 	}
-	return w.see(time.Now(), stack, services, ended), nil
+	now := time.Now()
+	ended = w.date(ended, now)
+	w.read = began
+	return w.see(now, stack, services, ended), nil
+}
+
+// date gives the ended tasks the times that count. No task ended after now, and none that the last
+// read did not list ended before it: only what ended before the first read is dated by the clock of
+// the Swarm's managers alone. A task keeps its time as long as Swarm lists it.
+func (w *Watch) date(ended map[string][]deploy.EndedTask, now time.Time) map[string][]deploy.EndedTask {
+	dated, ends := map[string][]deploy.EndedTask{}, map[string]time.Time{}
+	for name, tasks := range ended {
+		for _, task := range tasks {
+			at, known := w.ends[task.ID]
+			switch {
+			case known:
+				task.At = at
+			case task.At.Before(w.read):
+				task.At = w.read
+			case task.At.After(now):
+				task.At = now
+			}
+			ends[task.ID] = task.At
+			dated[name] = append(dated[name], task)
+		}
+	}
+	w.ends = ends
+	return dated
 }
 
 // see judges the services of one look. ended has the tasks that ended, by service.

@@ -154,10 +154,10 @@ func TestEngineRestarts(t *testing.T) {
 func TestRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", Replica: "1", At: began}, {ID: "2", Replica: "2", At: began.Add(time.Second)}}}}
+		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", Replica: "1", At: began.Add(-time.Second)}, {ID: "2", Replica: "2", At: began}}}}
 		watch.Died()
 		services := []deploy.ServiceStatus{{Name: "s_web", Running: 2, Desired: 2}, {Name: "s_db", Running: 1, Desired: 1}}
-		want := []health.Service{{Name: "s_web", Short: "web", State: health.Healthy, Running: 2, Desired: 2, Restarts: 2, Since: began.Add(time.Second)}}
+		want := []health.Service{{Name: "s_web", Short: "web", State: health.Healthy, Running: 2, Desired: 2, Restarts: 2, Since: began}}
 		for _, want := range [][]health.Service{want, want, nil} {
 			verdict, err := watch.Look(t.Context(), "s", services)
 			if diff := cmp.Diff(want, verdict.Restored); diff != "" || err != nil || verdict.State != health.Healthy {
@@ -194,4 +194,53 @@ func TestReads(t *testing.T) {
 			t.Errorf("look %d: %d reads, %v", i, swarm.reads, err)
 		}
 	}
+}
+
+// A clock that is wrong neither hides crashes nor keeps them: what ends between two reads counts from
+// then on. What ended long before the first read does not count, however often it is read.
+func TestWrongClocks(t *testing.T) {
+	for name, off := range map[string]time.Duration{"right": 0, "behind": -11 * time.Minute, "ahead": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				long := time.Now().Add(-time.Hour)
+				swarm := ended{"s_web": {{ID: "old1", At: long}, {ID: "old2", At: long}, {ID: "old3", At: long}}}
+				watch := &health.Watch{Tasks: swarm}
+				watch.Deployed(time.Now().Add(-2 * time.Hour)) // the agent was off since
+				look := func(want health.State) {
+					t.Helper()
+					watch.Died()
+					verdict, err := watch.Look(t.Context(), "s", []deploy.ServiceStatus{{Name: "s_web", Running: 1, Desired: 1}})
+					if err != nil || verdict.State != want {
+						t.Errorf("%s (%s), %v, want %s", verdict.State, verdict.Text(), err, want)
+					}
+				}
+				for i, want := range []health.State{health.Healthy, health.Healthy, health.Degraded} {
+					look(health.Healthy)
+					time.Sleep(30 * time.Second)
+					swarm["s_web"] = append(swarm["s_web"], deploy.EndedTask{ID: fmt.Sprint(i), Replica: "1", At: time.Now().Add(off)})
+					look(want)
+				}
+				time.Sleep(health.Window - 10*time.Second)
+				look(health.Degraded) // two are left, and one look changes nothing
+				time.Sleep(time.Minute)
+				look(health.Healthy)
+				time.Sleep(time.Hour)
+				look(health.Healthy)
+			})
+		})
+	}
+}
+
+// Crashes from while the agent was off count by the managers' clock.
+func TestCrashesWhileOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recent := time.Now().Add(-5 * time.Minute)
+		watch := &health.Watch{Tasks: ended{"s_web": {{ID: "1", At: recent}, {ID: "2", At: recent}, {ID: "3", At: recent}}}}
+		watch.Deployed(time.Now().Add(-time.Hour))
+		watch.Died()
+		verdict, err := watch.Look(t.Context(), "s", []deploy.ServiceStatus{{Name: "s_web", Running: 1, Desired: 1}})
+		if err != nil || verdict.State != health.Degraded {
+			t.Errorf("%s, %v", verdict.State, err)
+		}
+	})
 }

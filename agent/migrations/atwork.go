@@ -5,30 +5,31 @@ import (
 	"strings"
 	"time"
 
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/backoff"
 	"coin.internal/coin-agent/internal/fault"
 )
 
-// jobs is an engine that lists the jobs of a stack that have not ended.
+// jobs is an engine that gives the jobs of a stack that work or are to work.
 type jobs interface {
-	RunningJobs(ctx context.Context, stack string) ([]string, error)
+	Jobs(ctx context.Context, stack string) (deploy.Jobs, error)
 }
 
-// AtWork lists the jobs that have not ended after a short wait: one of them may be about
-// to migrate the database. progress gets what it waits for. An error of the engine is
-// transient.
-func AtWork(ctx context.Context, engine jobs, stack string, progress func(string)) ([]string, error) {
+// AtWork gives the jobs that work, or are to work, after a short wait for the end of those that
+// run: one of them may be about to migrate the database. progress gets what it waits for. An
+// error of the engine is transient.
+func AtWork(ctx context.Context, engine jobs, stack string, progress func(string)) (deploy.Jobs, error) {
 	for attempt := 1; ; attempt++ {
-		busy, err := engine.RunningJobs(ctx, stack)
+		now, err := engine.Jobs(ctx, stack)
 		if err != nil {
-			return nil, fault.Transient(err)
+			return deploy.Jobs{}, fault.Transient(err)
 		}
-		if len(busy) == 0 || attempt == attempts {
-			return busy, nil
+		if len(now.Running) == 0 || attempt == attempts {
+			return now, nil
 		}
-		progress("waiting for " + strings.Join(busy, ", ") + " to end, before the database is asked for its migrations")
+		progress("waiting for " + strings.Join(now.Running, ", ") + " to end, before the rollback")
 		if err := pause(ctx, interval); err != nil {
-			return nil, err
+			return deploy.Jobs{}, err
 		}
 	}
 }

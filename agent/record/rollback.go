@@ -33,8 +33,8 @@ type Rollback struct {
 	Left     []string `json:"left,omitempty"`  // jobs that are not run again, by full name
 	Warnings []string `json:"warnings,omitempty"`
 
-	// Refused says why it was not done, such as migrations in between. Nothing was
-	// written then, and the failed revision stays deployed.
+	// Refused says why it was not done, such as migrations in between. The failed revision
+	// stays deployed then, except for a job that Warnings says was scaled to 0.
 	Refused string `json:"refused,omitempty"`
 	Error   string `json:"error,omitempty"` // why it was not verified
 	Hint    string `json:"hint,omitempty"`

@@ -39,7 +39,7 @@ type Remover struct {
 }
 
 // Remove removes the stack. left says what is in use; nothing is left to do if that is empty.
-// rest says that all else is removed: services of other stacks use what is left.
+// rest says that all else is removed: other services use what is left, or this agent did not make it.
 func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []string, rest bool, err error) {
 	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Remove, Kind: audit.Stack, Name: one.Stack, Revision: one.Commit, Outcome: audit.Started}
 	if one.Consent.Actor != nil {
@@ -63,9 +63,9 @@ func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []strin
 	}
 	entry.Outcome, entry.Detail = audit.Succeeded, "removed; its volumes stay"
 	if one.Rest {
-		entry.Detail = "what was in use is removed, too"
+		entry.Detail = "what was left is removed, too"
 	} else if len(kept) > 0 {
-		entry.Detail += "; these stay until nothing uses them: " + strings.Join(kept, "; ")
+		entry.Detail += "; these stay: " + strings.Join(kept, "; ")
 	}
 	if err := r.Note(entry); err != nil {
 		return nil, false, err

@@ -106,6 +106,7 @@ func (r *rollbackReport) actions() {
 	switch {
 	case back.Refused != "":
 		r.out.WriteString("None. The rollback was refused: " + escape(back.Refused) + "\n")
+		r.warnings()
 		return
 	case !back.Wrote:
 		r.out.WriteString("None: nothing was written.\n")
@@ -113,9 +114,7 @@ func (r *rollbackReport) actions() {
 	}
 	r.item("Result", back.Summary)
 	r.item("Jobs that were not run again", strings.Join(back.Left, ", "))
-	for _, warning := range back.Warnings {
-		r.item("Warning", warning)
-	}
+	r.warnings()
 	if r.Read.BackPlan == nil {
 		return
 	}
@@ -123,6 +122,12 @@ func (r *rollbackReport) actions() {
 		r.out.WriteByte('\n')
 	}
 	r.out.WriteString(code(PlanTexts(*r.Read.BackPlan)))
+}
+
+func (r *rollbackReport) warnings() {
+	for _, warning := range r.Back.Warnings {
+		r.item("Warning", warning)
+	}
 }
 
 func (r *rollbackReport) verification() {

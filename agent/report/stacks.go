@@ -37,7 +37,7 @@ func (l *Left) HeldBy(held string) *Left {
 func (l *Left) next(stack string) string {
 	switch {
 	case l.Rest:
-		return "it is removed but for what is in use, which goes once it is not: " + strings.Join(l.Kept, "; ")
+		return "it is removed but for this: " + strings.Join(l.Kept, "; ")
 	case len(l.Kept) > 0:
 		return "it is being removed: " + strings.Join(l.Kept, "; ")
 	case l.Removes:

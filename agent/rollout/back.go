@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,17 @@ type back struct {
 	follow *compose.Stack // the part that must become healthy
 
 	ignored map[string][]compose.Ignored // all fields that the deployed state ignores
+	live    []string                     // services of the stack that this agent made or a user adopted
+}
+
+// writeBack are the stages of a rollback after those that only look.
+func writeBack(b *back) []stage {
+	return append([]stage{{record.StageGuard, dueJobs{b}.stop}}, b.a.write()...)
+}
+
+// runBack takes all stages of a rollback.
+func runBack(ctx context.Context, b *back) error {
+	return b.a.take(ctx, slices.Concat(b.a.prepare(), writeBack(b)))
 }
 
 // Back returns the stack to a good state, in a sync of its own. A refusal is given before
@@ -80,7 +92,7 @@ func (r *Rollouts) Back(ctx context.Context, base Base, goal Rollback, progress 
 	if err := b.begin(); err != nil {
 		return Outcome{Err: err}
 	}
-	return b.finish(ctx, b.a.take(ctx, b.a.write()))
+	return b.finish(ctx, b.a.take(ctx, writeBack(b)))
 }
 
 // errObserves refuses what an agent that only observes does not do.
@@ -214,7 +226,7 @@ func (r *Rollouts) CarryOnBack(ctx context.Context, base Base, progress func(str
 	r.use.Log.Info("continuing", "revision", record.Short(sync.Commit), "sync", sync.ID, "stage", "rollback")
 	b := r.newBack(base, sync, to, progress)
 	defer b.a.wipe()
-	return b.finish(ctx, b.a.run(ctx))
+	return b.finish(ctx, runBack(ctx, b))
 }
 
 // backAfter rolls back after a failed sync, if it or one that it superseded has written,
@@ -255,7 +267,7 @@ func (r *Rollouts) backAfter(ctx context.Context, a *attempt) (Outcome, bool) {
 	if err := b.begin(); err != nil {
 		return Outcome{Sync: a.sync, Err: err}, true
 	}
-	return b.finish(ctx, b.a.run(ctx)), true
+	return b.finish(ctx, runBack(ctx, b)), true
 }
 
 // rule gives the rollback settings that hold for the failed revision, or, if its config.yml

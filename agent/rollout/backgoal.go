@@ -180,6 +180,11 @@ func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error)
 		return deploy.Plan{}, err
 	}
 	live = ownServices(live, b.before)
+	b.live = slices.Sorted(maps.Keys(live.Services))
+	due, err := dueJobs{b}.names(ctx)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
 	if err := b.unknownServices(live, taken.Services); err != nil {
 		return deploy.Plan{}, err
 	}
@@ -208,7 +213,14 @@ func (b *back) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, error)
 	}
 	a.stack, b.all, b.follow, taken.Left = written, goal.Stack, goal.Verify, goal.Left
 	for _, name := range goal.Left {
-		plan.Warnings = append(plan.Warnings, name+" is not changed: a rollback does not run jobs again")
+		if !slices.Contains(due, name) {
+			plan.Warnings = append(plan.Warnings, name+" is not changed: a rollback does not run jobs again")
+		}
+	}
+	for _, name := range due {
+		if !slices.Contains(a.note.Warnings, stopText(name)) {
+			plan.Warnings = append(plan.Warnings, stopText(name))
+		}
 	}
 	plan.Warnings = append(plan.Warnings, a.note.Warnings...)
 	if !a.note.Wrote && a.sync.Deployment == nil { // by a user: it deploys what was deployed before

@@ -143,7 +143,7 @@ func union(lists ...[]record.Object) []record.Object {
 }
 
 // fail makes the sync failed, and records why the rollback failed. The rollback was refused
-// if nothing was written.
+// if nothing of its plan was written; it may have stopped jobs.
 func (b *back) fail(err error) error {
 	a, whole, taken := b.a, b.a.sync, b.a.sync.Rollback
 	var at stageError

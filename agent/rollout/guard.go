@@ -10,6 +10,7 @@ import (
 	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/agent/migrations"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -45,7 +46,9 @@ func (d *database) guard(ctx context.Context, to *record.GoodState) (err error) 
 	noted.Forced = true
 	a.sync.Migration = &noted
 	a.warn(forcedMigrations + refused.Error())
-	a.plan.Warnings = append(a.plan.Warnings, forcedMigrations+refused.Error()) // shown to a user who looks at the plan first
+	if !slices.Contains(a.plan.Warnings, forcedMigrations+refused.Error()) {
+		a.plan.Warnings = append(a.plan.Warnings, forcedMigrations+refused.Error()) // shown to a user who looks at the plan first
+	}
 	return nil
 }
 
@@ -85,7 +88,7 @@ func (d *database) across(ctx context.Context, to *record.GoodState) error {
 		return fault.New(fault.Place{}, "check the database's migration; if a rollback is safe, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: no login for the database is known", releaseOf(to))
 	}
-	busy, err := migrations.AtWork(ctx, a.use.Engine, to.StackName, a.show)
+	jobs, err := migrations.AtWork(ctx, a.use.Engine, to.StackName, a.show)
 	if err != nil {
 		return err
 	}
@@ -105,14 +108,25 @@ func (d *database) across(ctx context.Context, to *record.GoodState) error {
 	case missing && *verified > 0:
 		return fault.New(fault.Place{}, "check what happened to the table and the database; if a rollback is safe, `agent rollback --force-migrations`",
 			"it cannot be known whether migrations came after %s: the table %s, which was at migration %d then, is not there", releaseOf(to), d.check.Table.Table, *verified)
-	case now <= *verified && len(busy) > 0:
-		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`",
-			"it cannot be known which migrations are still to come: %s has not ended", strings.Join(busy, ", "))
 	case now <= *verified:
-		return nil
+		return unended(jobs)
 	}
 	return fault.New(fault.Place{}, decideMigrations, "the database went from migration %d to %d after %s was verified%s: %s",
 		*verified, now, releaseOf(to), d.sinceWhen(now), d.check.Between(ctx, *verified, now))
+}
+
+// unended refuses a rollback while a job may migrate the database. Those that the rollback
+// stops do not count.
+func unended(jobs deploy.Jobs) error {
+	const unknown = "it cannot be known which migrations are still to come: %s"
+	switch {
+	case len(jobs.Running) > 0:
+		return fault.New(fault.Place{}, "wait until it has ended, and then `agent rollback`", unknown+" has not ended", strings.Join(jobs.Running, ", "))
+	case len(jobs.Lasting) > 0:
+		return fault.New(fault.Place{}, "wait until it has ended, or remove it: `docker service rm "+strings.Join(jobs.Lasting, " ")+"`; and then `agent rollback`",
+			unknown+" has not succeeded, and Swarm will start it again", strings.Join(jobs.Lasting, ", "))
+	}
+	return nil
 }
 
 // currentLogin gives the newest known login for the database: a password may have changed

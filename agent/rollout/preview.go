@@ -154,4 +154,10 @@ func (lookingEngine) Verify(context.Context, *compose.Stack, deploy.VerifyOption
 	return deploy.Result{}, errLooks
 }
 
-func (lookingEngine) RunningJobs(context.Context, string) ([]string, error) { return nil, errLooks }
+func (lookingEngine) Jobs(context.Context, string) (deploy.Jobs, error) {
+	return deploy.Jobs{}, errLooks
+}
+
+func (lookingEngine) StopJobs(context.Context, string, []string, func(deploy.Event) error) error {
+	return errLooks
+}

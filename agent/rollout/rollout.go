@@ -64,12 +64,13 @@ type fingerprinter interface {
 type writer interface {
 	Apply(ctx context.Context, plan deploy.Plan, want *compose.Stack, opts deploy.ApplyOptions) error
 	ScaleUp(ctx context.Context, stack string, scaledDown map[string]uint64, progress func(deploy.Event) error) error
+	StopJobs(ctx context.Context, stack string, names []string, note func(deploy.Event) error) error
 }
 
 // watcher follows services and jobs.
 type watcher interface {
 	Verify(ctx context.Context, want *compose.Stack, options deploy.VerifyOptions) (deploy.Result, error)
-	RunningJobs(ctx context.Context, stack string) ([]string, error)
+	Jobs(ctx context.Context, stack string) (deploy.Jobs, error)
 }
 
 // Execer runs a command in a running container of a service on this node.

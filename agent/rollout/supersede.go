@@ -86,7 +86,7 @@ func (w watch) remote(ctx context.Context, cancel context.CancelCauseFunc) {
 		if w.waitsAtGate(ctx, checkout) {
 			continue
 		}
-		if jobs, err := use.Engine.RunningJobs(ctx, w.stack); err == nil && len(jobs) == 0 {
+		if jobs, err := use.Engine.Jobs(ctx, w.stack); err == nil && len(jobs.Running) == 0 {
 			cancel(ErrSuperseded)
 			return
 		}

@@ -117,6 +117,9 @@ func syncRollback(s *page, sync *record.Sync) {
 	if back.Reason != "" {
 		s.fact("", "reason: %s", back.Reason)
 	}
+	for _, warning := range back.Warnings {
+		s.line("  warning   ", s.yellow(tidy(warning)))
+	}
 	s.hint(sync.Key.In(back.Hint))
 	s.fact("", "full report: agent show %d -o report", sync.ID)
 }
