@@ -14,14 +14,15 @@ export CGO_ENABLED := 0
 FUZZERS := $(shell grep -rlE '^func Fuzz' --include='*_test.go' . 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
 # The agent's own code is concurrent, so its tests run with the race detector. The others
-# wait for engines and other programs, or compute one thing at a time; the longest are first.
+# wait for engines and other programs, or compute one thing at a time; the longest, and those that mostly
+# wait, are first.
 # What these packages lock, the tests of agent and of the simulation use at the same time; their
 # own do one thing after the other.
 ALONE = $(addprefix agent/,board consent decision desired dora drift events explain fleetsim gates gitlab/gitlabtest health \
 	inventory metrics pace page preview publish record report selection settings setup store) harbor sync/gittest \
 	$(addprefix internal/,bounded demoimage durations hostpath limits oneline privatefile sdnotify slots structure visible)
 RACE  = $(filter-out $(ALONE:%=\%/%),$(shell go list ./agent/... ./checks ./harbor/... ./internal/... ./sync/...))
-PLAIN = ./cmd/agent ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
+PLAIN = ./cmd/agent ./examples/demo ./examples/layers ./deploy ./compose/paritytest ./deploy/enginetest $(filter-out $(RACE),$(shell go list ./...))
 
 .PHONY: build demo test engines vault walk simulate fleet lint check fuzz bench compare soak screenshots docs licences dist images
 
