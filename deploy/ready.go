@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
@@ -47,10 +47,12 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 // of itself is asked once: its answer takes 10 ms, and starts two processes in Docker 20.10. Then
 // Ready only asks whether it still manages the Swarm.
 func (e *Engine) Ready(ctx context.Context) (Info, error) {
-	if known, there := e.told.now(); there && manages(ctx, e) {
-		return known, nil
+	followed := e.told.stream.Load()
+	if followed != nil {
+		if known := followed.info.Load(); known != nil && manages(ctx, e) {
+			return *known, nil
+		}
 	}
-	since := e.told.streams()
 	info, err := e.Info(ctx)
 	switch {
 	case err != nil:
@@ -67,7 +69,9 @@ func (e *Engine) Ready(ctx context.Context) (Info, error) {
 	if err := tooOld(info.APIVersion); err != nil {
 		return info, err
 	}
-	e.told.keep(info, since)
+	if followed != nil { // one that has ended meanwhile is not looked at again
+		followed.info.Store(&info)
+	}
 	return info, nil
 }
 
@@ -82,48 +86,14 @@ func manages(ctx context.Context, e *Engine) bool {
 
 // told is what an engine has said of itself. It counts while a stream of its events lasts: an engine
 // that restarts, perhaps with another version or folder, ends the stream.
-type told struct {
-	mu    sync.Mutex
-	open  bool
-	count int   // streams so far
-	info  *Info // nil: not asked since the stream began
-}
+type told struct{ stream atomic.Pointer[stream] } // nil: none is followed
+
+// stream has what the engine said during a stream of events; nil before it was asked.
+type stream struct{ info atomic.Pointer[Info] }
 
 // follows notes that a stream begins, and gives the function that notes its end.
 func (t *told) follows() (end func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.open, t.info = true, nil
-	t.count++
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.open, t.info = false, nil
-	}
-}
-
-// streams counts the streams so far.
-func (t *told) streams() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.count
-}
-
-// keep takes an answer to a question that was asked after a number of streams.
-func (t *told) keep(info Info, since int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.open && t.count == since {
-		t.info = &info
-	}
-}
-
-// now gives the answer that still counts.
-func (t *told) now() (Info, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.info == nil {
-		return Info{}, false
-	}
-	return *t.info, true
+	begun := &stream{}
+	t.stream.Store(begun)
+	return func() { t.stream.CompareAndSwap(begun, nil) }
 }
