@@ -13,7 +13,7 @@ import (
 )
 
 // TestAuthoritiesOfAnAddress finds the authorities of a registry whose folder has the name of an IPv6
-// address, and none where there is no folder.
+// address, and nothing if the folder is missing.
 func TestAuthoritiesOfAnAddress(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
