@@ -66,7 +66,7 @@ const busyAfter = 9
 
 // remove removes a stack, and records what keeps the removal from being complete.
 func remove(ctx context.Context, a *Agent, s *stack, one record.LeftStack) error {
-	remover := removal.Remover{Engine: a.parts.Engine, Owner: a.parts.Settings.Owner(), Board: s.board, Records: s.records, Note: s.notes.Add, Log: s.log}
+	remover := removal.Remover{Engine: a.parts.Engine, Owner: a.parts.Settings.Owner(), Others: a.parts.Store.Lists().GoodBut(s.key), Board: s.board, Records: s.records, Note: s.notes.Add, Log: s.log}
 	left, rest, err := remover.Remove(ctx, one)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ type engine interface {
 	ObserveChanged(ctx context.Context, stackName string, last deploy.Answer) (deploy.LiveServices, deploy.Answer, error)
 	ObserveStacks(ctx context.Context, stackNames []string, last deploy.Answer) (map[string]deploy.LiveServices, deploy.Answer, error)
 	Inventory(ctx context.Context) (*deploy.Inventory, error)
-	RemoveStack(ctx context.Context, stack, owner string, note func(deploy.Event) error) (kept, busy []string, err error)
+	RemoveStack(ctx context.Context, what deploy.Departure, note func(deploy.Event) error) (kept, busy []string, err error)
 	Collect(ctx context.Context, due []deploy.Version, keep deploy.Retention, note func(deploy.Event) error) (removed, used []deploy.Version, err error)
 }
 

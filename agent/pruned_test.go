@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,13 @@ func TestRemovalInAFreeze(t *testing.T) {
 		w.poll()
 		if keys := w.agent.Stacks(); len(keys) != 2 || w.image("business_web") != "" {
 			t.Errorf("after the freeze: stacks %v, business runs %q", keys, w.image("business_web"))
+		}
+		var needing []string // a rollback to these may need what business leaves
+		for _, one := range w.departed.Others {
+			needing = append(needing, one.Stack)
+		}
+		if slices.Sort(needing); !slices.Equal(slices.Compact(needing), []string{"platform", "system"}) {
+			t.Errorf("business was removed beside the good states of %v", needing)
 		}
 	})
 }

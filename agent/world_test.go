@@ -62,8 +62,9 @@ type world struct {
 	selectErr   error
 	fetchErr    error
 	fetches     int
-	kept, busy  []string // of a stack that is removed
-	removals    int      // tries of that
+	kept, busy  []string         // of a stack that is removed
+	removals    int              // tries of that
+	departed    deploy.Departure // the last of them
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
 	allow       bool

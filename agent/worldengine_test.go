@@ -151,12 +151,12 @@ func (e engine) Verify(ctx context.Context, want *compose.Stack, opts deploy.Ver
 }
 
 // RemoveStack removes services of a stack. What else there is stays.
-func (e engine) RemoveStack(_ context.Context, stack, _ string, note func(deploy.Event) error) (kept, busy []string, err error) {
+func (e engine) RemoveStack(_ context.Context, what deploy.Departure, note func(deploy.Event) error) (kept, busy []string, err error) {
 	e.w.mu.Lock()
 	names := slices.Sorted(maps.Keys(e.w.live))
 	e.w.mu.Unlock()
 	for _, name := range names {
-		if !strings.HasPrefix(name, stack+"_") {
+		if !strings.HasPrefix(name, what.Stack+"_") {
 			continue
 		}
 		step := deploy.Step{Action: deploy.Remove, Kind: deploy.Service, Name: name}
@@ -174,5 +174,6 @@ func (e engine) RemoveStack(_ context.Context, stack, _ string, note func(deploy
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	e.w.removals++
+	e.w.departed = what
 	return e.w.kept, e.w.busy, nil
 }

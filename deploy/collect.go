@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,11 @@ type GoodState struct {
 	At      time.Time
 	Secrets []string
 	Configs []string
+}
+
+// String names the state of another stack, as the reason why a version stays.
+func (g GoodState) String() string {
+	return fmt.Sprintf("good state of the stack %s of %s %.10s", g.Stack, g.At.UTC().Format("2006-01-02 15:04"), g.Commit)
 }
 
 // has tells whether a version belongs to the state.

@@ -148,8 +148,7 @@ func (v *Version) judgeUse(users []user, keep Retention) {
 func (v *Version) keepForOthers(keep Retention) {
 	of := slices.IndexFunc(keep.Others, func(g GoodState) bool { return g.has(*v) })
 	if of >= 0 && keep.Own(*v) { // any other stays anyway
-		good := keep.Others[of]
-		v.keep("good state of the stack %s of %s %.10s", good.Stack, good.At.UTC().Format("2006-01-02 15:04"), good.Commit)
+		v.keep("%s", keep.Others[of])
 	}
 }
 

@@ -14,6 +14,12 @@ import (
 	"coin.internal/coin-agent/compose"
 )
 
+// Departure is a stack that is to be removed.
+type Departure struct {
+	Stack, Owner string
+	Others       []GoodState // of the owner's other stacks: a rollback to one needs its secrets and configs
+}
+
 // removal is an object of a stack that is to be removed.
 type removal struct {
 	step   Step
@@ -22,11 +28,11 @@ type removal struct {
 
 // RemoveStack removes what an owner made for a stack: its services, then its secrets and configs
 // with their old versions, and its networks. Volumes stay. It calls note before and after each
-// removal; an error of note or of the engine ends it. What another stack's services use stays,
-// and so does a service without an owner, such as a job that a user adopted: both are in kept
-// with the reason. busy has what the engine cannot remove yet. Called again, it goes on.
-func (e *Engine) RemoveStack(ctx context.Context, stack, owner string, note func(Event) error) (kept, busy []string, err error) {
-	all, kept, err := removalsOf(ctx, e, stack, owner)
+// removal; an error of note or of the engine ends it. What another stack's services or good states
+// use stays, and so does a service without an owner, such as a job that a user adopted: all are in
+// kept with the reason. busy has what the engine cannot remove yet. Called again, it goes on.
+func (e *Engine) RemoveStack(ctx context.Context, what Departure, note func(Event) error) (kept, busy []string, err error) {
+	all, kept, err := removalsOf(ctx, e, what)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,33 +66,33 @@ func isUsed(err error) bool {
 }
 
 // removalsOf lists what is to be removed in its order, and what stays.
-func removalsOf(ctx context.Context, e *Engine, stack, owner string) ([]removal, []string, error) {
+func removalsOf(ctx context.Context, e *Engine, what Departure) ([]removal, []string, error) {
 	services, err := e.reader.services(ctx, filters.NewArgs())
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &leaving{stack: stack, owner: owner, users: map[string][]string{}}
+	l := &leaving{Departure: what, users: map[string][]string{}}
 	for _, name := range keys(services) {
 		service := services[name]
 		if l.own(service.Spec.Labels) {
 			l.add(Service, name, service.ID, e.swarm.ServiceRemove)
 			continue
 		}
-		if labels := service.Spec.Labels; labels[compose.LabelStack] == stack && labels[compose.LabelOwner] == "" {
+		if labels := service.Spec.Labels; labels[compose.LabelStack] == what.Stack && labels[compose.LabelOwner] == "" {
 			l.kept = append(l.kept, fmt.Sprintf("service %s, which has no label of this agent: `docker service rm %s` removes it", name, name))
 		}
 		for _, used := range usedBy(service.Spec) {
 			l.users[used] = append(l.users[used], name)
 		}
 	}
-	secrets, err := e.reader.secrets(ctx, stackLabel(stack))
+	secrets, err := e.reader.secrets(ctx, stackLabel(what.Stack))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range keys(secrets) {
 		l.take(object{Secret, name}, secrets[name].ID, secrets[name].Spec.Labels, e.swarm.SecretRemove)
 	}
-	configs, err := e.reader.configs(ctx, stackLabel(stack))
+	configs, err := e.reader.configs(ctx, stackLabel(what.Stack))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,24 +111,27 @@ func removalsOf(ctx context.Context, e *Engine, stack, owner string) ([]removal,
 
 // leaving is what is found out about a stack that is removed.
 type leaving struct {
-	stack, owner string
-	users        map[string][]string // services that stay, by the IDs and names of what they use
+	Departure
+	users map[string][]string // services that stay, by the IDs and names of what they use
 
 	all  []removal
 	kept []string
 }
 
 func (l *leaving) own(labels map[string]string) bool {
-	return l.owner != "" && labels[compose.LabelStack] == l.stack && labels[compose.LabelOwner] == l.owner
+	return l.Owner != "" && labels[compose.LabelStack] == l.Stack && labels[compose.LabelOwner] == l.Owner
 }
 
-// take adds an object of the stack, unless a service that stays uses it.
+// take adds an object of the stack, unless a service or a good state that stays uses it.
 func (l *leaving) take(of object, id string, labels map[string]string, remove func(context.Context, string) error) {
 	users := slices.Concat(l.users[id], l.users[of.name])
+	needs := slices.IndexFunc(l.Others, func(g GoodState) bool { return g.has(Version{Kind: of.kind, Name: of.name}) })
 	switch {
 	case !l.own(labels):
 	case len(users) > 0:
 		l.kept = append(l.kept, fmt.Sprintf("%s %s, which %s uses", of.kind, of.name, strings.Join(slices.Compact(users), " and ")))
+	case needs >= 0:
+		l.kept = append(l.kept, fmt.Sprintf("%s %s, for a rollback to the %s", of.kind, of.name, l.Others[needs]))
 	default:
 		l.add(of.kind, of.name, id, remove)
 	}

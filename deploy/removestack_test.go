@@ -23,11 +23,11 @@ func TestRemoveStack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulated()
 		engine := deploy.New(sim.Client(enginetest.Hooks{}))
-		system, business := smallStack("system"), newStack("business")
+		business := newStack("business")
 		add(business, "web", func(s *swarm.ServiceSpec) {
 			s.TaskTemplate.Networks = append(s.TaskTemplate.Networks, swarm.NetworkAttachmentConfig{Target: "system_default"})
 		})
-		rollout(t, engine, system)
+		rollout(t, engine, smallStack("system"))
 		rollout(t, engine, business)
 		foreign := ownLabels("system")
 		foreign[compose.LabelOwner] = "sandbox/node4"
@@ -35,6 +35,7 @@ func TestRemoveStack(t *testing.T) {
 			t.Fatal(err)
 		}
 		var noted []string
+		system := deploy.Departure{Stack: "system", Owner: owner}
 		cut := errors.New("the audit log is full")
 		note := func(most int) func(deploy.Event) error {
 			return func(event deploy.Event) error {
@@ -47,13 +48,13 @@ func TestRemoveStack(t *testing.T) {
 				return event.Err
 			}
 		}
-		if _, _, err := engine.RemoveStack(t.Context(), "system", owner, note(1)); !errors.Is(err, cut) {
+		if _, _, err := engine.RemoveStack(t.Context(), system, note(1)); !errors.Is(err, cut) {
 			t.Fatalf("a note that fails gives %v", err)
 		}
 		var kept, busy []string
 		for range 10 {
 			var err error
-			if kept, busy, err = engine.RemoveStack(t.Context(), "system", owner, note(-1)); err != nil {
+			if kept, busy, err = engine.RemoveStack(t.Context(), system, note(-1)); err != nil {
 				t.Fatal(err)
 			}
 			if len(busy) == 0 {
@@ -98,10 +99,11 @@ func TestRemoveAdoptedStack(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		system := deploy.Departure{Stack: "system", Owner: owner}
 		remove := func() (kept []string) {
 			t.Helper()
 			for range 3 { // the engine frees the networks of removed services later
-				if kept, _, err = engine.RemoveStack(t.Context(), "system", owner, func(e deploy.Event) error { return e.Err }); err != nil {
+				if kept, _, err = engine.RemoveStack(t.Context(), system, func(e deploy.Event) error { return e.Err }); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
@@ -119,6 +121,45 @@ func TestRemoveAdoptedStack(t *testing.T) {
 		if err := client.ServiceRemove(t.Context(), job.ID); err != nil {
 			t.Fatal(err)
 		}
+		if kept := remove(); len(kept) > 0 {
+			t.Errorf("kept %q", kept)
+		}
+		wantLeft(t, sim)
+	})
+}
+
+// The secret that only a rollback of another stack needs stays as long as the good state does.
+func TestRemoveStackNeededByRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulated()
+		engine := deploy.New(sim.Client(enginetest.Hooks{}))
+		stack := newStack("system")
+		needed, other := addSecret(stack, "needed", "1", "canary-content"), addSecret(stack, "other", "1", "canary-content")
+		add(stack, "web", func(s *swarm.ServiceSpec) {
+			s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{needed, other}
+		})
+		rollout(t, engine, stack)
+		good := deploy.GoodState{
+			Stack: "business", Commit: "0123456789abcdef", At: time.Date(2026, 11, 30, 20, 0, 0, 0, time.UTC),
+			Secrets: []string{"system_needed.1"}, Configs: []string{"system_other.1"},
+		}
+		remove := func(others ...deploy.GoodState) (kept []string) {
+			t.Helper()
+			var err error
+			for range 3 { // the engine frees the networks of removed services later
+				what := deploy.Departure{Stack: "system", Owner: owner, Others: others}
+				if kept, _, err = engine.RemoveStack(t.Context(), what, func(e deploy.Event) error { return e.Err }); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+			}
+			return kept
+		}
+		want := []string{"secret system_needed.1, for a rollback to the good state of the stack business of 2026-11-30 20:00 0123456789"}
+		if kept := remove(good); !slices.Equal(kept, want) {
+			t.Errorf("kept %q", kept)
+		}
+		wantLeft(t, sim, "system_needed.1")
 		if kept := remove(); len(kept) > 0 {
 			t.Errorf("kept %q", kept)
 		}

@@ -88,7 +88,7 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 	s := &Survey{Stack: applied.StackName, At: now, Retention: applied.Retention, sources: from, stock: stock}
 	s.keep = deploy.Retention{
 		Owner: applied.Owner, Stack: applied.StackName, Versions: applied.Retention.Versions, After: applied.Retention.After,
-		Good: goodStates(good), Since: since, Now: now,
+		Good: GoodStates(good), Since: since, Now: now,
 	}
 	if from.Newest != nil {
 		s.newest = from.Newest().Newest
@@ -99,7 +99,7 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read good states of the other stacks: %w", err)
 		}
-		s.keep.Others = goodStates(others)
+		s.keep.Others = GoodStates(others)
 		s.Versions = stock.Versions(s.keep)
 	}
 	s.Secrets = s.listed(applied)
@@ -109,7 +109,8 @@ func Look(ctx context.Context, from Sources, now time.Time) (*Survey, error) {
 	return s, nil
 }
 
-func goodStates(good []record.GoodState) []deploy.GoodState {
+// GoodStates gives what good states need of the engine.
+func GoodStates(good []record.GoodState) []deploy.GoodState {
 	names := func(objects []record.Object) (names []string) {
 		for _, object := range objects {
 			names = append(names, object.Name)

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/agent/audit"
 	"coin.internal/coin-agent/agent/board"
+	"coin.internal/coin-agent/agent/inventory"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/rollout"
 	"coin.internal/coin-agent/deploy"
@@ -20,7 +21,7 @@ import (
 
 // engine is the Swarm that the stack runs on.
 type engine interface {
-	RemoveStack(ctx context.Context, stack, owner string, note func(deploy.Event) error) (kept, busy []string, err error)
+	RemoveStack(ctx context.Context, what deploy.Departure, note func(deploy.Event) error) (kept, busy []string, err error)
 }
 
 // records are the records of the stack.
@@ -31,7 +32,8 @@ type records interface {
 // Remover removes one stack. All of its parts are required.
 type Remover struct {
 	Engine  engine
-	Owner   string // <environment>/<node>
+	Owner   string                                          // <environment>/<node>
+	Others  func(now time.Time) ([]record.GoodState, error) // of the node's other stacks
 	Board   *board.Board
 	Records records
 	Note    func(...audit.Entry) error // writes to the audit log
@@ -39,7 +41,8 @@ type Remover struct {
 }
 
 // Remove removes the stack. left says what is in use; nothing is left to do if that is empty.
-// rest says that all else is removed: other services use what is left, or this agent did not make it.
+// rest says that all else is removed: other services or good states use what is left, or this agent
+// did not make it.
 func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []string, rest bool, err error) {
 	entry := audit.Entry{Actor: audit.Agent(), Action: audit.Remove, Kind: audit.Stack, Name: one.Stack, Revision: one.Commit, Outcome: audit.Started}
 	if one.Consent.Actor != nil {
@@ -51,7 +54,12 @@ func (r Remover) Remove(ctx context.Context, one record.LeftStack) (left []strin
 			return nil, false, err
 		}
 	}
-	kept, busy, err := r.Engine.RemoveStack(ctx, one.Stack, r.Owner, func(event deploy.Event) error { return r.step(entry, one, event) })
+	good, err := r.Others(time.Now())
+	if err != nil {
+		return nil, false, fmt.Errorf("read good states of the other stacks: %w", err)
+	}
+	what := deploy.Departure{Stack: one.Stack, Owner: r.Owner, Others: inventory.GoodStates(good)}
+	kept, busy, err := r.Engine.RemoveStack(ctx, what, func(event deploy.Event) error { return r.step(entry, one, event) })
 	if err != nil || len(busy) > 0 {
 		return append(busy, kept...), one.Rest, err
 	}
