@@ -190,6 +190,31 @@ func TestFreeze(t *testing.T) {
 	})
 }
 
+// An override counts for the freeze that holds when it is given, also while the rollout waits for
+// something else, and not for the next one.
+func TestOverrideIsOfOneFreeze(t *testing.T) {
+	const nightly = "approval: {required: true}\nfreeze: [{name: nightly, schedule: \"0 1,2 * * SAT\", duration: 10m, time_zone: Europe/Amsterdam}]\n"
+	inWorld(t, func(w *world) {
+		w.commit("1", configFile, approvalConfig+nightly)
+		w.start()
+		w.said("frozen until 01:10 CET: nightly", "approval")
+		if err := w.desk.SyncOver(person, "the fix of an outage"); err != nil {
+			w.t.Fatal(err)
+		}
+		if sync := w.said("approval"); sync.Override == nil || strings.Contains(sync.Waiting, "frozen") {
+			w.t.Errorf("with the override: %s", sync.Waiting)
+		}
+		w.pass(61 * time.Minute)
+		w.said("frozen until 02:10 CET: nightly", "approval")
+		if err := w.approve(""); err != nil {
+			w.t.Fatal(err)
+		}
+		w.said("frozen until 02:10 CET: nightly")
+		w.pass(10 * time.Minute)
+		w.wantLast(w.revision.Commit, record.Succeeded)
+	})
+}
+
 func TestRetry(t *testing.T) {
 	inWorld(t, func(w *world) {
 		retry := func() error {
