@@ -24,6 +24,9 @@ import (
 
 const interval = 30 * time.Second
 
+// failed is world.fails after the write that failed.
+const failed = -1
+
 // world is a node's surroundings and its agent, in a bubble of synctest.
 type world struct {
 	t         *testing.T
@@ -59,6 +62,7 @@ type world struct {
 	refuse      int   // calls of the engine until one is refused; 0 for none
 	refusal     error // its error
 	lose        int   // writes to the engine until the answer of one is lost
+	fails       int   // writes of the state file and the audit log until one fails; 0 for none, failed after that
 	diskFull    bool
 	torn1       bool // the next kill at the audit log tears its last line
 	rival       bool // another writer comes before the agent's next write to a service
