@@ -49,4 +49,3 @@ func (w *world) failWrite(file string, n int, want record.State) (reached bool) 
 	}
 	return n <= 0
 }
-

@@ -224,6 +224,9 @@ func TestRollbackOfALeftStack(t *testing.T) {
 		w.start()
 		w.poll()
 		w.lastOf("platform", bad, record.Superseded)
+		if told := strings.Join(w.statusesOf(bad), ", "); !strings.HasSuffix(told, "node3/platform canceled, node3 canceled") {
+			t.Errorf("told %s", told)
+		}
 		path, content = w.edit("platform", "db", "db:3")
 		again := w.commit("again", configFile, both, path, content)
 		w.poll()

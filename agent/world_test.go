@@ -66,7 +66,7 @@ type world struct {
 	removals    int      // tries of that
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
-	gone        string // the commit that the remote no longer has
+	gone        string                          // the commit that the remote no longer has
 	allow       bool
 	engineErr   error
 	mismatch    error

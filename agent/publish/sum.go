@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -103,12 +104,24 @@ func (s *Sum) note(stack string, told gitlab.Report) {
 	s.known[stack] = append([]gitlab.Report{told}, others[:min(len(others), Remembered-1)]...)
 }
 
+// concerned lists the stacks that a status of a commit is about: those of the list, and those that took the
+// commit and have left the list since.
+func (s *Sum) concerned(commit string) []string {
+	order := s.Stacks()
+	for _, stack := range slices.Sorted(maps.Keys(s.known)) {
+		if !slices.Contains(order, stack) && slices.ContainsFunc(s.known[stack], func(r gitlab.Report) bool { return r.Commit == commit }) {
+			order = append(order, stack)
+		}
+	}
+	return order
+}
+
 // of gives the node's status of a commit. While stacks are rolled out that others follow, it has
 // no description; a stack that waits at a gate of its own decides then.
 func (s *Sum) of(commit string) (sum gitlab.Report, has bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	order := s.Stacks()
+	order := s.concerned(commit)
 	told := make([]gitlab.Report, len(order))
 	for i, stack := range order {
 		for _, one := range s.known[stack] {
