@@ -68,7 +68,8 @@ type world struct {
 	rival       bool // another writer comes before the agent's next write to a service
 	kills       int
 	faults      int
-	wrong       []string // what watchWrite has found
+	wrong       []string  // what watchWrite has found
+	paced       time.Time // when the oracle counted last how often the remote was asked
 	log1        auditLog
 	mailbox     mailbox
 	stateFile   bytes.Buffer       // its content when the oracle read it last
@@ -217,7 +218,10 @@ func (w *world) pass(d time.Duration) {
 		}
 		if w.process != nil {
 			w.reap()
-			if !w.layered && w.random.IntN(4) == 0 {
+			switch again := w.random.IntN(4) == 0; {
+			case again && w.layered:
+				w.relist() // nor is that of a stack which leaves the list
+			case again:
 				w.pushStuck() // what was interrupted is not carried on
 			}
 			time.Sleep(time.Duration(w.random.IntN(8000)) * time.Millisecond)
