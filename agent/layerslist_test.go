@@ -198,3 +198,42 @@ func TestCronOfALeftStack(t *testing.T) {
 		})
 	}
 }
+
+// A stack that left the list while it rolled back is rolled out once it is listed again.
+func TestRollbackOfALeftStack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		automatic := "deployment: {rollback: {automatic: true}}\n"
+		both := layers("{name: system}", "{name: platform}") + automatic
+		path, content := w.edit("platform", "db", "db:1")
+		w.commit("1", configFile, both, nodeDir+"node.env", "TAG=1\n", systemDir+"docker-compose.yml", "services: {proxy: {image: \"proxy:1\"}}\n", path, content)
+		w.start()
+		w.failsWith("platform_db", "db:2")
+		path, content = w.edit("platform", "db", "db:2")
+		bad := w.commit("2", path, content)
+		w.set(func() {
+			w.onApply = func(ctx context.Context) {
+				if w.image("platform_db") == "db:2" { // the rollback
+					<-ctx.Done()
+				}
+			}
+		})
+		w.poll()
+		w.halt()
+		w.set(func() { w.onApply, w.onVerify, w.result = nil, nil, deploy.Result{} })
+		w.commit("off", configFile, layers("{name: system}")+automatic)
+		w.start()
+		w.poll()
+		w.lastOf("platform", bad, record.Superseded)
+		if told := strings.Join(w.statusesOf(bad), ", "); !strings.HasSuffix(told, "node3/platform canceled, node3 canceled") {
+			t.Errorf("told %s", told)
+		}
+		path, content = w.edit("platform", "db", "db:3")
+		again := w.commit("again", configFile, both, path, content)
+		w.poll()
+		w.poll()
+		w.lastOf("platform", again, record.Succeeded)
+		if w.image("platform_db") != "db:3" {
+			t.Errorf("platform runs %s", w.image("platform_db"))
+		}
+	})
+}

@@ -226,6 +226,34 @@ func TestRewrittenHistory(t *testing.T) {
 	})
 }
 
+// A remote that no longer has the last commit may be a replica that lags behind: the agent waits. A user's
+// sync takes the history for rewritten.
+func TestRewrittenHistoryWithoutTheLastCommit(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		first := w.revision.Commit
+		rewritten := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		w.set(func() { w.descends, w.gone = false, first })
+		w.poll()
+		w.told(rewritten)
+		if status := w.desk.Status(); !strings.Contains(status.PollError, "does not have the commit that was synced last") || !strings.Contains(status.PollHint, "`agent sync`") {
+			w.t.Errorf("status: %+v", status)
+		}
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err == nil || !strings.Contains(err.Error(), "history was rewritten") {
+			w.t.Errorf("a sync without allow_rewrite: %v", err)
+		}
+		w.wantLast(first, record.Succeeded)
+		w.halt()
+		w.allow = true
+		w.start()
+		w.wantLast(first, record.Succeeded)
+		if _, err := w.desk.Sync(w.t.Context(), person, func(string) {}); err != nil {
+			w.t.Error(err)
+		}
+		w.wantLast(rewritten, record.Succeeded)
+	})
+}
+
 func TestDrift(t *testing.T) {
 	for mode, corrected := range map[string]bool{"report": false, "correct": true} {
 		t.Run(mode, func(t *testing.T) {

@@ -86,3 +86,38 @@ func TestRegistriesThatCannotBeAsked(t *testing.T) {
 		}
 	})
 }
+
+// The release gates judge an image that a moved tag names now, as they judge that of a commit. What was
+// verified is put back without them.
+func TestAMovedTagIsJudged(t *testing.T) {
+	for name, test := range map[string]struct {
+		lost  []string
+		image string
+		state record.State
+	}{
+		"the registry has it":     {image: "app:1@sha256:2", state: record.Succeeded},
+		"the registry has it not": {lost: []string{"app:1@sha256:2"}, image: "app:1@sha256:1", state: record.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				asked, found := 0, &around{lost: test.lost}
+				w.surround(found)
+				w.tag("sha256:1", &asked)
+				commit := w.commit("1", configFile, gated("non-production", "{images: true}", "images: {resolve: always}\ndrift: correct\n"))
+				w.start()
+				w.wantLast(commit, record.Succeeded)
+				w.set(func() { delete(w.live, "s_web") })
+				w.poll()
+				if w.image("s_web") != "app:1@sha256:1" || found.times() != 1 {
+					t.Errorf("put back %s, %d times judged", w.image("s_web"), found.times())
+				}
+				w.tag("sha256:2", &asked)
+				w.pass(13 * time.Minute)
+				w.wantLast(commit, test.state)
+				if w.image("s_web") != test.image || found.times() != 2 {
+					t.Errorf("runs %s, %d times judged", w.image("s_web"), found.times())
+				}
+			})
+		})
+	}
+}

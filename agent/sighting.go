@@ -97,7 +97,7 @@ func (seen *sighting) askLineage(ctx context.Context) error {
 	s := seen.stack
 	started, last := time.Now(), s.board.Snapshot().Last
 	lineage, err := s.remote.Lineage(ctx, last.Commit, seen.revision)
-	if err != nil {
+	if err != nil && (seen.observed.Trigger != record.OnRequest || !errors.Is(err, selection.ErrGone)) { // a user knows that it was rewritten
 		return err
 	}
 	if lineage == decision.Behind {

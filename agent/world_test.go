@@ -67,6 +67,7 @@ type world struct {
 	departed    deploy.Departure // the last of them
 	descends    bool
 	older       func(old, revision string) bool // the history, where descends is not enough
+	gone        string                          // the commit that the remote no longer has
 	allow       bool
 	engineErr   error
 	mismatch    error

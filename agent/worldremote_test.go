@@ -44,8 +44,11 @@ func (w *world) Fetch(_ context.Context, revision gitsync.Revision, _ []string) 
 // Descends is the remote's history.
 func (w *world) Descends(_ context.Context, old, revision string) (bool, error) {
 	w.mu.Lock()
-	older, descends := w.older, w.descends
+	older, descends, gone := w.older, w.descends, w.gone == revision
 	w.mu.Unlock()
+	if gone {
+		return false, gitsync.ErrNotFound
+	}
 	if older != nil {
 		return older(old, revision), nil // meanwhile the commit is fetched
 	}

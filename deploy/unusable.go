@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"syscall"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -122,13 +125,22 @@ func reason(err error) Unusable {
 		return Forbidden
 	case errors.Is(err, context.DeadlineExceeded):
 		return Hangs
-	case client.IsErrConnectionFailed(err):
+	case client.IsErrConnectionFailed(err), cutOff(err):
 		return Down
 	case busy().MatchString(text):
 		return Disagree
 	}
 	return ""
 }
+
+// cutOff tells whether the engine ended in the middle of its answer, or a proxy answered for an engine
+// that is away.
+func cutOff(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errdefs.IsUnavailable(err) || gateway().MatchString(err.Error())
+}
+
+// gateway matches the page of a proxy that gets no answer.
+var gateway = lazyregexp.New(`\b50[24] (Bad Gateway|Gateway Time-?out)`)
 
 // busy matches the errors of managers that did not process a call. Such an error is not
 // a refusal.

@@ -182,6 +182,13 @@ func TestForcePush(t *testing.T) {
 		other := made.Commit("Other", map[string]string{nodeDir + "/node.env": "TAG=4\n"})
 		descends(third, other, false)
 		descends(first, other, true)
+		made.Git("reflog", "expire", "--expire=now", "--all")
+		made.Git("gc", "--prune=now", "--quiet")
+		descends(third, other, false)
+		local := kind == "file" || kind == "path"
+		if descends, err := repo.Descends(t.Context(), other, third); descends || local != (err == nil) || !local && !errors.Is(err, gitsync.ErrNotFound) {
+			t.Errorf("of a commit that is gone: %t, %v", descends, err)
+		}
 	})
 }
 

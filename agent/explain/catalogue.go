@@ -78,7 +78,7 @@ var outside = []Entry{
 		fault.CodeBranch, "What is followed cannot be followed",
 		"The branch's history was rewritten, or the branch or tag does not exist.",
 		[]string{"`git log` of the branch: who pushed what?", "`branch` or `tag_pattern` in agent.yml"},
-		"Restore the branch. If the rewrite was intended, set `allow_rewrite` and restart the agent.",
+		"Restore the branch. If the rewrite was intended, set `allow_rewrite` and restart the agent. If the remote no longer has the commit that was synced last, run `agent sync` then.",
 	},
 }
 

@@ -42,6 +42,7 @@ type Plan struct {
 	Unresolved bool     // the digest of an image is not known
 	Tag        bool     // the revision was selected by a tag
 	PutsBack   bool     // the plan returns to the deployed good state
+	Moved      bool     // a tag names another image than the deployed good state has
 	Verified   bool     // this node has verified the commit before
 	Grants     []string // what the plan newly lets services do on the node or to others
 	Since      Since

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"coin.internal/coin-agent/agent/drift"
@@ -46,9 +47,13 @@ func (d *admission) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	moved, err := d.moved(putsBack)
+	if err != nil {
+		return err
+	}
 	d.plan = &gates.Plan{
 		Sync: a.sync, Config: a.config(), Digest: a.note.PlanDigest, Intent: intent, Unresolved: a.unresolved, Tag: d.tag,
-		PutsBack: putsBack, Verified: d.verified(), Before: a.sync.Gates, Grants: newGrants(a.plan.Grants), Since: d.since,
+		PutsBack: putsBack, Moved: moved, Verified: d.verified(), Before: a.sync.Gates, Grants: newGrants(a.plan.Grants), Since: d.since,
 	}
 	answer, err := gates.Ask(ctx, d.gates(), d.plan)
 	takeAnswer(a.sync, answer)
@@ -119,6 +124,25 @@ func (d *admission) putsBack() (bool, error) {
 		return false, nil
 	}
 	return drift.Same(deployed, d.a.declared.Services)
+}
+
+// moved reports whether a service gets an image by its digest that the deployed good state does not have:
+// its tag was moved.
+func (d *admission) moved(putsBack bool) (bool, error) {
+	deployed := d.a.base.Deployed
+	if deployed == nil || putsBack {
+		return false, nil
+	}
+	before, err := drift.Applied(deployed)
+	if err != nil {
+		return false, err
+	}
+	for name, spec := range d.a.declared.Services {
+		if image := imageIn(spec); strings.Contains(image, "@") && image != imageIn(before.Services[name]) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // verified reports whether this node has verified the sync's revision before.

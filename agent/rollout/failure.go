@@ -21,8 +21,8 @@ func Unreadable(err error) bool {
 	return errors.Is(err, ErrUnreadable) || errors.Is(err, limits.ErrExceeded)
 }
 
-// Transient reports whether the engine, the network or a registry caused a failure, so that
-// the same revision may succeed later.
+// Transient reports whether the engine, the network, a registry or the node's disk caused a failure, so
+// that the same revision may succeed later.
 func Transient(err error) bool {
 	return fault.IsTransient(err) || errors.Is(err, deploy.ErrUnavailable) || errors.Is(err, deploy.ErrLogin) ||
 		errors.Is(err, gitsync.ErrUnreachable) || errors.Is(err, gitsync.ErrAuth)

@@ -38,8 +38,7 @@ type releaseGate struct {
 
 // ask asks whether the release, and what it needs on this node, is ready for a
 // rollout (config.yml's deployment.gates). A good verdict is reused while other gates
-// wait; confirm asks again before the first write. The correction of a drift
-// returns to what was verified, and asks for nothing.
+// wait; confirm asks again before the first write.
 func (g *releaseGate) ask(ctx context.Context) (gates.Ruling, error) {
 	known := *g.memory
 	if known != nil && known.of != g.key() {

@@ -2,6 +2,7 @@ package selection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"sync"
@@ -121,7 +122,11 @@ func (r *Remote) relates(older, newer string) bool {
 	return known || older == newer
 }
 
-// Lineage gives how the selected revision relates to the last commit.
+// ErrGone is the cause of the error of Lineage if the remote does not have the last commit: the history
+// was rewritten, or the remote is a replica that lags behind. Only a user can tell.
+var ErrGone = fault.WithCode(errors.New("the remote does not have the commit that was synced last"), fault.CodeBranch)
+
+// Lineage gives how the selected revision relates to the last commit: beside ErrGone it is Diverged.
 func (r *Remote) Lineage(ctx context.Context, last string, selected gitsync.Revision) (decision.Lineage, error) {
 	lineage := decision.Follows
 	descends, err := r.Descends(ctx, last, selected.Commit)
@@ -129,6 +134,9 @@ func (r *Remote) Lineage(ctx context.Context, last string, selected gitsync.Revi
 		lineage = decision.Diverged
 		if descends, err = r.Descends(ctx, selected.Commit, last); descends {
 			lineage = decision.Behind
+		}
+		if errors.Is(err, gitsync.ErrNotFound) {
+			err = fault.New(fault.Place{}, "restore the branch; or, if its history was rewritten for good, set allow_rewrite, restart the agent and run `agent sync`", "%w, %.10s", ErrGone, last)
 		}
 	}
 	if err != nil {

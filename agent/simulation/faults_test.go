@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -36,21 +37,27 @@ func (w *world) torn() bool {
 	return torn
 }
 
-// full reports whether the disk is full.
+// full reports whether the disk is full, or is so for this write.
 func (w *world) full(what string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.diskFull {
+	full := w.diskFull
+	if w.fails > 0 {
+		if w.fails--; w.fails == 0 {
+			w.fails, full = failed, true
+		}
+	}
+	if full {
 		fmt.Fprintf(&w.trace, "          disk full: %s\n", what)
 	}
-	return w.diskFull
+	return full
 }
 
 // anyFault reports whether the disk is full or a fault of the engine is to come.
 func (w *world) anyFault() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.diskFull || w.refuse > 0 || w.lose > 0
+	return w.diskFull || w.fails != 0 || w.refuse > 0 || w.lose > 0
 }
 
 // refuseCall gives the error of a call that does not reach the engine.
@@ -123,7 +130,7 @@ func (w *world) heal() {
 	w.unreachable = nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.plan, w.refuse, w.lose, w.diskFull, w.torn1, w.rival = nil, 0, 0, false, false, false
+	w.plan, w.refuse, w.lose, w.fails, w.diskFull, w.torn1, w.rival = nil, 0, 0, 0, false, false, false
 	w.mailbox.away, w.mailbox.lose = false, 0
 }
 
@@ -139,7 +146,11 @@ func (w *world) planKill() {
 // fault starts one trouble of the surroundings.
 func (w *world) fault() {
 	w.faults++
-	switch w.random.IntN(9) {
+	switch w.random.IntN(10) {
+	case 9:
+		w.mu.Lock()
+		w.fails = 1 + w.random.IntN(16)
+		w.mu.Unlock()
 	case 8:
 		w.mu.Lock()
 		w.mailbox.away, w.mailbox.lose = w.random.IntN(2) == 0, w.random.IntN(3)
@@ -174,7 +185,7 @@ func (w *world) armEngine() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refuse = 1 + w.random.IntN(25)
-	w.refusal = []error{enginetest.ErrUnavailable, enginetest.ErrLost, context.DeadlineExceeded}[w.random.IntN(3)]
+	w.refusal = []error{enginetest.ErrUnavailable, enginetest.ErrLost, context.DeadlineExceeded, io.ErrUnexpectedEOF}[w.random.IntN(4)]
 }
 
 // gitlabFault has GitLab refuse, cut or lose some of the next requests.

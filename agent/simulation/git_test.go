@@ -50,6 +50,7 @@ type git struct {
 	stale   *commit // what a replica that lags behind still serves; nil when none does
 	away    bool
 	made    int
+	asked   int // how often the refs were listed
 }
 
 func newGit() *git { return &git{commits: map[string]*commit{}, others: map[string]*commit{}} }
@@ -163,6 +164,7 @@ func (g *git) answer() error {
 func (g *git) Select(context.Context, gitsync.Rule) (gitsync.Revision, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.asked++
 	if err := g.answer(); err != nil {
 		return gitsync.Revision{}, err
 	}

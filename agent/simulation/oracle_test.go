@@ -3,7 +3,6 @@ package simulation_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -63,6 +62,7 @@ func (w *world) check() {
 		return
 	}
 	w.checkRequests(syncs)
+	w.checkPace()
 	if len(w.wrong) > 0 {
 		return
 	}
@@ -255,6 +255,10 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 		return fmt.Sprintf("a transient failure is not tried again: %s: %s", last.Stage, last.Error)
 	case last.State == "failed" && wants.trouble == sound && !excused:
 		return fmt.Sprintf("a sound release failed: %s: %s", last.Stage, last.Error)
+	case last.State == "failed" && last.Wrote && wants.automatic && last.Rollback == nil:
+		return "a release that failed after its first write is not rolled back"
+	case last.State == "failed" && last.Rollback != nil && last.Rollback.Error != "" && !excused:
+		return "a rollback failed: " + last.Rollback.Error
 	case last.State == "waiting" && last.Waiting == "":
 		return "a sync waits for nothing"
 	}
@@ -383,18 +387,4 @@ func foreignOf(state enginetest.State) string {
 	all = slices.Concat(all, slices.Collect(maps.Keys(state.Networks)), slices.Collect(maps.Keys(state.Secrets)))
 	slices.Sort(all)
 	return strings.Join(all, "\n")
-}
-
-// openCopy opens a copy of the state file, which the agent holds, written over the last copy.
-func (w *world) openCopy(content []byte) (*bbolt.DB, error) {
-	copied := filepath.Join(w.dir, "copy.db")
-	file, err := os.OpenFile(copied, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err == nil {
-		_, err = file.Write(content)
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
 }

@@ -6,11 +6,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+	"go.etcd.io/bbolt"
 
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/deploy/enginetest"
@@ -166,6 +172,26 @@ func (w *world) watchWrite(p *process, call enginetest.Call) {
 	}
 }
 
+// watchUpdate demands that an update of a service changes it: any other one takes the spec before it from
+// Swarm, and runs a job again.
+func (w *world) watchUpdate(before, after *swarm.ServiceSpec) {
+	if bare(before) == bare(after) {
+		w.fail("%s is written, and nothing of it differs", after.Name)
+	}
+}
+
+// bare gives a spec as text, without the labels that say who wrote it.
+func bare(spec *swarm.ServiceSpec) string {
+	own := *spec
+	own.Labels = maps.Clone(spec.Labels)
+	maps.DeleteFunc(own.Labels, func(name, _ string) bool { return strings.HasPrefix(name, "coin-agent.") && name != "coin-agent.owner" })
+	text, err := json.Marshal(own)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
 // statusOf is what GitLab shows for the state of a sync.
 func statusOf(state string) string {
 	return map[string]string{
@@ -257,4 +283,32 @@ func (w *world) checkPlaintext(state enginetest.State) {
 	if found {
 		w.fail("plaintext of a secret in the log")
 	}
+}
+
+// checkPace demands that the agent has not asked the remote more often than it should, also while all fails:
+// a look and a rollout that waits ask once an interval each, and a restart, a request and the news of a
+// release ask at once.
+func (w *world) checkPace() {
+	const atOnce = 60
+	w.git.set(func(g *git) {
+		now := time.Now()
+		if most := atOnce + int(3*now.Sub(w.paced)/interval); g.asked > most && !w.paced.IsZero() {
+			w.fail("the remote was asked %d times in %s", g.asked, now.Sub(w.paced))
+		}
+		g.asked, w.paced = 0, now
+	})
+}
+
+// openCopy opens a copy of the state file, which the agent holds, written over the last copy.
+func (w *world) openCopy(content []byte) (*bbolt.DB, error) {
+	copied := filepath.Join(w.dir, "copy.db")
+	file, err := os.OpenFile(copied, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = file.Write(content)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
 }

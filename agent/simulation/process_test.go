@@ -151,6 +151,7 @@ func (p *process) hooks() enginetest.Hooks {
 			}
 			return p.w.loseAnswer(call)
 		},
+		Updates: p.w.watchUpdate,
 	}
 }
 

@@ -43,11 +43,12 @@ func TestVerdict(t *testing.T) {
 		{"the branch was rewritten before the next attempt", lost, sound, false, true, ""},
 		{"a sound release failed, and the branch was rewritten", held, sound, false, true, "a sound release failed: verify: service s_web: unhealthy"},
 		{"a user rolls back", attempt{State: "failed", Error: "unhealthy", Trigger: "rollback"}, sound, false, false, ""},
+		{"no rollback", attempt{State: "failed", Error: "unhealthy", Wrote: true}, sick, false, false, "a release that failed after its first write is not rolled back"},
 		{"no reason", attempt{State: "failed"}, sick, false, false, "a sync failed without a reason"},
 		{"no gate", attempt{State: "waiting"}, sound, false, false, "a sync waits for nothing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := verdict(&test.last, release{trouble: test.trouble}, test.meddled, test.refused); got != test.want {
+			if got := verdict(&test.last, release{trouble: test.trouble, automatic: true}, test.meddled, test.refused); got != test.want {
 				t.Errorf("verdict is %q, want %q", got, test.want)
 			}
 		})

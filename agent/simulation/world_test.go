@@ -24,6 +24,9 @@ import (
 
 const interval = 30 * time.Second
 
+// failed is world.fails after the write that failed.
+const failed = -1
+
 // world is a node's surroundings and its agent, in a bubble of synctest.
 type world struct {
 	t         *testing.T
@@ -59,12 +62,14 @@ type world struct {
 	refuse      int   // calls of the engine until one is refused; 0 for none
 	refusal     error // its error
 	lose        int   // writes to the engine until the answer of one is lost
+	fails       int   // writes of the state file and the audit log until one fails; 0 for none, failed after that
 	diskFull    bool
 	torn1       bool // the next kill at the audit log tears its last line
 	rival       bool // another writer comes before the agent's next write to a service
 	kills       int
 	faults      int
-	wrong       []string // what watchWrite has found
+	wrong       []string  // what watchWrite has found
+	paced       time.Time // when the oracle counted last how often the remote was asked
 	log1        auditLog
 	mailbox     mailbox
 	stateFile   bytes.Buffer       // its content when the oracle read it last
@@ -213,7 +218,10 @@ func (w *world) pass(d time.Duration) {
 		}
 		if w.process != nil {
 			w.reap()
-			if !w.layered && w.random.IntN(4) == 0 {
+			switch again := w.random.IntN(4) == 0; {
+			case again && w.layered:
+				w.relist() // nor is that of a stack which leaves the list
+			case again:
 				w.pushStuck() // what was interrupted is not carried on
 			}
 			time.Sleep(time.Duration(w.random.IntN(8000)) * time.Millisecond)

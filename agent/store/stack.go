@@ -195,9 +195,10 @@ func (s *Stack) SaveRemoved(sync *record.Sync) error {
 }
 
 // SaveOutcome writes a sync, and the good state that it deployed unless that is nil, in
-// one transaction. A sync without an ID gets the next of the node. A state that was verified
-// before stays fit for a rollback, also if another process disturbs its next verification.
+// one transaction. A sync without an ID gets the next of the node, unless it cannot be written. A state
+// that was verified before stays fit for a rollback, also if another process disturbs its next verification.
 func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
+	before := sync.ID
 	err := s.update(func(tx *bbolt.Tx, b *bbolt.Bucket) error {
 		if err := errors.Join(countSync(s, b, sync), putSync(s, tx, b.Bucket(syncsBucket), sync), putAuditHead(s.store, tx)); err != nil || good == nil {
 			return err
@@ -214,7 +215,10 @@ func (s *Stack) SaveOutcome(sync *record.Sync, good *record.GoodState) error {
 		return errors.Join(putRecord(b, goodKey, data), saveGood(goods, good, last, data), pruneGood(s, goods, good.At),
 			saveFiles(tx, good.Contents), dropFiles(tx))
 	})
-	if err == nil && good != nil {
+	switch {
+	case err != nil:
+		sync.ID = before // the next sync gets the number
+	case good != nil:
 		good.Contents = nil // saved
 	}
 	return err

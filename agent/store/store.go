@@ -97,13 +97,14 @@ func checkOwner(meta *bbolt.Bucket, owner string) error {
 }
 
 // inTransaction changes the file in one transaction. bbolt copies the records beside those that
-// change, some of which have hundreds of kilobytes. The pages that it read are given back.
+// change, some of which have hundreds of kilobytes. The pages that it read are given back. A write that
+// fails, as on a full disk, says nothing of the release that it is about: the failure is transient.
 func inTransaction(s *Store, change func(*bbolt.Tx) error) error {
 	defer s.Unload()
 	if s.Around == nil {
-		return s.db.Update(change)
+		return fault.Transient(s.db.Update(change))
 	}
-	return s.Around(func() error { return s.db.Update(change) })
+	return fault.Transient(s.Around(func() error { return s.db.Update(change) }))
 }
 
 // viewBucket reads a top-level bucket; a missing one is empty.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/memoryfolder"
 )
 
 const owner = "sandbox/node3"
@@ -211,5 +213,20 @@ func TestFaultsOfASync(t *testing.T) {
 	}
 	if none := (&record.Sync{}).All(); len(none) > 0 {
 		t.Errorf("a good sync has %v", none)
+	}
+}
+
+// A sync that could not be saved has no number: the next one would get it, too.
+func TestNumberOfAnUnsavedSync(t *testing.T) {
+	stack := open(t, memoryfolder.New(t)).Stack(record.OnlyStack)
+	first, second := &record.Sync{Commit: "a"}, &record.Sync{Commit: "b"}
+	if err := stack.SaveOutcome(first, &record.GoodState{Services: json.RawMessage("{")}); err == nil {
+		t.Fatal("a good state that is no JSON was saved")
+	}
+	if err := errors.Join(stack.SaveOutcome(first, nil), stack.SaveOutcome(second, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if syncs, err := stack.Syncs(10); err != nil || len(syncs) != 2 || first.ID == second.ID {
+		t.Errorf("%d syncs, numbers %d and %d, %v", len(syncs), first.ID, second.ID, err)
 	}
 }

@@ -38,6 +38,9 @@ type Hooks struct {
 	// After is called when the engine has done what it was asked, or has refused it. An
 	// error of it stands for the lost answer.
 	After func(ctx context.Context, call Call) error
+	// Updates is called with the specs of a service around an update that the engine takes. It must not call the
+	// engine, nor change a spec.
+	Updates func(before, after *swarm.ServiceSpec)
 	// Logs gives what a task has printed, as the engine sends it; nil for what its container
 	// printed when it started, without times.
 	Logs func(task string, options container.LogsOptions) (io.ReadCloser, error)

@@ -108,6 +108,9 @@ func (c *Client) ServiceUpdate(ctx context.Context, reference string, version sw
 		if options.Rollback == "previous" {
 			return swarm.ServiceUpdateResponse{}, e.rollBack(s)
 		}
+		if c.hooks.Updates != nil {
+			c.hooks.Updates(s.spec, spec)
+		}
 		e.updateService(s, version.Index, spec)
 		return swarm.ServiceUpdateResponse{}, nil
 	})

@@ -2,13 +2,13 @@ package fault
 
 import "errors"
 
-// transient is an error that the engine, the network or a registry causes.
+// transient is an error that the engine, the network, a registry or the node's disk causes.
 type transient struct{ error }
 
 func (t transient) Unwrap() error { return t.error }
 
-// Transient marks each of the errors that err joins as caused by the engine, the network
-// or a registry: what failed may succeed later, and is tried again automatically.
+// Transient marks each of the errors that err joins as caused by the engine, the network, a
+// registry or the node's disk: what failed may succeed later, and is tried again automatically.
 func Transient(err error) error {
 	if err == nil {
 		return nil
