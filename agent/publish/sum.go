@@ -66,6 +66,8 @@ func (s *Sum) Tell(stack string, told gitlab.Report) error {
 		return nil // GitLab does not take it
 	case sum.State == gitlab.Running && sum.Description == "" && last == "":
 		return nil // then a later stack can still wait at a gate
+	case sum.State == gitlab.Running && last != gitlab.Pending && !s.knows(told.Commit):
+		return nil // an older commit, of which not all stacks are remembered
 	}
 	if sum.Description == "" {
 		sum.Description = "rolling out"
@@ -101,6 +103,15 @@ func (s *Sum) note(stack string, told gitlab.Report) {
 	}
 	others := slices.DeleteFunc(slices.Clone(s.known[stack]), func(r gitlab.Report) bool { return r.Commit == told.Commit })
 	s.known[stack] = append([]gitlab.Report{told}, others[:min(len(others), Remembered-1)]...)
+}
+
+// knows reports whether each stack's status of a commit is remembered.
+func (s *Sum) knows(commit string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.Stacks(), func(stack string) bool {
+		return !slices.ContainsFunc(s.known[stack], func(one gitlab.Report) bool { return one.Commit == commit })
+	})
 }
 
 // of gives the node's status of a commit. While stacks are rolled out that others follow, it has

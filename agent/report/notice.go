@@ -78,15 +78,18 @@ func TagsNotice(node Node, link string, last *record.Sync, told []string) notify
 	return n
 }
 
-// HealthNotice gives the notice that services of a good rollout became degraded or
-// unhealthy, or that all are healthy again.
+// HealthNotice gives the notice that services of a good rollout, or of a rollback, became degraded
+// or unhealthy, or that all are healthy again.
 func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict) notify.Notice {
-	n := notice(node, link, sync)
+	n, after := notice(node, link, sync), "rollout"
+	if back := sync.Rollback; sync.State == record.RolledBack {
+		after, n.Release = "rollback to "+Target(back), back.Release
+	}
 	n.Health, n.Event, n.Title = string(now.State), notify.Recovery, "all services are healthy again"
 	if now.State == health.Healthy {
 		return n
 	}
-	n.Event, n.Title = notify.Failure, "services are "+string(now.State)+" after the rollout"
+	n.Event, n.Title = notify.Failure, "services are "+string(now.State)+" after the "+after
 	for _, service := range now.Services {
 		n.Details = append(n.Details, notify.Detail{Text: service.String()})
 	}
