@@ -228,20 +228,19 @@ func TestReceiversOfACommitThatDoesNotPass(t *testing.T) {
 	})
 }
 
-// TestWaitingIsToldOnceWithoutGitLab counts the seconds for which GitLab is not asked: each look says
-// another number.
+// TestWaitingIsToldOnceWithoutGitLab cuts each connection to GitLab: each look says another port.
 func TestWaitingIsToldOnceWithoutGitLab(t *testing.T) {
 	inMailWorld(t, toOps+"approval: {required: true}\n", func(w *world, box *mailbox) {
 		w.merges = &merges{}
 		w.start()
 		for i := range 60 {
 			w.merges.mu.Lock()
-			w.merges.err = fmt.Errorf("not sent: GitLab asks for no request for another %ds", 3600-30*i)
+			w.merges.err = fmt.Errorf("read tcp 10.0.0.2:%d->10.0.0.1:443: reset", 40000+i)
 			w.merges.mu.Unlock()
 			w.poll()
 		}
 		box.wants(t, "rollout waits: approval is required: no merge request brought this commit; on the node: `agent approve 0000000000`, release 1",
-			"rollout waits: approval is required: GitLab does not tell: not sent: GitLab asks for no request for another 3600s; on the node: `agent…")
+			"rollout waits: approval is required: GitLab does not tell: read tcp 10.0.0.2:40000->10.0.0.1:443: reset; on the node: `agent approve 0…")
 	})
 }
 
