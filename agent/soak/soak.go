@@ -31,7 +31,7 @@ type publisher interface {
 // records keep which good states stayed healthy.
 type records interface {
 	SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error
-	SyncsUntil(enough func(*record.Sync) bool) ([]record.Sync, error)
+	LatestSync(is func(*record.Sync) bool) (*record.Sync, error)
 }
 
 // Judge judges the deployed release of one stack. Only the loop uses it.
@@ -88,17 +88,9 @@ func (j *Judge) verified() (*record.Sync, error) {
 	case v.Last.ID == j.later:
 		return j.before, nil
 	}
-	var found *record.Sync
-	if _, err := j.Records.SyncsUntil(func(one *record.Sync) bool {
-		if found = one; !one.Verified() {
-			found = nil
-		}
-		return found != nil
-	}); err != nil {
+	found, err := j.Records.LatestSync((*record.Sync).Verified)
+	if err != nil {
 		return nil, fmt.Errorf("recall the sync whose services run: %w", err)
-	}
-	if found != nil {
-		found.Key = v.Last.Key
 	}
 	j.before, j.later = found, v.Last.ID
 	return found, nil
