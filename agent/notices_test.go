@@ -227,3 +227,42 @@ func TestReceiversOfACommitThatDoesNotPass(t *testing.T) {
 		told("others@example.com")
 	})
 }
+
+// TestWaitingIsToldOnceWithoutGitLab cuts each connection to GitLab: each look says another port.
+func TestWaitingIsToldOnceWithoutGitLab(t *testing.T) {
+	inMailWorld(t, toOps+"approval: {required: true}\n", func(w *world, box *mailbox) {
+		w.merges = &merges{}
+		w.start()
+		for i := range 60 {
+			w.merges.mu.Lock()
+			w.merges.err = fmt.Errorf("read tcp 10.0.0.2:%d->10.0.0.1:443: reset", 40000+i)
+			w.merges.mu.Unlock()
+			w.poll()
+		}
+		box.wants(t, "rollout waits: approval is required: no merge request brought this commit; on the node: `agent approve 0000000000`, release 1",
+			"rollout waits: approval is required: GitLab does not tell: read tcp 10.0.0.2:40000->10.0.0.1:443: reset; on the node: `agent approve 0…")
+	})
+}
+
+// TestDriftIsOfWhatRuns tells of a drift once, with the release that runs, whatever commits come.
+func TestDriftIsOfWhatRuns(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		w.start()
+		w.set(func() {
+			spec := w.live["s_web"]
+			container := *spec.TaskTemplate.ContainerSpec
+			container.Env = []string{"BY=hand"}
+			spec.TaskTemplate.ContainerSpec = &container
+			w.live["s_web"] = spec
+		})
+		w.poll()
+		box.wants(t, "the live services differ from what was applied, release 1")
+		same := w.commit("2", "README.md", "text")
+		w.poll()
+		w.wantLast(same, record.Succeeded)
+		later := w.release("3", configFile, "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"+toOps+"approval: {required: true}\n")
+		w.poll()
+		w.wantLast(later, record.Waiting)
+		box.wants(t, "rollout waits: approval is required: no GitLab is configured that could be asked; on the node: `agent approve 0000000000`, release 3")
+	})
+}

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -98,5 +99,28 @@ func TestObserveWritesNothingBack(t *testing.T) {
 		w.observes(settings.ModeSync)
 		w.poll()
 		w.wantLast(commit, record.Succeeded)
+	})
+}
+
+// An agent that observes posts one status for a plan, whatever it hears of GitLab at each look: each
+// other text would be another entry of the commit.
+func TestObserveWithoutGitLab(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.merges = &merges{}
+		commit := w.commit("2", configFile, string(w.files[configFile].Data)+"approval: {required: true}\n")
+		w.observes(settings.ModeObserve)
+		for port := range 20 {
+			w.merges.mu.Lock()
+			w.merges.err = fmt.Errorf("read tcp 10.0.0.2:%d->10.0.0.1:443: connection reset by peer", 40000+port)
+			w.merges.mu.Unlock()
+			w.poll()
+		}
+		if waiting := w.wantLast(commit, record.Waiting).Waiting; !strings.Contains(waiting, "40019") {
+			t.Errorf("waits: %s", waiting)
+		}
+		w.told(commit, gitlab.Skipped)
+		if w.description != "observe: would change 1 service, 1 network to create; would then wait for approval" {
+			t.Errorf("described as %q", w.description)
+		}
 	})
 }

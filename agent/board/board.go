@@ -6,7 +6,6 @@ package board
 import (
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +25,7 @@ import (
 type records interface {
 	Deployed() (*record.GoodState, error)
 	Pause() (*record.Pause, error)
-	Syncs(limit int) ([]record.Sync, error)
+	LatestSync(is func(*record.Sync) bool) (*record.Sync, error)
 	SaveOutcome(sync *record.Sync, good *record.GoodState) error
 }
 
@@ -181,18 +180,20 @@ func (b *Board) Recall() error {
 	if err != nil {
 		return fmt.Errorf("recall the pause: %w", err)
 	}
-	syncs, err := b.Records.Syncs(2)
+	last, err := b.Records.LatestSync(func(*record.Sync) bool { return true })
 	if err != nil {
-		return fmt.Errorf("recall the last syncs: %w", err)
+		return fmt.Errorf("recall the last sync: %w", err)
 	}
-	for i := range slices.Backward(syncs) { // the last one may not be over
-		b.Metrics.Ended(deployed, &syncs[i])
+	ended, err := b.Records.LatestSync((*record.Sync).Ended)
+	if err != nil {
+		return fmt.Errorf("recall the last outcome: %w", err)
 	}
+	b.Metrics.Ended(deployed, ended)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.view.Deployed, b.view.Pause = record.GatherGood(deployed), pause
-	if len(syncs) > 0 {
-		b.view.Last = record.GatherSync(&syncs[0])
+	if last != nil {
+		b.view.Last = record.GatherSync(last)
 	}
 	return nil
 }

@@ -17,9 +17,16 @@ import (
 // recorded are the records of a stack with some syncs.
 type recorded []record.Sync
 
-func (recorded) Deployed() (*record.GoodState, error)              { return nil, nil }
-func (recorded) Pause() (*record.Pause, error)                     { return nil, nil }
-func (r recorded) Syncs(int) ([]record.Sync, error)                { return r, nil }
+func (recorded) Deployed() (*record.GoodState, error) { return nil, nil }
+func (recorded) Pause() (*record.Pause, error)        { return nil, nil }
+func (r recorded) LatestSync(is func(*record.Sync) bool) (*record.Sync, error) {
+	for i := range r {
+		if is(&r[i]) {
+			return &r[i], nil
+		}
+	}
+	return nil, nil
+}
 func (recorded) SaveOutcome(*record.Sync, *record.GoodState) error { return nil }
 
 // heard are the kinds of the events that were published.

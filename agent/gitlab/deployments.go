@@ -141,7 +141,8 @@ func (o *Outbox) linkEnvironment(ctx context.Context, r Report, posted Posted) e
 }
 
 // final reports whether no retry of a report would succeed. A token without the right to
-// deploy still delivers statuses, so that does not stop the delivery.
+// deploy, or to the branch of a merge request, still delivers statuses, so that does not stop the
+// delivery.
 func (e *Error) final(r Report) bool {
-	return e.Kind == KindPermanent || r.Deployment && e.Status == http.StatusForbidden
+	return e.Kind == KindPermanent || (r.Deployment || r.Plan) && e.Status == http.StatusForbidden
 }

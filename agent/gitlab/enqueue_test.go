@@ -102,3 +102,22 @@ func TestEnqueueRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestPlanOfAProtectedBranch posts the plan of a merge request whose branch is protected against the
+// token's user: that is refused, and stops no other status.
+func TestPlanOfAProtectedBranch(t *testing.T) {
+	const head = "3333333333333333333333333333333333333333"
+	inWorld(t, func(w *world) {
+		w.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: gitlabtest.User{ID: 101, Name: "coin-agent", Access: gitlabtest.Developer}, Scopes: []string{"api"}})
+		w.AddCommit(head, "release")
+		w.ProtectBranch("release")
+		w.run()
+		w.enqueue(gitlab.Report{Commit: head, Ref: "release", Name: "coin-agent/sandbox/node3/plan", State: gitlab.Success, Plan: true})
+		w.enqueue(rollout()...)
+		w.settled(time.Hour)
+		w.wantStates("success")
+		if refused := w.outbox.Health().Refused; refused == nil || refused.Report.Commit != head || !strings.Contains(refused.Reason, "403") {
+			t.Errorf("refused %+v", refused)
+		}
+	})
+}

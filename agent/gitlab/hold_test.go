@@ -2,6 +2,7 @@ package gitlab_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,11 +36,15 @@ func TestAllRequestsWait(t *testing.T) {
 					t.Fatal("no error")
 				}
 				before := len(w.Requests())
+				end := time.Now().Add(time.Minute).UTC().Format("15:04:05 UTC")
 				time.Sleep(20 * time.Second)
 				for about, ask := range asks {
 					var refused *gitlab.Error
 					err := ask()
 					if errors.As(err, &refused) != test.holds {
+						t.Errorf("%s: %v", about, err)
+					}
+					if test.holds && !strings.HasSuffix(err.Error(), "GitLab asks for no request before "+end) { // the same at each look
 						t.Errorf("%s: %v", about, err)
 					}
 					if test.holds && (refused.Kind != gitlab.KindRetry || refused.RetryAfter != 40*time.Second) {

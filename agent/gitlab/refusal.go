@@ -104,8 +104,8 @@ type answers struct {
 
 // RoundTrip sends the request, unless GitLab has asked to wait.
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
-	if left := a.client.hold.Left(); left > 0 {
-		return nil, held(left)
+	if until := a.client.hold.End(); time.Until(until) > 0 {
+		return nil, held(until)
 	}
 	resp, err := a.next.RoundTrip(req)
 	if err != nil {
@@ -142,11 +142,12 @@ func refusedBy(c *Client, resp *http.Response, content []byte) *Error {
 	return e
 }
 
-// held is the error of a request that was not sent because GitLab has asked the client to wait.
-func held(left time.Duration) *Error {
+// held is the error of a request that was not sent because GitLab has asked the client to wait. Its
+// text stays the same meanwhile: what waits for GitLab says it at each look.
+func held(until time.Time) *Error {
 	return &Error{
-		Kind: KindRetry, Status: http.StatusTooManyRequests, RetryAfter: left,
-		Err: fault.New(fault.Place{}, "", "not sent: GitLab asks for no request for another %s", max(left, time.Second).Round(time.Second)),
+		Kind: KindRetry, Status: http.StatusTooManyRequests, RetryAfter: time.Until(until),
+		Err: fault.New(fault.Place{}, "", "not sent: GitLab asks for no request before %s", until.UTC().Format("15:04:05 UTC")),
 	}
 }
 

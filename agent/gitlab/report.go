@@ -41,6 +41,7 @@ type Report struct {
 
 	Deployment bool `json:"deployment,omitempty"` // a step of a deployment to the environment Name, whose URL is Target
 	Tag        bool `json:"tag,omitempty"`        // of a deployment: Ref is a tag
+	Plan       bool `json:"plan,omitempty"`       // of a merge request: Ref is its source branch, whose protection is its own
 }
 
 // lane names the reports that are delivered in order: the statuses of a commit, or the

@@ -245,14 +245,14 @@ func truth(is bool) float64 {
 }
 
 // Ended sets the gauges after a sync, and at the start from the state file. A
-// sync that is not over leaves the outcome of the one before it.
+// sync that is not over, or that another one replaced, leaves the outcome of the one before it.
 func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 	if applied != nil {
 		s.version.Reset()
 		s.version.WithLabelValues(visible.Line(applied.Release)).Set(1)
 		s.lastSuccess.Set(float64(applied.At.Unix()))
 	}
-	if last != nil && last.State.Final() {
+	if last != nil && last.Ended() {
 		byUser := last.State == record.RolledBack && last.Rollback != nil && !last.Rollback.Auto
 		s.status.WithLabelValues().Set(truth(last.State == record.Succeeded || byUser))
 		s.checksEnded(last)

@@ -46,7 +46,7 @@ type Notice struct {
 	Token       string    `json:"token,omitempty"`  // tells the GitLab token that the notice is about from others
 	Health      string    `json:"health,omitempty"` // of the services, in a notice about it: healthy, degraded or unhealthy
 	Failed      bool      `json:"failed,omitempty"` // a rollback after a failed rollout, which also counts as a failure
-	Again       bool      `json:"-"`                // transient: a notice that differs only in numbers is not sent
+	Again       bool      `json:"-"`                // it is asked for or tried again: a notice that differs only in numbers is not sent
 	Quiet       bool      `json:"-"`                // a success without changes, which is sent only as a recovery
 }
 
@@ -59,13 +59,15 @@ type Detail struct {
 // key returns the same text for notices with the same content.
 func (n *Notice) key() string {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%q %q %q", n.Event, n.Commit, n.Title)
-	for _, detail := range n.Details {
-		text := detail.Text
+	words := func(text string) string {
 		if n.Again {
-			text = numbered().ReplaceAllString(text, "#")
+			return numbered().ReplaceAllString(text, "#")
 		}
-		_, _ = fmt.Fprintf(sum, " %q", text)
+		return text
+	}
+	_, _ = fmt.Fprintf(sum, "%q %q %q", n.Event, n.Commit, words(n.Title))
+	for _, detail := range n.Details {
+		_, _ = fmt.Fprintf(sum, " %q", words(detail.Text))
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }

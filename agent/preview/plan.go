@@ -224,7 +224,7 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 		state = gitlab.Failed
 	}
 	one.Report = &gitlab.Report{
-		Commit: made.of.Head, Ref: made.of.Source, Name: w.use.Status, State: state, Description: page.Description(), Target: made.of.URL,
+		Commit: made.of.Head, Ref: made.of.Source, Name: w.use.Status, State: state, Description: page.Description(), Target: made.of.URL, Plan: true,
 	}
 	if err := firstCount(ctx, w, made, &one, text); err != nil {
 		return err

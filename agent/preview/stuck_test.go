@@ -3,6 +3,8 @@ package preview_test
 import (
 	"testing"
 	"time"
+
+	"coin.internal/coin-agent/agent/gitlab/gitlabtest"
 )
 
 // TestStuck has a commit that git alone never gives, as the head of a merge request or as what it
@@ -53,5 +55,25 @@ func TestQuiet(t *testing.T) {
 		n.quiet = false
 		n.look(10 * time.Minute)
 		w.wantNote(number, "s_two")
+	})
+}
+
+// TestProtectedBranch has a source branch to which the token's user may not push: GitLab refuses the
+// status of the plan, which keeps nothing waiting, and the note has the plan.
+func TestProtectedBranch(t *testing.T) {
+	inWorld(t, func(w *world) {
+		user := gitlabtest.Agent()
+		user.Access = gitlabtest.Developer
+		w.gitlab.SetToken(gitlabtest.Secret, gitlabtest.Token{Name: "agent", User: user, Scopes: []string{"api"}})
+		w.gitlab.ProtectBranch("feature")
+		n := w.node("node3")
+		n.start()
+		defer n.stop()
+		number, head := w.open("feature", map[string]string{folder + "node3/plan": "two"})
+		n.look(10 * time.Minute)
+		w.wantNote(number, "s_two")
+		if health := n.outbox.Health(); health.Undelivered > 0 || health.Refused == nil || health.Refused.Report.Commit != head {
+			t.Errorf("%+v", health)
+		}
 	})
 }

@@ -14,7 +14,6 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
-	"coin.internal/coin-agent/manifests"
 )
 
 // statuses takes the commit statuses for GitLab, and knows the last one.
@@ -133,8 +132,7 @@ func (p *Publisher) Drift(last *record.Sync, deployed *record.GoodState, steps [
 	case len(steps) == 0:
 		return p.Notices.Outbox.DriftOver(p.Stack)
 	}
-	corrected := deployed.Drift == string(manifests.DriftCorrect)
-	n := report.DriftNotice(p.Node, p.Link(last.Commit), last, steps, corrected)
+	n := report.DriftNotice(p.Node, p.Link(deployed.Commit), last, deployed, steps)
 	if len(contests) > 0 {
 		report.AddContests(&n, contests)
 	}

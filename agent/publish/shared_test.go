@@ -141,6 +141,39 @@ func TestSumAfterRestart(t *testing.T) {
 	}
 }
 
+// The node's status of an older commit never runs again because it is not remembered what another
+// stack told of it.
+func TestSumOfAnOlderCommit(t *testing.T) {
+	told := &book{}
+	sum := &publish.Sum{Name: "coin-agent/sandbox/node3", Statuses: told, Stacks: func() []string { return []string{"a", "b"} }}
+	tell := func(stack string, sync *record.Sync) {
+		t.Helper()
+		p := &publish.Publisher{Node: report.Node{Environment: "sandbox", Name: "node3"}, Stack: stack, Link: func(string) string { return "" }, Statuses: told, Sum: sum}
+		if err := p.Sync(sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell("a", syncOf(record.Succeeded, false))
+	tell("b", syncOf(record.Succeeded, false))
+	for i := range publish.Remembered {
+		newer := syncOf(record.Succeeded, false)
+		newer.Commit = strings.Repeat(string(rune('a'+i)), 40)
+		tell("b", newer)
+	}
+	told.told = told.told[:3]
+	degraded := syncOf(record.Succeeded, false)
+	degraded.Degraded = "web"
+	tell("a", degraded)
+	tell("a", syncOf(record.Succeeded, false))
+	want := []string{
+		"coin-agent/sandbox/node3/a success", "coin-agent/sandbox/node3/b success", "coin-agent/sandbox/node3 success",
+		"coin-agent/sandbox/node3/a failed", "coin-agent/sandbox/node3 failed", "coin-agent/sandbox/node3/a success",
+	}
+	if diff := cmp.Diff(want, lines(told)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func lines(told *book) (all []string) {
 	for _, one := range told.told {
 		all = append(all, one.Name+" "+string(one.State))

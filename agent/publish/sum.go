@@ -67,6 +67,8 @@ func (s *Sum) Tell(stack string, told gitlab.Report) error {
 		return nil // GitLab does not take it
 	case sum.State == gitlab.Running && sum.Description == "" && last == "":
 		return nil // then a later stack can still wait at a gate
+	case sum.State == gitlab.Running && last != gitlab.Pending && !s.knows(told.Commit):
+		return nil // an older commit, of which not all stacks are remembered
 	}
 	if sum.Description == "" {
 		sum.Description = "rolling out"
@@ -109,11 +111,23 @@ func (s *Sum) note(stack string, told gitlab.Report) {
 func (s *Sum) concerned(commit string) []string {
 	order := s.Stacks()
 	for _, stack := range slices.Sorted(maps.Keys(s.known)) {
-		if !slices.Contains(order, stack) && slices.ContainsFunc(s.known[stack], func(r gitlab.Report) bool { return r.Commit == commit }) {
+		if !slices.Contains(order, stack) && s.remembers(stack, commit) {
 			order = append(order, stack)
 		}
 	}
 	return order
+}
+
+// remembers reports whether a stack's status of a commit is known. The caller has locked the Sum.
+func (s *Sum) remembers(stack, commit string) bool {
+	return slices.ContainsFunc(s.known[stack], func(one gitlab.Report) bool { return one.Commit == commit })
+}
+
+// knows reports whether the status of a commit is known of each stack of the list.
+func (s *Sum) knows(commit string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.Stacks(), func(stack string) bool { return !s.remembers(stack, commit) })
 }
 
 // of gives the node's status of a commit. While stacks are rolled out that others follow, it has

@@ -47,15 +47,22 @@ func Description(sync *record.Sync, owner string) string {
 	return sync.Summary
 }
 
-// observed says what an agent that only observes would change, and what that would wait for.
-func observed(sync *record.Sync) string {
+// observed says what an agent that only observes would change, and at which gates that would wait.
+// Why it would, each look may say in other words: GitLab makes another entry for another text.
+func observed(sync *record.Sync) (text string) {
 	var waits []string
 	for _, gate := range sync.Gates {
-		if gate.Waiting != "" {
-			waits = append(waits, gate.Waiting)
+		switch {
+		case gate.Name == record.GateObserve:
+			text = gate.Waiting
+		case gate.Waiting != "":
+			waits = append(waits, string(gate.Name))
 		}
 	}
-	return strings.Join(waits, "; ")
+	if len(waits) > 0 {
+		text += "; would then wait for " + strings.Join(waits, ", ")
+	}
+	return text
 }
 
 // overrides gives the user decisions that a rollout relied on: an approval on the node

@@ -12,6 +12,7 @@ import (
 	"coin.internal/coin-agent/agent/tokens"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/manifests"
 )
 
 // notice gives what all notices of a sync have. link is the commit's page in GitLab.
@@ -36,7 +37,7 @@ func Notice(node Node, link string, sync *record.Sync) (n notify.Notice, has boo
 	case record.RolledBack:
 		rollbackNotice(&n, sync)
 	case record.Waiting:
-		n.Event, n.Title = notify.Waiting, "rollout waits: "+sync.Waiting
+		n.Event, n.Title, n.Again = notify.Waiting, "rollout waits: "+sync.Waiting, true
 		n.Details = append([]notify.Detail{{Text: sync.Summary}}, grantDetails(sync)...)
 	case record.Succeeded:
 		n.Event, n.Title, n.Quiet = notify.Success, "rolled out", !sync.Wrote
@@ -78,15 +79,18 @@ func TagsNotice(node Node, link string, last *record.Sync, told []string) notify
 	return n
 }
 
-// HealthNotice gives the notice that services of a good rollout became degraded or
-// unhealthy, or that all are healthy again.
+// HealthNotice gives the notice that services of a good rollout, or of a rollback, became degraded
+// or unhealthy, or that all are healthy again.
 func HealthNotice(node Node, link string, sync *record.Sync, now health.Verdict) notify.Notice {
-	n := notice(node, link, sync)
+	n, after := notice(node, link, sync), "rollout"
+	if back := sync.Rollback; sync.State == record.RolledBack {
+		after, n.Release = "rollback to "+Target(back), back.Release
+	}
 	n.Health, n.Event, n.Title = string(now.State), notify.Recovery, "all services are healthy again"
 	if now.State == health.Healthy {
 		return n
 	}
-	n.Event, n.Title = notify.Failure, "services are "+string(now.State)+" after the rollout"
+	n.Event, n.Title = notify.Failure, "services are "+string(now.State)+" after the "+after
 	for _, service := range now.Services {
 		n.Details = append(n.Details, notify.Detail{Text: service.String()})
 	}
@@ -124,16 +128,19 @@ func TokenNotice(node Node, token tokens.State) notify.Notice {
 	return n
 }
 
-// DriftNotice gives the notice that live services differ from the applied specs. corrected
-// says that the agent corrects that.
-func DriftNotice(node Node, link string, sync *record.Sync, drift []deploy.Step, corrected bool) notify.Notice {
+// DriftNotice gives the notice that live services differ from the applied specs, which are those of
+// a good state, whatever commit came after it. link is the page of its commit.
+func DriftNotice(node Node, link string, sync *record.Sync, deployed *record.GoodState, drift []deploy.Step) notify.Notice {
 	n := notice(node, link, sync)
+	if n.Release = deployed.Release; n.Commit != deployed.Commit {
+		n.Commit, n.Author, n.Subject = deployed.Commit, "", ""
+	}
 	n.Event, n.Title = notify.Drift, "the live services differ from what was applied"
 	for _, step := range drift {
 		n.Details = append(n.Details, notify.Detail{Text: driftText(step)})
 	}
 	n.Next = sync.Key.In("`agent diff` on the node shows it, `agent sync` restores the applied state")
-	if corrected {
+	if deployed.Drift == string(manifests.DriftCorrect) {
 		n.Next = "the agent restores the applied state"
 	}
 	return n

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/agent/drift"
+	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 )
@@ -26,7 +27,7 @@ func (a *attempt) ignore(stack *compose.Stack) (*compose.Stack, error) {
 			return nil, err
 		}
 	}
-	syncs, err := a.use.Records.Unverified()
+	syncs, err := a.use.Records.SyncsUntil((*record.Sync).Verified)
 	if err != nil {
 		return nil, fmt.Errorf("recall what was written: %w", err)
 	}

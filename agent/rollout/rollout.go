@@ -90,7 +90,7 @@ type Records interface {
 // history is the syncs before this one.
 type history interface {
 	Syncs(limit int) ([]record.Sync, error)
-	Unverified() ([]record.Sync, error)
+	SyncsUntil(enough func(*record.Sync) bool) ([]record.Sync, error)
 	CheckTimes(commit string) (map[string][]float64, error)
 }
 

@@ -31,6 +31,7 @@ type publisher interface {
 // records keep which good states stayed healthy.
 type records interface {
 	SaveFitness(sync *record.Sync, deployed *record.GoodState, change func(*record.GoodState) bool) error
+	LatestSync(is func(*record.Sync) bool) (*record.Sync, error)
 }
 
 // Judge judges the deployed release of one stack. Only the loop uses it.
@@ -43,10 +44,13 @@ type Judge struct {
 	Note     func(...audit.Entry) error // writes to the audit log
 	Nudge    func()                     // has the loop look at once
 	Log      *slog.Logger
+
+	before *record.Sync // the newest one that left a good state, where a later one has written nothing
+	later  uint64       // the ID of that one
 }
 
 // Look judges the services that a look saw, and publishes changes of their health after a
-// good rollout. The last sync remembers what is published.
+// good rollout or a rollback. The sync that left them remembers what is published.
 func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	now, err := j.Services.Look(ctx, name, seen.Services)
 	if err != nil {
@@ -56,9 +60,9 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	if err := j.judge(now, seen); err != nil {
 		return err
 	}
-	last := j.Board.Snapshot().Last
-	if last == nil || last.State != record.Succeeded {
-		return nil
+	last, err := j.verified()
+	if last == nil || err != nil {
+		return err
 	}
 	ofRelease := now.OfRelease() // what another process took is told as drift
 	well := ofRelease.State == health.Healthy
@@ -69,7 +73,40 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	sync := last.Copy()
 	sync.Degraded = now.Names()
 	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
-	return errors.Join(j.Publish.Health(sync, now), j.Board.Save(sync))
+	return errors.Join(j.Publish.Health(sync, now), j.save(sync))
+}
+
+// verified gives the sync that left the services that run: the last one, or, while that has written
+// nothing, the one before it that was verified. It is nil if unverified changes are deployed.
+func (j *Judge) verified() (*record.Sync, error) {
+	v := j.Board.Snapshot()
+	switch {
+	case v.Last.Verified():
+		return v.Last, nil
+	case v.Last == nil || v.Deployed == nil || v.Last.Dirty() != 0:
+		return nil, nil //nolint:nilnil // there is none
+	case v.Last.ID == j.later:
+		return j.before, nil
+	}
+	found, err := j.Records.LatestSync((*record.Sync).Verified)
+	if err != nil {
+		return nil, fmt.Errorf("recall the sync whose services run: %w", err)
+	}
+	j.before, j.later = found, v.Last.ID
+	return found, nil
+}
+
+// save records what was published of a sync.
+func (j *Judge) save(sync *record.Sync) error {
+	v := j.Board.Snapshot()
+	if v.Last.ID == sync.ID {
+		return j.Board.Save(sync)
+	}
+	if err := j.Records.SaveFitness(sync, v.Deployed, nil); err != nil {
+		return fmt.Errorf("save sync: %w", err)
+	}
+	j.before = sync
+	return nil
 }
 
 // judge marks the deployed good state if services that its rollout changed did not stay

@@ -53,9 +53,19 @@ func (s *Stack) Syncs(limit int) ([]record.Sync, error) {
 // LastSync gives the newest sync of the stack, or nil when there is none.
 func (s *Stack) LastSync() (*record.Sync, error) { return first(s.Syncs(1)) }
 
-// Unverified lists the syncs since the last one that left a good state, the newest first: what
-// they wrote may still be deployed.
-func (s *Stack) Unverified() ([]record.Sync, error) { return s.SyncsUntil((*record.Sync).Verified) }
+// LatestSync gives the newest sync for which is is true, or nil when there is none.
+func (s *Stack) LatestSync(is func(*record.Sync) bool) (found *record.Sync, err error) {
+	err = viewStack(s, func(stack *bbolt.Bucket) error {
+		for sync := range latest[record.Sync](s, stack.Bucket(syncsBucket), "sync") {
+			if keyed(s, &sync); is(&sync) {
+				found = &sync
+				break
+			}
+		}
+		return nil
+	})
+	return found, err
+}
 
 // SyncsUntil lists the syncs since the last one for which enough is true, the newest first.
 func (s *Stack) SyncsUntil(enough func(*record.Sync) bool) (syncs []record.Sync, err error) {

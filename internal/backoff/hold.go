@@ -21,9 +21,12 @@ func (h *Hold) Ask(d time.Duration) {
 	}
 }
 
-// Left gives how long no request may be sent; 0 if one may be sent now.
-func (h *Hold) Left() time.Duration {
+// End gives when a request may be sent again. It is past if one may be sent now.
+func (h *Hold) End() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return max(0, time.Until(h.until))
+	return h.until
 }
+
+// Left gives how long no request may be sent; 0 if one may be sent now.
+func (h *Hold) Left() time.Duration { return max(0, time.Until(h.End())) }
