@@ -166,6 +166,11 @@ func TestRotateOutsideGit(t *testing.T) {
 	if err := tree.Outside(filepath.Join(t.TempDir(), "value")); err != nil {
 		t.Errorf("got %v", err)
 	}
+	tree.Close()
+	l.Git("sparse-checkout", "set", "environments")
+	if _, err := proposal.OpenWorktree(l.Dir); err == nil || !strings.Contains(err.Error(), "worktreeconfig") || !strings.Contains(fault.Hint(err), "git clone URL") {
+		t.Errorf("in a sparse checkout: got %v\nhint: %s", err, fault.Hint(err))
+	}
 }
 
 // If the last file cannot be written, those before it are restored.
