@@ -168,8 +168,7 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
-	set := w.settings()
-	signature.Name, signature.Email = cmp.Or(set["author.name"], set["user.name"]), cmp.Or(set["author.email"], set["user.email"])
+	signature.Name, signature.Email = cmp.Or(w.set["author.name"], w.set["user.name"]), cmp.Or(w.set["author.email"], w.set["user.email"])
 	if signature.Name == "" || signature.Email == "" {
 		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" && git config user.email you@example.com; or add --author`,
 			"git's configuration does not have a user.name and a user.email")
@@ -179,5 +178,5 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 
 // wantsSignature reports whether git is configured to sign commits here.
 func wantsSignature(w *Worktree) bool {
-	return !slices.Contains([]string{"", "false", "no", "off", "0"}, strings.ToLower(w.settings()["commit.gpgsign"]))
+	return !slices.Contains([]string{"", "false", "no", "off", "0"}, strings.ToLower(w.set["commit.gpgsign"]))
 }

@@ -12,6 +12,7 @@ import (
 
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
+	"coin.internal/coin-agent/internal/worktree"
 )
 
 // shownChanges is how many changed files an error lists.
@@ -37,11 +38,11 @@ func Git(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
 // settings gives the settings of git that a commit needs, by names such as user.name. git itself reads
 // its configuration files, with those that they include; on a machine without git, what they include
 // does not count.
-func (w *Worktree) settings() map[string]string {
+func settings(ctx context.Context, of *worktree.Worktree) map[string]string {
 	all := map[string]string{}
 	system, _ := config.LoadConfig(config.SystemScope)
 	global, _ := config.LoadConfig(config.GlobalScope)
-	local, _ := w.git.Repo.Config()
+	local, _ := of.Repo.Config()
 	for _, file := range []*config.Config{system, global, local} { // nil for one that cannot be read
 		for _, name := range []string{"author.name", "author.email", "user.name", "user.email", "commit.gpgsign"} {
 			section, option, _ := strings.Cut(name, ".")
@@ -50,7 +51,7 @@ func (w *Worktree) settings() map[string]string {
 			}
 		}
 	}
-	out, _ := Git(context.Background(), w.git.Root, "config", "--null", "--get-regexp", `^(author|user|commit)\.(name|email|gpgsign)$`)
+	out, _ := Git(ctx, of.Root, "config", "--null", "--get-regexp", `^(author|user|commit)\.(name|email|gpgsign)$`)
 	for one := range strings.SplitSeq(string(out), "\x00") {
 		if name, value, assigned := strings.Cut(one, "\n"); assigned {
 			all[name] = value

@@ -48,7 +48,7 @@ func newHub(t *testing.T, l *lab) *hub {
 
 func (l *lab) publish(h *hub, commit *proposal.Commit, remote gitsync.Remote) (gitlab.OpenMergeRequest, error) {
 	l.t.Helper()
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.t.Context(), l.Dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
