@@ -30,6 +30,10 @@ func TestFaults(t *testing.T) {
 			map[string]string{"docker-compose.yml": app + "    hostname: ${A:-$HOST}${TAG:+$B}\n    user: ${TAG:-$C}${A:+$D}${TAG-$E}${A+$F}\n"},
 			[]string{`docker-compose.yml:4: the variable B is not set and has no default`, `docker-compose.yml:4: the variable HOST is not set and has no default`},
 		},
+		"unset beside a default": { // which other lines have of their own
+			map[string]string{"docker-compose.yml": app + "    hostname: a-$HOST\n    user: ${HOST:-b}\n    domainname: ${HOST-}${A:+$HOST}\n    working_dir: /${HOST:-$HOST}\n"},
+			[]string{`docker-compose.yml:4: the variable HOST is not set and has no default`, `docker-compose.yml:7: the variable HOST is not set and has no default`},
+		},
 		"required variable": {
 			map[string]string{"docker-compose.yml": app + "    hostname: ${HOST:?say which}\n"},
 			[]string{`docker-compose.yml:4: services.app.hostname: required variable HOST is missing a value: say which`},

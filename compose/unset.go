@@ -57,18 +57,17 @@ func (f *files) unset() []*fault.Error {
 	return all
 }
 
-// unsetPlaces gives the places that mention each unset variable.
+// unsetPlaces gives the places that need each unset variable: those with a default of their own do not.
 func (f *files) unsetPlaces() map[string][]fault.Place {
 	places := map[string][]fault.Place{} // one walk for all names: there can be thousands
 	for _, s := range f.all {
-		missing := s.variables.missing
-		if len(missing) == 0 {
+		if len(s.variables.missing) == 0 {
 			continue
 		}
 		walkScalars(s.root, func(node *yaml.Node) {
 			place := fault.Place{File: s.path, Line: node.Line}
-			for _, name := range variablesIn(node.Value) {
-				if known := places[name]; missing[name] && (len(known) == 0 || known[len(known)-1] != place) {
+			for _, name := range s.variables.unsetIn(node.Value) {
+				if known := places[name]; len(known) == 0 || known[len(known)-1] != place {
 					places[name] = append(known, place)
 				}
 			}

@@ -118,6 +118,16 @@ func (v *variables) substitute(text string, mapping template.Mapping) (string, e
 	return template.SubstituteWithOptions(text, mapping, template.WithoutLogging, template.WithReplacementFunction(replace))
 }
 
+// unsetIn lists the unset variables that a text needs, sorted.
+func (v *variables) unsetIn(text string) []string {
+	if !slices.ContainsFunc(variablesIn(text), func(name string) bool { return v.missing[name] }) {
+		return nil
+	}
+	probe := v.inner(nil)
+	_, _ = probe.substitute(text, v.lookup) // a malformed text is refused elsewhere
+	return slices.Sorted(maps.Keys(probe.missing))
+}
+
 // nested records the unset variables in the default or alternative that applies.
 func (v *variables) nested(part string, mapping template.Mapping) error {
 	if strings.LastIndex(part, "$") == 0 {

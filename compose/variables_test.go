@@ -70,7 +70,7 @@ func TestUnsetForms(t *testing.T) {
 func TestLenientWarns(t *testing.T) {
 	stack, err := renderFiles(t, map[string]string{
 		"/environments/test/config.yml": config + "interpolation: lenient\n",
-		"docker-compose.yml":            app + "    hostname: a$HOST\n    user: u${HOST}\n",
+		"docker-compose.yml":            app + "    hostname: a$HOST\n    user: u${HOST}\n    working_dir: /${HOST:-srv}\n",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ import (
 func (r *run) compare(ctx context.Context) error {
 	t := &tree{
 		under: r.root.FS(), limits: r.request.Limits.OrDefault(), folder: r.folder,
-		memory: fstest.MapFS{}, taken: map[string][]byte{}, take: r.referenced,
+		memory: fstest.MapFS{}, taken: map[string][]byte{}, stays: map[string]bool{}, take: r.referenced,
 	}
 	for name, data := range r.data {
 		t.memory[path.Join(r.folder, name)] = &fstest.MapFile{Data: data, Mode: 0o444}
@@ -43,6 +43,9 @@ func (r *run) compare(ctx context.Context) error {
 	}
 	for name, data := range t.taken {
 		r.plain[name], r.data[name] = data, data
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.stays)) {
+		r.warn(path.Join(r.folder, name), "remove it from the repository, if the node no longer needs it", "the directory does not have this file: it stays, and the node has it, too")
 	}
 	for _, one := range stack.Warnings {
 		r.result.Warnings = append(r.result.Warnings, noteOf(one))

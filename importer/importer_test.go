@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -242,6 +243,37 @@ func TestImportAgain(t *testing.T) {
 		if (after[name] != text) != changed {
 			t.Errorf("%s: changed %t", name, !changed)
 		}
+	}
+}
+
+// A file of the node that only the repository has counts for what the node would run.
+func TestFilesThatStay(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, release())
+	l.run()
+	before := l.files()
+	if err := os.Remove(filepath.Join(l.request.Dir, "docker-compose-testshop.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, l.request.Dir, map[string]string{"project.env": "LOG_LEVEL=warn\n"})
+	l.request.Keys, l.request.Overwrite = l.key.Keyring(l.t), true
+	result := l.run()
+	if result.Written || !slices.Contains(result.Changes, "service sbxapp3_shop is new") || result.Refused == "" {
+		t.Errorf("got %+v", result)
+	}
+	if !slices.ContainsFunc(result.Warnings, func(note importer.Note) bool {
+		return note.Place == folder+"docker-compose-testshop.yaml" && strings.Contains(note.Message, "it stays") && strings.Contains(note.Hint, "remove it")
+	}) {
+		t.Errorf("warnings %+v", result.Warnings)
+	}
+	if diff := cmp.Diff(before, l.files()); diff != "" {
+		t.Errorf("the working copy changed:\n%s", diff)
+	}
+	if err := os.Remove(filepath.Join(l.request.Repo, folder, "docker-compose-testshop.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if result := l.run(); !result.Written || len(result.Changes) > 0 {
+		t.Errorf("without the file: %+v", result)
 	}
 }
 

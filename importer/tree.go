@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"testing/fstest" // the standard library's file system in memory
@@ -12,7 +13,8 @@ import (
 )
 
 // tree is the repository as it will be: the node's folder is in memory, and files that are read
-// there and are not of the import come from the release directory, and become part of it.
+// there and are not of the import come from the release directory, and become part of it. What
+// neither has stays as the repository has it.
 type tree struct {
 	under  fs.FS
 	limits limits.Limits
@@ -20,6 +22,7 @@ type tree struct {
 	memory fstest.MapFS // the folder's files, and config.yml
 	take   func(name string) ([]byte, error)
 	taken  map[string][]byte // by their paths in the folder
+	stays  map[string]bool   // files of the folder that only the repository has, by their paths in it
 	failed []error
 }
 
@@ -38,21 +41,50 @@ func (t *tree) Open(name string) (fs.File, error) {
 	if !found && name != t.folder {
 		return t.under.Open(name)
 	}
-	file, err := t.memory.Open(name) // a folder
+	file, err := t.listed(name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) || !found {
 		return file, err
 	}
 	data, taken := t.taken[inside]
 	if !taken {
 		if data, err = t.take(inside); err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				t.failed = append(t.failed, err)
+			if errors.Is(err, fs.ErrNotExist) {
+				return t.present(name, inside)
 			}
+			t.failed = append(t.failed, err)
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
 		t.taken[inside] = data
 	}
 	return fstest.MapFS{path.Base(name): {Data: data, Mode: 0o444}}.Open(path.Base(name))
+}
+
+// listed opens a folder, with what the repository has in it.
+func (t *tree) listed(name string) (fs.File, error) {
+	info, err := fs.Stat(t.under, name)
+	if err != nil || !info.IsDir() {
+		return t.memory.Open(name)
+	}
+	entries, err := fs.ReadDir(t.under, name)
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(t.memory)
+	for _, entry := range entries {
+		if file := path.Join(name, entry.Name()); all[file] == nil {
+			all[file] = &fstest.MapFile{Mode: entry.Type() | 0o444}
+		}
+	}
+	return all.Open(name)
+}
+
+// present opens a file that only the repository has.
+func (t *tree) present(name, inside string) (fs.File, error) {
+	file, err := t.under.Open(name)
+	if err == nil {
+		t.stays[inside] = true
+	}
+	return file, err
 }
 
 // referenced reads a file that the compose files name, such as a config. It is written as it is,

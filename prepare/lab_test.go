@@ -120,7 +120,7 @@ func (l *lab) prepare(bundle prepare.Source, request prepare.Request) (*prepare.
 
 func (l *lab) prepareFrom(bundle prepare.Source, base func(string) prepare.Source, request prepare.Request) (*prepare.Result, error) {
 	l.t.Helper()
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.t.Context(), l.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package proposal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -168,28 +168,15 @@ func (w *Worktree) author(asked string) (object.Signature, error) {
 		signature.Name, signature.Email = found[1], found[2]
 		return signature, nil
 	}
-	options := git.CommitOptions{}
-	err := options.Validate(w.git.Repo)
-	if errors.Is(err, git.ErrMissingAuthor) {
+	signature.Name, signature.Email = cmp.Or(w.set["author.name"], w.set["user.name"]), cmp.Or(w.set["author.email"], w.set["user.email"])
+	if signature.Name == "" || signature.Email == "" {
 		return signature, fault.New(fault.Place{}, `run: git config user.name "Your Name" && git config user.email you@example.com; or add --author`,
 			"git's configuration does not have a user.name and a user.email")
 	}
-	if err != nil {
-		return signature, fault.WithHint(fmt.Errorf("read git's configuration: %w", err), "add --author \"Your Name <you@example.com>\"")
-	}
-	return *options.Author, nil
+	return signature, nil
 }
 
 // wantsSignature reports whether git is configured to sign commits here.
 func wantsSignature(w *Worktree) bool {
-	system, _ := config.LoadConfig(config.SystemScope)
-	global, _ := config.LoadConfig(config.GlobalScope)
-	local, _ := w.git.Repo.Config()
-	wanted := ""
-	for _, settings := range []*config.Config{system, global, local} { // nil for one that cannot be read
-		if settings != nil && settings.Raw.Section("commit").HasOption("gpgsign") {
-			wanted = settings.Raw.Section("commit").Option("gpgsign")
-		}
-	}
-	return slices.Contains([]string{"true", "yes", "on", "1"}, strings.ToLower(wanted))
+	return !slices.Contains([]string{"", "false", "no", "off", "0"}, strings.ToLower(w.set["commit.gpgsign"]))
 }

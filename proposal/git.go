@@ -8,8 +8,11 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/go-git/go-git/v5/config"
+
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/visible"
+	"coin.internal/coin-agent/internal/worktree"
 )
 
 // shownChanges is how many changed files an error lists.
@@ -30,6 +33,33 @@ func Git(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
 		err = fmt.Errorf("git %s: %w: %s", arguments[0], err, visible.Line(strings.TrimSpace(said.String())))
 	}
 	return out.Bytes(), err
+}
+
+// settings gives the settings of git that a commit needs, by names such as user.name. git itself reads
+// its configuration files, with those that they include; on a machine without git, what they include
+// does not count.
+func settings(ctx context.Context, of *worktree.Worktree) map[string]string {
+	all := map[string]string{}
+	system, _ := config.LoadConfig(config.SystemScope)
+	global, _ := config.LoadConfig(config.GlobalScope)
+	local, _ := of.Repo.Config()
+	for _, file := range []*config.Config{system, global, local} { // nil for one that cannot be read
+		for _, name := range []string{"author.name", "author.email", "user.name", "user.email", "commit.gpgsign"} {
+			section, option, _ := strings.Cut(name, ".")
+			if file != nil && file.Raw.Section(section).HasOption(option) {
+				all[name] = file.Raw.Section(section).Option(option)
+			}
+		}
+	}
+	out, _ := Git(ctx, of.Root, "config", "--null", "--get-regexp", `^(author|user|commit)\.(name|email|gpgsign)$`)
+	for one := range strings.SplitSeq(string(out), "\x00") {
+		if name, value, assigned := strings.Cut(one, "\n"); assigned {
+			all[name] = value
+		} else { // a name alone is true
+			all[name] = "true"
+		}
+	}
+	return all
 }
 
 // Clean returns an error if a file below the folders has changes that are not committed, or is

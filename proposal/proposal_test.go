@@ -25,7 +25,7 @@ func repository(t *testing.T) *gittest.Repo {
 
 func open(t *testing.T, dir string) *proposal.Worktree {
 	t.Helper()
-	tree, err := proposal.OpenWorktree(dir)
+	tree, err := proposal.OpenWorktree(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package proposal
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,17 +27,18 @@ type Worktree struct {
 	head   *plumbing.Reference // HEAD, followed to a commit
 	commit *object.Commit      // of HEAD
 	index  *index.Index
-	files  *os.Root // nil until Files
+	files  *os.Root          // nil until Files
+	set    map[string]string // by git's configuration, of what a commit needs
 }
 
 // OpenWorktree opens the working copy that dir, the folder of environments/, is in, and
 // locks it.
-func OpenWorktree(dir string) (*Worktree, error) {
+func OpenWorktree(ctx context.Context, dir string) (*Worktree, error) {
 	opened, err := worktree.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &Worktree{git: opened}
+	w := &Worktree{git: opened, set: settings(ctx, opened)}
 	if err := w.acquire(); err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func TestTraceRotate(t *testing.T) {
 	l := newLab(t)
 	l.Git("config", "user.name", "Bob")
 	l.Git("config", "user.email", "bob@coin.example")
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(t.Context(), l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestRevertOfAMerge(t *testing.T) {
 func TestRevertIsCommitted(t *testing.T) {
 	p := newPromotions(t, put(map[string]string{sandbox + "nodes/node3/conf/new.conf": "new\n"}))
 	plan := p.revertTo(p.Head())
-	tree, err := proposal.OpenWorktree(p.Dir)
+	tree, err := proposal.OpenWorktree(t.Context(), p.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestRevertIsCommitted(t *testing.T) {
 	if commit.Message != `Revert "Second release"` || !strings.Contains(commit.Text, "it fails") {
 		t.Errorf("got %+v", commit)
 	}
-	if tree, err = proposal.OpenWorktree(p.Dir); err != nil {
+	if tree, err = proposal.OpenWorktree(t.Context(), p.Dir); err != nil {
 		t.Fatal(err)
 	}
 	defer tree.Close()
@@ -151,7 +151,7 @@ func TestRevertBeside(t *testing.T) {
 	if diff := cmp.Diff([]string{file + ":7"}, plan.Beside); diff != "" {
 		t.Errorf("beside (-want +got):\n%s", diff)
 	}
-	tree, err := proposal.OpenWorktree(p.Dir)
+	tree, err := proposal.OpenWorktree(t.Context(), p.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestRevertBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tree, err = proposal.OpenWorktree(p.Dir); err != nil {
+	if tree, err = proposal.OpenWorktree(t.Context(), p.Dir); err != nil {
 		t.Fatal(err)
 	}
 	defer tree.Close()

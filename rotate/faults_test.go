@@ -146,7 +146,7 @@ func (l *lab) state() string {
 }
 
 func TestRotateOutsideGit(t *testing.T) {
-	if _, err := proposal.OpenWorktree(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not in a git working copy") {
+	if _, err := proposal.OpenWorktree(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "not in a git working copy") {
 		t.Errorf("got %v", err)
 	}
 	l := newLab(t, nil)
@@ -154,7 +154,7 @@ func TestRotateOutsideGit(t *testing.T) {
 	if _, err := l.rotate(generated("db_access")); err == nil || !strings.Contains(err.Error(), "without a key") {
 		t.Errorf("got %v", err)
 	}
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(t.Context(), l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,12 +166,17 @@ func TestRotateOutsideGit(t *testing.T) {
 	if err := tree.Outside(filepath.Join(t.TempDir(), "value")); err != nil {
 		t.Errorf("got %v", err)
 	}
+	tree.Close()
+	l.Git("sparse-checkout", "set", "environments")
+	if _, err := proposal.OpenWorktree(t.Context(), l.Dir); err == nil || !strings.Contains(err.Error(), "worktreeconfig") || !strings.Contains(fault.Hint(err), "git clone URL") {
+		t.Errorf("in a sparse checkout: got %v\nhint: %s", err, fault.Hint(err))
+	}
 }
 
 // If the last file cannot be written, those before it are restored.
 func TestCommitIsAtomic(t *testing.T) {
 	l := newLab(t, nil)
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(t.Context(), l.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

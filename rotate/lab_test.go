@@ -84,7 +84,7 @@ func given(name, value string, only ...string) rotate.Request {
 
 func (l *lab) rotate(request rotate.Request) (*rotate.Result, error) {
 	l.t.Helper()
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.t.Context(), l.Dir)
 	if err != nil {
 		return nil, err
 	}

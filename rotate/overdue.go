@@ -41,7 +41,7 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	if err := o.Generate.Check(); err != nil {
 		return nil, err
 	}
-	if err := o.free(dir); err != nil {
+	if err := o.free(ctx, dir); err != nil {
 		return nil, err
 	}
 	late, err := o.Late(ctx, dir, keys)
@@ -60,7 +60,7 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 			batch.Secrets = append(batch.Secrets, name)
 		}
 	}
-	batch.Commit, err = o.gather(dir, batch)
+	batch.Commit, err = o.gather(ctx, dir, batch)
 	return batch, err
 }
 
@@ -111,8 +111,8 @@ func (o Overdue) wanted(report *provenance.Report) (keys []string, err error) {
 }
 
 // free checks that the batch's branch does not exist, or is checked out.
-func (o Overdue) free(dir string) error {
-	w, err := proposal.OpenWorktree(dir)
+func (o Overdue) free(ctx context.Context, dir string) error {
+	w, err := proposal.OpenWorktree(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ var errWholeFile = errors.New("its value is a whole file, which is not generated
 
 // one rotates a secret by a commit on the branch of the last one.
 func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, name string) error {
-	w, err := proposal.OpenWorktree(dir)
+	w, err := proposal.OpenWorktree(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ func (o Overdue) one(ctx context.Context, dir string, keys *secrets.Keyring, nam
 
 // gather gives the commits that the runs have made one branch. There is nothing to gather where
 // none has made one.
-func (o Overdue) gather(dir string, batch *Batch) (*proposal.Commit, error) {
-	w, err := proposal.OpenWorktree(dir)
+func (o Overdue) gather(ctx context.Context, dir string, batch *Batch) (*proposal.Commit, error) {
+	w, err := proposal.OpenWorktree(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package rotate_test
 
 import (
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func newHub(t *testing.T, l *lab) *hub {
 
 func (l *lab) publish(h *hub, commit *proposal.Commit, remote gitsync.Remote) (gitlab.OpenMergeRequest, error) {
 	l.t.Helper()
-	tree, err := proposal.OpenWorktree(l.Dir)
+	tree, err := proposal.OpenWorktree(l.t.Context(), l.Dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -159,6 +160,23 @@ func TestPublishHidesCredentials(t *testing.T) {
 	l.Git("remote", "set-url", "origin", strings.Replace(h.git.URL, "http://", "http://ci:"+gitlabtest.Secret+"@", 1)+"/coin-gitops.git")
 	if _, err := l.publish(h, commit, gitsync.Remote{}); err != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The author and the wish for a signature are those of git, also from a file that its configuration
+// includes.
+func TestIncludedConfiguration(t *testing.T) {
+	l := newLab(t, nil)
+	included := filepath.Join(t.TempDir(), "work")
+	if err := os.WriteFile(included, []byte("[user]\n name = Grace Operator\n email = grace@work.example\n[commit]\n gpgsign\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.Git("config", "includeIf.gitdir:"+l.Dir+"/.path", included)
+	if commit := l.must(generated("db_access")).Commit; !commit.Unsigned {
+		t.Error("the commit is not reported as unsigned")
+	}
+	if got := l.Git("log", "-1", "--format=%an <%ae>"); got != "Grace Operator <grace@work.example>" {
+		t.Errorf("the author is %s", got)
 	}
 }
 

@@ -44,7 +44,7 @@ type clone struct {
 }
 
 // openClone opens the working copy that a folder is in.
-func openClone(folder string) (clone, error) {
+func openClone(ctx context.Context, folder string) (clone, error) {
 	root, _, err := findRepository(folder)
 	if err != nil {
 		return clone{}, err
@@ -53,7 +53,7 @@ func openClone(folder string) (clone, error) {
 	if err != nil {
 		return clone{}, err
 	}
-	tree, err := proposal.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(ctx, root)
 	return clone{tree, git}, err
 }
 

@@ -24,7 +24,7 @@ type change struct {
 
 // propose makes the commit of a change and its merge request, or finishes those of an earlier run.
 func (f *proposalFlags) propose(ctx context.Context, a *app, of change) error {
-	in, err := openClone(f.repo)
+	in, err := openClone(ctx, f.repo)
 	if err != nil {
 		return err
 	}

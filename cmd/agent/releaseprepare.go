@@ -98,7 +98,7 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 	if err != nil {
 		return err
 	}
-	tree, err := proposal.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(ctx, root)
 	if err != nil {
 		return err
 	}

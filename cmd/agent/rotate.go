@@ -101,7 +101,7 @@ func rotateSecret(ctx context.Context, a *app, name string, f rotateFlags, stdin
 	if err != nil {
 		return err
 	}
-	tree, err := proposal.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func rotateOverdue(ctx context.Context, a *app, names []string, f rotateFlags) e
 // GitLab has no such branch. One that was closed is opened again. It refuses a branch of another user.
 func openBatch(ctx context.Context, a *app, root string, wanted rotate.Overdue, f rotateFlags) (shown rotatedBatch, err error) {
 	shown = rotatedBatch{Environment: wanted.Environment, Secrets: []string{}}
-	tree, err := proposal.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(ctx, root)
 	if err != nil {
 		return shown, err
 	}
@@ -91,7 +91,7 @@ func openBatch(ctx context.Context, a *app, root string, wanted rotate.Overdue, 
 }
 
 func publishBatch(ctx context.Context, a *app, root string, f rotateFlags, result *proposed) error {
-	tree, err := proposal.OpenWorktree(root)
+	tree, err := proposal.OpenWorktree(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,6 @@ type run struct {
 	wanted   []wanted
 	warnings []string
 	live     map[string]container.Summary // by name
-	stale    map[string]bool              // containers whose files have changed
 	changed  int
 }
 
@@ -61,7 +60,7 @@ type run struct {
 // than Swarm would, and how many containers it made or removed.
 func Run(ctx context.Context, options Options) (warnings []string, changed int, err error) {
 	options = complete(options)
-	r := &run{use: options, stale: map[string]bool{}}
+	r := &run{use: options}
 	if r.wanted, r.warnings, err = translate(options.Stack, options.Files); err != nil {
 		return nil, 0, err
 	}
@@ -226,7 +225,7 @@ func (r *run) containers(ctx context.Context) error {
 func (r *run) container(ctx context.Context, one wanted) error {
 	live, exists := r.live[one.name]
 	sum := one.sum()
-	if exists && live.Labels[LabelSum] == sum && !r.stale[one.name] {
+	if exists && live.Labels[LabelSum] == sum && connected(live, one) {
 		return r.start(ctx, one, live)
 	}
 	if exists {
@@ -251,6 +250,14 @@ func (r *run) container(ctx context.Context, one wanted) error {
 		}
 	}
 	return r.launch(ctx, one.name, made.ID)
+}
+
+// connected reports whether a container has all its networks: a run that was interrupted may have
+// made it without the second one.
+func connected(live container.Summary, one wanted) bool {
+	return !slices.ContainsFunc(one.networks, func(to attachment) bool {
+		return live.NetworkSettings == nil || live.NetworkSettings.Networks[to.name] == nil
+	})
 }
 
 // start starts a container that is as wanted. One that has done its job stays.

@@ -30,12 +30,13 @@ type file struct {
 	uid, gid string
 	mode     fs.FileMode
 	content  []byte
+	inode    uint64 // of the written file: another content is another file, and a container keeps the one that it has mounted
 }
 
 // names lists what the files are, without their contents.
 func names(files []file) (all []string) {
 	for _, f := range files {
-		all = append(all, fmt.Sprint(f.name, " ", f.target, " ", f.uid, " ", f.gid, " ", f.mode))
+		all = append(all, fmt.Sprint(f.name, " ", f.target, " ", f.uid, " ", f.gid, " ", f.mode, " ", f.inode))
 	}
 	return all
 }
@@ -45,52 +46,57 @@ func filePath(folder, stack, service string, index int) string {
 	return filepath.Join(folder, stack, service, strconv.Itoa(index))
 }
 
-// files writes the files of secrets and configs, and notes the containers whose files changed.
+// files writes the files of secrets and configs.
 func (r *run) files(context.Context) error {
-	changed := map[string]bool{}
 	for _, one := range r.wanted {
-		for _, f := range one.files {
-			was, seen := changed[f.path]
-			if !seen {
-				var err error
-				if was, err = r.put(f); err != nil {
-					return fmt.Errorf("write the file of %s: %w", f.name, err)
-				}
-				changed[f.path] = was
+		for i := range one.files {
+			f := &one.files[i]
+			err := r.put(*f)
+			if err == nil {
+				f.inode, err = inode(f.path)
 			}
-			r.stale[one.name] = r.stale[one.name] || was
+			if err != nil {
+				return fmt.Errorf("write the file of %s: %w", f.name, err)
+			}
 		}
 	}
 	return nil
 }
 
 // put writes a file, if it differs.
-func (r *run) put(f file) (changed bool, err error) {
+func (r *run) put(f file) error {
 	if err := r.folder(filepath.Dir(f.path)); err != nil {
-		return false, err
+		return err
 	}
 	uid, err := number(f.uid)
 	if err != nil {
-		return false, err
+		return err
 	}
 	gid, err := number(f.gid)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if present, err := os.ReadFile(f.path); err == nil && bytes.Equal(present, f.content) {
-		return false, errors.Join(os.Chown(f.path, uid, gid), os.Chmod(f.path, f.mode.Perm()))
+		return errors.Join(os.Chown(f.path, uid, gid), os.Chmod(f.path, f.mode.Perm()))
 	}
 	temporary := f.path + ".new"
 	_ = os.Remove(temporary) // of a run that was interrupted
 	made, err := os.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return false, err
+		return err
 	}
 	_, err = made.Write(f.content)
 	if err := errors.Join(err, made.Chown(uid, gid), made.Chmod(f.mode.Perm()), made.Close()); err != nil {
-		return false, err
+		return err
 	}
-	return true, os.Rename(temporary, f.path)
+	return os.Rename(temporary, f.path)
+}
+
+// inode gives the number of a file in its file system.
+func inode(path string) (uint64, error) {
+	var at syscall.Stat_t
+	err := syscall.Stat(path, &at)
+	return at.Ino, err
 }
 
 // folder makes a folder that only its owner reads, on a tmpfs.

@@ -49,7 +49,7 @@ func (w wanted) network(i int) *network.NetworkingConfig {
 
 func (w wanted) grace() *int { return w.config.StopTimeout }
 
-// sum gives a digest of what a container is made from. It has names of secrets, and no content.
+// sum gives a digest of what a container is made from: of a secret its name and the number of its file, not its content.
 func (w wanted) sum() string {
 	text, err := json.Marshal([]any{w.config, w.host, w.image, fmt.Sprint(w.networks), names(w.files)})
 	if err != nil {

@@ -25,6 +25,9 @@ func Open(dir string) (*Worktree, error) {
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return nil, fault.New(fault.Place{File: dir}, "run the command in a clone of the repository, or name one with --repo", "the folder is not in a git working copy")
 	}
+	if errors.Is(err, git.ErrUnknownExtension) || errors.Is(err, git.ErrUnsupportedExtensionRepositoryFormatVersion) || errors.Is(err, git.ErrUnsupportedRepositoryFormatVersion) {
+		err = fault.WithHint(err, "make a plain clone: git clone URL; this one has an extension of git that the agent does not support: git sparse-checkout sets worktreeconfig")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the git working copy %s: %w", dir, err)
 	}
