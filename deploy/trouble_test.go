@@ -102,7 +102,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on, _, _ := swarmWith(t)
-			stack := newStack(on.Stack(t))
+			stack := bridgedStack(on.Stack(t))
 			add(stack, test.service, test.change)
 			plan := apply(t, engine, stack)
 			options := deploy.VerifyOptions{Timeout: 3 * time.Minute, Changed: plan.Changed()}
@@ -138,7 +138,7 @@ func TestFailures(t *testing.T) {
 
 func TestSecretsAreMaskedInLogs(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	// The error of the program about a bad delay contains the secret.
 	addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
@@ -156,7 +156,7 @@ func TestSecretsAreMaskedInLogs(t *testing.T) {
 // TestLogsOfUnknownSecretsAreNotShown: logs that may contain an unknown secret are not read.
 func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	secret := addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
@@ -178,7 +178,7 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 
 func TestSwarmRollbackIsFailure(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.UpdateConfig.FailureAction = "rollback"
 		s.UpdateConfig.Monitor = 8 * time.Second
@@ -199,7 +199,7 @@ func TestSwarmRollbackIsFailure(t *testing.T) {
 
 func TestUpdateOutOfSequence(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "web", nil)
 	rollout(t, engine, stack)
 	spec := stack.Services[stack.Name+"_web"]
@@ -274,7 +274,7 @@ func TestScaleUpOutOfSequence(t *testing.T) {
 
 func TestKillAtEachWrite(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	add(stack, "old", nil)
 	rollout(t, engine, stack)
@@ -309,7 +309,7 @@ func TestKillAtEachWrite(t *testing.T) {
 
 func TestCronScalesUpAfterFailure(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	rollout(t, engine, stack)
 	addSecret(stack, "db_access", "1", "canary-content")
@@ -329,7 +329,7 @@ func TestCronScalesUpAfterFailure(t *testing.T) {
 
 func TestMismatchedSecrets(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	addSecret(stack, "a", "1", "canary-a")
 	addSecret(stack, "b", "1", "canary-b")
 	apply(t, engine, stack)
