@@ -17,7 +17,8 @@ import (
 // TestDatabaseWithALogin asks a real PostgreSQL with the login that a check has for
 // it: one that is refused holds the rollout back, and shows no password.
 func TestDatabaseWithALogin(t *testing.T) {
-	server := postgrestest.New(t) // outside of the bubble, as it waits for the network
+	server := postgrestest.Shared(t)                                          // outside of the bubble, as it waits for the network
+	server.Query(t, "postgres", "ALTER DATABASE coin ALLOW_CONNECTIONS true") // another test may have closed it
 	inWorld(t, func(w *world) {
 		dir := w.t.TempDir()
 		password := func(text string) {

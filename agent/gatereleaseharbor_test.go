@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/harbor/harbortest"
+	"coin.internal/coin-agent/internal/freeaddress"
 )
 
 // trusting has the world's agent know a Harbor and its files of check_dir.
@@ -189,17 +190,10 @@ func TestHarborsFiles(t *testing.T) {
 // TestDatabaseIsWaitedFor holds a rollout back until the database's port takes
 // connections.
 func TestDatabaseIsWaitedFor(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeaddress.New(t)
+	host, port, _ := net.SplitHostPort(address)
 	inWorld(t, func(w *world) {
-		commit := w.commit("2", configFile, gated("non-production", "{database: true}", "database: {host: 127.0.0.1, port: "+port+"}\n"))
+		commit := w.commit("2", configFile, gated("non-production", "{database: true}", "database: {host: "+host+", port: "+port+"}\n"))
 		w.start()
 		sync := w.wantLast(commit, record.Failed)
 		if !sync.Transient || !strings.Contains(sync.Error, "config.yml:5:11: the database "+address+" does not answer") || !strings.Contains(sync.Hint, "deployment.gates.database: false") {

@@ -20,11 +20,13 @@ type migrated struct {
 	server *postgrestest.Server
 }
 
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
 // inMigratedWorlds runs tests in worlds of their own over one PostgreSQL, the table
 // at migration 41.
 func inMigratedWorlds(t *testing.T, tests map[string]func(m *migrated)) {
 	t.Helper()
-	server := postgrestest.New(t)
+	server := postgrestest.Shared(t) // outside of the bubble, as it waits for the network
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {

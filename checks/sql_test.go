@@ -42,7 +42,7 @@ func TestSQL(t *testing.T) {
 		"no table":     {func(q *checks.SQL) { q.Query = "SELECT 1 FROM nowhere" }, `query: ERROR: relation "nowhere" does not exist (42P01)`},
 		"writes":       {func(q *checks.SQL) { q.Query = "DELETE FROM schema_migrations" }, "cannot execute DELETE in a read-only transaction"},
 		"two commands": {func(q *checks.SQL) { q.Query = "COMMIT; DELETE FROM schema_migrations" }, "cannot insert multiple commands"},
-		"slow":         {func(q *checks.SQL) { q.Query = "SELECT pg_sleep(600)" }, "got no answer within 5s"},
+		"slow":         {func(q *checks.SQL) { q.Query = "SELECT pg_sleep(600)" }, "got no answer within 500ms"},
 		"bad password": {func(q *checks.SQL) { q.Database.Password = value("canary-wrong") }, `got no connection: FATAL: password authentication failed for user "coin" (28P01)`},
 		"no database":  {func(q *checks.SQL) { q.Database.Name = "nowhere" }, `database "nowhere" does not exist`},
 		"no server":    {func(q *checks.SQL) { q.Database.Port = 1 }, "dial tcp 127.0.0.1:1: connect: connection refused"},
@@ -60,8 +60,8 @@ func TestSQL(t *testing.T) {
 			query := checks.SQL{Database: database, Query: highest}
 			test.change(&query)
 			timeout := time.Minute
-			if strings.Contains(test.want, "within 5s") {
-				timeout = 5 * time.Second
+			if strings.Contains(test.want, "within 500ms") {
+				timeout = 500 * time.Millisecond
 			}
 			result := checks.Run(t.Context(), []checks.Check{{Name: "db", Timeout: timeout, SQL: &query}},
 				checks.Options{Facts: map[string]string{"env.EXPECTED": "565"}})[0]

@@ -15,6 +15,7 @@ import (
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/deploy/swarmtest"
+	"coin.internal/coin-agent/internal/waitfor"
 )
 
 // versionsTest is a real Swarm with versions of a secret. Services of several stacks use
@@ -77,16 +78,20 @@ func (s *versionsTest) serve(stack, service, short string) {
 		}}}},
 		Mode: swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: new(uint64)}}, // a reference is enough
 	}
-	live, _, err := s.on.API.ServiceInspectWithRaw(s.t.Context(), name, swarm.ServiceInspectOptions{})
-	if err == nil {
-		_, err = s.on.API.ServiceUpdate(s.t.Context(), live.ID, live.Version, spec, swarm.ServiceUpdateOptions{})
-	} else {
-		_, err = s.on.API.ServiceCreate(s.t.Context(), spec, swarm.ServiceCreateOptions{})
+	if _, _, err := s.on.API.ServiceInspectWithRaw(s.t.Context(), name, swarm.ServiceInspectOptions{}); err != nil {
+		if _, err := s.on.API.ServiceCreate(s.t.Context(), spec, swarm.ServiceCreateOptions{}); err != nil {
+			s.t.Fatal(err)
+		}
 		s.t.Cleanup(func() { s.drop(service) })
+		return
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	waitfor.NoError(s.t, 5*time.Minute, func() error { // the engine still writes to a new service
+		live, _, err := s.on.API.ServiceInspectWithRaw(s.t.Context(), name, swarm.ServiceInspectOptions{})
+		if err == nil {
+			_, err = s.on.API.ServiceUpdate(s.t.Context(), live.ID, live.Version, spec, swarm.ServiceUpdateOptions{})
+		}
+		return err
+	})
 }
 
 func (s *versionsTest) drop(service string) {

@@ -19,7 +19,7 @@ func TestExec(t *testing.T) {
 	s := swarmtest.Engine(t)
 	s.Image(t, image1)
 	engine := connect(t, s.Host)
-	stack := newStack(s.Stack(t))
+	stack := bridgedStack(s.Stack(t))
 	add(stack, "web", func(spec *swarm.ServiceSpec) {
 		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "JOB_DELAY=5m") // of jobs run in it
 	})

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"coin.internal/coin-agent/deploy/enginetest"
 	"coin.internal/coin-agent/deploy/swarmtest"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/waitfor"
 	"coin.internal/coin-agent/secrets"
 )
 
@@ -94,18 +96,21 @@ func TestFailures(t *testing.T) {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				s.TaskTemplate.Placement = &swarm.Placement{Constraints: []string{"node.hostname==nowhere"}}
-				s.Labels[compose.LabelTimeout] = "3s"
+				s.Labels[compose.LabelTimeout] = "1s"
 			},
-			says: []string{"_web: no suitable node", "not done within 3s"},
+			says: []string{"_web: no suitable node", "not done within 1s"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on, _, _ := swarmWith(t)
-			stack := newStack(on.Stack(t))
+			stack := bridgedStack(on.Stack(t))
 			add(stack, test.service, test.change)
 			plan := apply(t, engine, stack)
-			options := deploy.VerifyOptions{Timeout: 3 * time.Minute, Changed: plan.Changed()}
+			if name == "no node" {
+				waitfor.NoError(t, 5*time.Minute, func() error { return unscheduled(on.Tasks(t, stack.Name+"_web")) })
+			}
+			options := deploy.VerifyOptions{Timeout: 5 * time.Minute, Changed: plan.Changed()}
 			result, err := engine.Verify(t.Context(), stack, options)
 			if err != nil {
 				t.Fatal(err)
@@ -136,9 +141,19 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// unscheduled gives an error until a task says that there is no node for it.
+func unscheduled(tasks []swarm.Task) error {
+	for _, task := range tasks {
+		if strings.Contains(task.Status.Err, "no suitable node") {
+			return nil
+		}
+	}
+	return fmt.Errorf("no task lacks a node: %+v", tasks)
+}
+
 func TestSecretsAreMaskedInLogs(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	// The error of the program about a bad delay contains the secret.
 	addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
@@ -156,7 +171,7 @@ func TestSecretsAreMaskedInLogs(t *testing.T) {
 // TestLogsOfUnknownSecretsAreNotShown: logs that may contain an unknown secret are not read.
 func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	secret := addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
@@ -178,28 +193,31 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 
 func TestSwarmRollbackIsFailure(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.UpdateConfig.FailureAction = "rollback"
-		s.UpdateConfig.Monitor = 8 * time.Second
+		s.RollbackConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 300 * time.Millisecond}
 		s.TaskTemplate.RestartPolicy = soon("any")
 	})
 	rollout(t, engine, stack)
-	good := stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env
-	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+	spec := stack.Services[stack.Name+"_web"]
+	good := *spec.UpdateConfig
+	env := spec.TaskTemplate.ContainerSpec.Env
+	spec.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+	spec.UpdateConfig.Monitor = 4 * time.Minute // a busy engine tells late that a task has ended
 	result := verify(t, engine, stack, apply(t, engine, stack))
 	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "Swarm rolled the update back") ||
 		result.Services[0].ExitCode != 3 {
 		t.Fatalf("result: %+v", result)
 	}
 	// The old spec is wanted again: the earlier rollback does not count.
-	stack.Services[stack.Name+"_web"].TaskTemplate.ContainerSpec.Env = good
+	spec.TaskTemplate.ContainerSpec.Env, *spec.UpdateConfig = env, good
 	rollout(t, engine, stack)
 }
 
 func TestUpdateOutOfSequence(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "web", nil)
 	rollout(t, engine, stack)
 	spec := stack.Services[stack.Name+"_web"]
@@ -274,7 +292,7 @@ func TestScaleUpOutOfSequence(t *testing.T) {
 
 func TestKillAtEachWrite(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	add(stack, "old", nil)
 	rollout(t, engine, stack)
@@ -309,7 +327,7 @@ func TestKillAtEachWrite(t *testing.T) {
 
 func TestCronScalesUpAfterFailure(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	rollout(t, engine, stack)
 	addSecret(stack, "db_access", "1", "canary-content")
@@ -329,7 +347,7 @@ func TestCronScalesUpAfterFailure(t *testing.T) {
 
 func TestMismatchedSecrets(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := newStack(on.Stack(t))
+	stack := bridgedStack(on.Stack(t))
 	addSecret(stack, "a", "1", "canary-a")
 	addSecret(stack, "b", "1", "canary-b")
 	apply(t, engine, stack)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -200,14 +199,7 @@ func TestHostKeys(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	const addr = "127.0.0.1:1" // which no program takes meanwhile
 	ssh := remote(t, "ssh", example(t).Root(), gittest.Options{})
 	for _, scheme := range []string{"http", "https", "git", "ssh"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -217,7 +209,7 @@ func TestUnreachable(t *testing.T) {
 		})
 	}
 	server, _ := gittest.HTTPS(t, example(t).Root(), gittest.Options{})
-	_, err = open(t, gitsync.Remote{URL: server.URL + "/repo"}).Select(t.Context(), gitsync.Rule{Branch: "master"})
+	_, err := open(t, gitsync.Remote{URL: server.URL + "/repo"}).Select(t.Context(), gitsync.Rule{Branch: "master"})
 	expect(t, err, gitsync.ErrUnreachable, "certificate signed by unknown authority", "ca_file")
 }
 
@@ -246,13 +238,9 @@ func TestHangs(t *testing.T) {
 			bounded := func(what string, timeout time.Duration, ctx context.Context, kind error, says string) {
 				t.Helper()
 				to.Timeout = timeout
-				start := time.Now()
 				_, err := open(t, to).Select(ctx, gitsync.Rule{Branch: "master"})
 				if !errors.Is(err, kind) || !strings.Contains(err.Error(), says) {
 					t.Errorf("%s: %v", what, err)
-				}
-				if took := time.Since(start); took > time.Minute {
-					t.Errorf("%s took %s", what, took)
 				}
 			}
 			bounded("silence", 150*time.Millisecond, t.Context(), gitsync.ErrUnreachable, "does not answer")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"coin.internal/coin-agent/agent/access"
@@ -48,9 +49,24 @@ func dial(t *testing.T, from, to string) net.Conn {
 	return conn
 }
 
+// single is a listener with one connection, in memory, so that time can pass in a test.
+type single struct {
+	conns chan net.Conn
+	net.Listener
+}
+
+func (s single) Accept() (net.Conn, error) {
+	conn, open := <-s.conns
+	if !open {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (s single) Close() error { close(s.conns); return nil }
+
 // A refused request whose body does not come ends its connection soon.
 func TestRefusedConnectionsEnd(t *testing.T) {
-	at := served(t)
 	const own = "Host: 127.0.0.1\r\n"
 	for name, test := range map[string]struct{ header, want string }{
 		"another host": {"Host: evil.example\r\n", " 421 "},
@@ -58,19 +74,33 @@ func TestRefusedConnectionsEnd(t *testing.T) {
 		"no token":     {own, " 401 "},
 		"wrong token":  {own + "Authorization: Bearer wrong\r\n", " 401 "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for _, rest := range []string{"Content-Length: 10\r\n\r\n", "\r\n"} {
-				conn := dial(t, "127.0.0.1", at)
-				if _, err := fmt.Fprintf(conn, "POST /v1/status HTTP/1.1\r\n%s%s", test.header, rest); err != nil {
-					t.Fatal(err)
-				}
-				_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second)) // less than a body may take
-				if got, err := io.ReadAll(conn); err != nil || !strings.Contains(string(got), test.want) {
-					t.Errorf("after %q: %v, %s", rest, err, got)
-				}
-			}
-		})
+		for _, rest := range []string{"Content-Length: 10\r\n\r\n", "\r\n"} {
+			t.Run(name+" "+rest, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { refusedEnds(t, test.header+rest, test.want) })
+			})
+		}
+	}
+}
+
+func refusedEnds(t *testing.T, header, want string) {
+	t.Helper()
+	_, handler := guarded(t, access.Options{Listen: "127.0.0.1:9181"})
+	ctx, stop := context.WithCancel(t.Context())
+	listener, ended := single{conns: make(chan net.Conn)}, make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, listener, handler) }()
+	ours, theirs := net.Pipe()
+	listener.conns <- theirs
+	if _, err := fmt.Fprintf(ours, "POST /v1/status HTTP/1.1\r\n%s", header); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	got, err := io.ReadAll(ours)
+	if took := time.Since(began); err != nil || !strings.Contains(string(got), want) || took > 2*time.Second { // a body may take 10 s
+		t.Errorf("%v after %s, %s", err, took, got)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 
 	"coin.internal/coin-agent/agent/access"
 	"coin.internal/coin-agent/agent/control"
+	"coin.internal/coin-agent/internal/freeaddress"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -65,12 +65,7 @@ func TestScrape(t *testing.T) {
 // prometheus runs a Prometheus, and gives its address.
 func prometheus(t *testing.T, config string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := freeaddress.New(t)
 	command := exec.Command("prometheus", "--config.file="+write(t, config, 0o600), "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"), "--web.listen-address="+address)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

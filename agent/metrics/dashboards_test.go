@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,6 +23,7 @@ import (
 	"coin.internal/coin-agent/agent/store"
 	"coin.internal/coin-agent/checks"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/freeaddress"
 	"coin.internal/coin-agent/internal/waitfor"
 )
 
@@ -163,12 +163,7 @@ func prometheus(t *testing.T, jobs map[string]string) string {
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := freeaddress.New(t)
 	var said strings.Builder
 	command := exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	command.Stdout, command.Stderr = io.Discard, &said

@@ -87,7 +87,7 @@ func newLab(t *testing.T) *lab {
 	l.write("nginx.conf", "events {}\n")
 	l.options.Stack = &compose.Stack{Name: fmt.Sprintf("run%d%s", os.Getpid(), strings.ToLower(t.Name()))} // Stop at the end removes what has it
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
 		defer cancel()
 		if _, err := containers.Stop(ctx, l.options, true); err != nil {
 			t.Error(err)

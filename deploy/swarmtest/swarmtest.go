@@ -120,18 +120,22 @@ func (s *Swarm) Named(tb testing.TB, name string) string {
 }
 
 // Docker runs the docker command with the engine and the given standard input, and gives its
-// output.
+// output. An update that Swarm itself has overtaken is tried again: nothing was written.
 func (s *Swarm) Docker(tb testing.TB, input string, arguments ...string) string {
 	tb.Helper()
 	program, err := exec.LookPath("docker")
 	if err != nil {
 		tb.Fatalf("%v\nhint: install docker.io, or the docker CLI 20.10 or newer", err)
 	}
-	command := exec.CommandContext(tb.Context(), program, append([]string{"--host", s.Host}, arguments...)...)
-	command.Stdin = strings.NewReader(input)
-	output, err := command.CombinedOutput()
-	if err != nil {
-		tb.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), err, output)
+	for {
+		command := exec.CommandContext(tb.Context(), program, append([]string{"--host", s.Host}, arguments...)...)
+		command.Stdin = strings.NewReader(input)
+		output, err := command.CombinedOutput()
+		switch {
+		case err == nil:
+			return string(output)
+		case !strings.Contains(string(output), "update out of sequence"):
+			tb.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), err, output)
+		}
 	}
-	return string(output)
 }

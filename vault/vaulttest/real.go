@@ -50,8 +50,8 @@ func Real(tb testing.TB, binary string) Server {
 	made := Server{Address: "http://" + address, Root: "root"}
 	select {
 	case made.Unseal = <-unseal:
-	case <-time.After(time.Minute):
-		tb.Fatal("Vault did not start within a minute")
+	case <-time.After(5 * time.Minute):
+		tb.Fatal("Vault did not start within five minutes")
 	}
 	waitfor.NoError(tb, 5*time.Minute, func() error {
 		response, err := http.Get(made.Address + "/v1/sys/health") //nolint:noctx // of the loopback
