@@ -71,7 +71,7 @@ func removalsOf(ctx context.Context, e *Engine, what Departure) ([]removal, []st
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &leaving{Departure: what, users: map[string][]string{}}
+	l := &leaving{what: what, users: map[string][]string{}}
 	for _, name := range keys(services) {
 		service := services[name]
 		if l.own(service.Spec.Labels) {
@@ -111,7 +111,7 @@ func removalsOf(ctx context.Context, e *Engine, what Departure) ([]removal, []st
 
 // leaving is what is found out about a stack that is removed.
 type leaving struct {
-	Departure
+	what  Departure
 	users map[string][]string // services that stay, by the IDs and names of what they use
 
 	all  []removal
@@ -119,19 +119,19 @@ type leaving struct {
 }
 
 func (l *leaving) own(labels map[string]string) bool {
-	return l.Owner != "" && labels[compose.LabelStack] == l.Stack && labels[compose.LabelOwner] == l.Owner
+	return l.what.Owner != "" && labels[compose.LabelStack] == l.what.Stack && labels[compose.LabelOwner] == l.what.Owner
 }
 
 // take adds an object of the stack, unless a service or a good state that stays uses it.
 func (l *leaving) take(of object, id string, labels map[string]string, remove func(context.Context, string) error) {
 	users := slices.Concat(l.users[id], l.users[of.name])
-	needs := slices.IndexFunc(l.Others, func(g GoodState) bool { return g.has(Version{Kind: of.kind, Name: of.name}) })
+	needs := slices.IndexFunc(l.what.Others, func(g GoodState) bool { return g.has(Version{Kind: of.kind, Name: of.name}) })
 	switch {
 	case !l.own(labels):
 	case len(users) > 0:
 		l.kept = append(l.kept, fmt.Sprintf("%s %s, which %s uses", of.kind, of.name, strings.Join(slices.Compact(users), " and ")))
 	case needs >= 0:
-		l.kept = append(l.kept, fmt.Sprintf("%s %s, for a rollback to the %s", of.kind, of.name, l.Others[needs]))
+		l.kept = append(l.kept, fmt.Sprintf("%s %s, for a rollback to the %s", of.kind, of.name, l.what.Others[needs]))
 	default:
 		l.add(of.kind, of.name, id, remove)
 	}
