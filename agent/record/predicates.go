@@ -18,9 +18,9 @@ func (s *Sync) Verified() bool {
 	return s != nil && (s.State == Succeeded || s.State == RolledBack)
 }
 
-// Ended reports whether the sync came to an end of its own, which says whether its commit could be
+// Ended reports whether a sync came to an end of its own, which says whether its commit could be
 // deployed. A superseded one says nothing.
-func (s *Sync) Ended() bool { return s.State.Final() && s.State != Superseded }
+func Ended(s *Sync) bool { return s.State.Final() && s.State != Superseded }
 
 // Dirty gives the ID of the sync whose unverified changes are deployed: this one, or an
 // earlier one; 0 when a good state is deployed.
