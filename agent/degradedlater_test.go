@@ -62,3 +62,22 @@ func TestDegradedAfterARollback(t *testing.T) {
 		s.told(s.released, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed, gitlab.Failed)
 	})
 }
+
+// The correction of a drift tells GitLab nothing of the commit, and neither does the health after it.
+func TestDegradedAfterACorrection(t *testing.T) {
+	inCrashingWorldWith(t, "drift: correct\n", func(w *world, c *crashing, box *mailbox, _ string) {
+		bad := w.commit("2", nodeDir+"docker-compose.yml", badCompose)
+		w.poll()
+		w.wantLast(bad, record.Failed)
+		(&soaks{world: w}).byHand("BY=hand")
+		w.poll()
+		if last := w.wantLast(bad, record.RolledBack); !last.Quiet() {
+			t.Errorf("%+v", last)
+		}
+		told := w.states(bad)
+		box.wants(t, "rollout failed at render", "the live services differ from what was applied, release 1", "recovered: the good state is restored")
+		c.loops()
+		box.wants(t, "services are degraded after the rollback to 1 (sync #1), release 1")
+		w.told(bad, told...)
+	})
+}

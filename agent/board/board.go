@@ -184,7 +184,7 @@ func (b *Board) Recall() error {
 	if err != nil {
 		return fmt.Errorf("recall the last sync: %w", err)
 	}
-	ended, err := b.Records.LatestSync((*record.Sync).Ended)
+	ended, err := b.Records.LatestSync(record.Ended)
 	if err != nil {
 		return fmt.Errorf("recall the last outcome: %w", err)
 	}

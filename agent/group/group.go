@@ -5,7 +5,6 @@ package group
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 
@@ -85,7 +84,11 @@ func (w *Watch) Leave(ctx context.Context, failed string, progress func(string))
 	sync := last.Copy()
 	sync.Warnings = append(slices.Clone(last.Warnings), text+"; "+hint)
 	w.Log.Warn("a node of the group failed", "revision", record.Short(last.Commit), "node", failed, "reason", text)
-	return rollout.Outcome{Sync: sync, Err: errors.Join(w.save(sync, &group), w.Publish.Group(sync, text, hint))}
+	err := w.Publish.Group(sync, text, hint)
+	if err == nil { // else the next look tells it
+		err = w.save(sync, &group)
+	}
+	return rollout.Outcome{Sync: sync, Err: err}
 }
 
 // save records the state of the group of a sync that is over.

@@ -252,7 +252,7 @@ func (s *Stack) Ended(applied *record.GoodState, last *record.Sync) {
 		s.version.WithLabelValues(visible.Line(applied.Release)).Set(1)
 		s.lastSuccess.Set(float64(applied.At.Unix()))
 	}
-	if last != nil && last.State.Ended() {
+	if last != nil && record.Ended(last) {
 		byUser := last.State == record.RolledBack && last.Rollback != nil && !last.Rollback.Auto
 		s.status.WithLabelValues().Set(truth(last.State == record.Succeeded || byUser))
 		s.checksEnded(last)

@@ -101,10 +101,15 @@ func (p *Publisher) Tags(last *record.Sync, told []string) error {
 	return p.queue(report.TagsNotice(p.Node, p.Link(last.Commit), last, told))
 }
 
-// Health publishes that services of a good rollout became degraded or unhealthy, or are
-// healthy again: the commit's status follows the truth.
+// Health publishes that services of a good rollout or a rollback became degraded or unhealthy, or
+// are healthy again: the status of a commit that runs follows the truth. After a rollback another one
+// runs than the sync's, whose status stays.
 func (p *Publisher) Health(sync *record.Sync, now health.Verdict) error {
-	return errors.Join(p.queue(report.HealthNotice(p.Node, p.Link(sync.Commit), sync, now)), p.status(sync, stateOf(sync)))
+	told := p.queue(report.HealthNotice(p.Node, p.Link(sync.Commit), sync, now))
+	if sync.State == record.RolledBack {
+		return told
+	}
+	return errors.Join(told, p.status(sync, stateOf(sync)))
 }
 
 // Refused publishes that a release that did not stay healthy is not rolled back.

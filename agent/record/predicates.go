@@ -18,6 +18,10 @@ func (s *Sync) Verified() bool {
 	return s != nil && (s.State == Succeeded || s.State == RolledBack)
 }
 
+// Ended reports whether a sync came to an end of its own, which says whether its commit could be
+// deployed. A superseded one says nothing.
+func Ended(s *Sync) bool { return s.State.Final() && s.State != Superseded }
+
 // Dirty gives the ID of the sync whose unverified changes are deployed: this one, or an
 // earlier one; 0 when a good state is deployed.
 func (s *Sync) Dirty() uint64 {
@@ -53,8 +57,8 @@ func (s *Sync) RolledBackByGroup() bool {
 }
 
 // RollingBack reports whether a rollback is under way. It is carried on before anything
-// else. That of a sync that another one superseded, or that left the list with its stack, is not.
-func (s *Sync) RollingBack() bool { return s != nil && !s.Rollback.Over() && !s.State.Final() }
+// else.
+func (s *Sync) RollingBack() bool { return s != nil && !s.Rollback.Over() }
 
 // Held reports whether the commit failed here and is not tried again until git changes or
 // a user runs `agent retry`.

@@ -24,10 +24,6 @@ func (s State) Final() bool {
 	return false
 }
 
-// Ended reports whether a sync in this state came to an end of its own, which says whether its commit
-// could be deployed. A superseded one says nothing.
-func (s State) Ended() bool { return s.Final() && s != Superseded }
-
 // Known reports whether there is such a state.
 func (s State) Known() bool {
 	switch s {

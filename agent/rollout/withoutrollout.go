@@ -34,11 +34,20 @@ func (r *Rollouts) Share(last *record.Sync, revision gitsync.Revision, signer st
 	}
 	sync.Degraded, sync.Vault = last.Degraded, last.Vault
 	sync.Rollback, sync.Group, sync.DirtySince = last.Rollback.Shared(last.State), last.NextGroup(sync.Commit), last.Dirty()
-	if err := errors.Join(r.use.Publish.Sync(sync), r.use.Ledger.End(sync, nil)); err != nil {
+	if err := endTold(r.use, sync); err != nil {
 		return Outcome{Err: err}
 	}
 	r.use.Log.Info("commit does not concern this node", "revision", record.Short(sync.Commit))
 	return Outcome{Sync: sync, Over: true}
+}
+
+// endTold publishes and records a sync that is over without a stage of its own. One that could not be
+// published is not recorded: then the next look does both.
+func endTold(use *Parts, sync *record.Sync) error {
+	if err := use.Publish.Sync(sync); err != nil {
+		return err
+	}
+	return use.Ledger.End(sync, nil)
 }
 
 // errRewritten refuses a branch whose history was rewritten.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -73,7 +72,10 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	sync := last.Copy()
 	sync.Degraded = now.Names()
 	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
-	return errors.Join(j.Publish.Health(sync, now), j.save(sync))
+	if err := j.Publish.Health(sync, now); err != nil {
+		return err // the next look tells it
+	}
+	return j.save(sync)
 }
 
 // verified gives the sync that left the services that run: the last one, or, while that has written

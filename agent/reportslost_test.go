@@ -1,0 +1,71 @@
+package agent_test
+
+import (
+	"errors"
+	"testing"
+
+	"coin.internal/coin-agent/agent"
+	"coin.internal/coin-agent/agent/gitlab"
+	"coin.internal/coin-agent/agent/record"
+	gitsync "coin.internal/coin-agent/sync"
+	"coin.internal/coin-agent/sync/gittest"
+)
+
+// full is a world whose disk is full for the first status of a state.
+type full struct {
+	*world
+	state gitlab.State
+}
+
+func (f *full) Enqueue(report gitlab.Report) error {
+	if report.State == f.state {
+		f.state = ""
+		return errors.New("no space left on device")
+	}
+	return f.world.Enqueue(report)
+}
+
+// A status that could not be queued is queued by the next look: what it is about is not recorded
+// before.
+func TestStatusOfASharedCommitIsNotLost(t *testing.T) {
+	made := gittest.New(t)
+	source, err := gitsync.Open(gitsync.Remote{URL: made.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, func(w *world) {
+		for path, content := range w.files {
+			made.Write(map[string]string{path: string(content.Data)})
+		}
+		made.Commit("Set up", nil)
+		reports := &full{world: w}
+		w.change = func(parts *agent.Parts) {
+			parts.Source, parts.Reports, parts.Settings.Branch = source, reports, "master"
+		}
+		w.start()
+		same := made.Commit("Notes", map[string]string{"README.md": "Notes\n"})
+		w.set(func() { reports.state = gitlab.Success })
+		w.poll()
+		w.pass(3 * interval)
+		if last := w.wantLast(same, record.Succeeded); !last.Unchanged {
+			t.Errorf("%+v", last)
+		}
+		w.told(same, gitlab.Success)
+	})
+}
+
+func TestStatusOfDegradedServicesIsNotLost(t *testing.T) {
+	inMailWorld(t, toOps, func(w *world, box *mailbox) {
+		reports := &full{world: w}
+		c := &crashing{w: w, service: "s_web"}
+		w.change = func(parts *agent.Parts) { parts.Tasks, parts.Reports = c, reports }
+		c.runs(1)
+		commit := w.release("1")
+		w.start()
+		w.wantLast(commit, record.Succeeded)
+		w.set(func() { reports.state = gitlab.Failed })
+		c.loops()
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
+		box.wants(t, "services are degraded after the rollout, release 1")
+	})
+}
