@@ -1,7 +1,5 @@
 package rollout
 
-import "errors"
-
 // Abandon ends the last sync, which is not over, because the stack is not kept in sync any more.
 // What runs stays.
 func (r *Rollouts) Abandon(base Base, summary string) error {
@@ -10,5 +8,5 @@ func (r *Rollouts) Abandon(base Base, summary string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.use.Publish.Sync(replaced), a.use.Ledger.End(replaced, nil))
+	return a.use.end(replaced)
 }

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"errors"
 	"maps"
 	"time"
 
@@ -82,7 +81,7 @@ func (a *attempt) leaveLast(commit string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.use.Publish.Sync(replaced), a.use.Ledger.End(replaced, nil))
+	return a.use.end(replaced)
 }
 
 // supersede ends the last sync, which another one replaces before it has finished.

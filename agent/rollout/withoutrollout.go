@@ -34,11 +34,19 @@ func (r *Rollouts) Share(last *record.Sync, revision gitsync.Revision, signer st
 	}
 	sync.Degraded, sync.Vault = last.Degraded, last.Vault
 	sync.Rollback, sync.Group, sync.DirtySince = last.Rollback.Shared(last.State), last.NextGroup(sync.Commit), last.Dirty()
-	if err := errors.Join(r.use.Publish.Sync(sync), r.use.Ledger.End(sync, nil)); err != nil {
+	if err := r.use.end(sync); err != nil {
 		return Outcome{Err: err}
 	}
 	r.use.Log.Info("commit does not concern this node", "revision", record.Short(sync.Commit))
 	return Outcome{Sync: sync, Over: true}
+}
+
+// end publishes a sync that is over, and records it then: what is recorded is not published again.
+func (p *Parts) end(sync *record.Sync) error {
+	if err := p.Publish.Sync(sync); err != nil {
+		return err
+	}
+	return p.Ledger.End(sync, nil)
 }
 
 // errRewritten refuses a branch whose history was rewritten.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -43,6 +42,8 @@ type Judge struct {
 	Note     func(...audit.Entry) error // writes to the audit log
 	Nudge    func()                     // has the loop look at once
 	Log      *slog.Logger
+
+	unsaved bool // what was published last may not be what the last sync says
 }
 
 // Look judges the services that a look saw, and publishes changes of their health after a
@@ -62,14 +63,22 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	}
 	ofRelease := now.OfRelease() // what another process took is told as drift
 	well := ofRelease.State == health.Healthy
-	if well == (last.Degraded == "") || well && (!now.Certain || now.State != health.Healthy) {
+	if well == (last.Degraded == "") && !j.unsaved || well && (!now.Certain || now.State != health.Healthy) {
 		return nil
 	}
 	now = ofRelease
 	sync := last.Copy()
 	sync.Degraded = now.Names()
 	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
-	return errors.Join(j.Publish.Health(sync, now), j.Board.Save(sync))
+	j.unsaved = true
+	if err := j.Publish.Health(sync, now); err != nil {
+		return err
+	}
+	if err := j.Board.Save(sync); err != nil {
+		return err
+	}
+	j.unsaved = false
+	return nil
 }
 
 // judge marks the deployed good state if services that its rollout changed did not stay
