@@ -56,7 +56,7 @@ func (w *world) accept(message notify.Message, doomed bool) error {
 	}
 	box.ids[message.ID] = true
 	box.texts = append(box.texts, message.Title+"\n"+message.Text)
-	box.unsure = doomed || w.plan != nil || w.kills > 0 || w.diskFull // a kill or a full disk may hide the answer
+	box.unsure = doomed || w.plan != nil || w.kills > 0 || w.diskFull || w.fails != 0 // a kill or a full disk may hide the answer
 	if box.lose > 0 {
 		if box.lose--; box.lose == 0 {
 			box.unsure = true

@@ -44,8 +44,9 @@ type Judge struct {
 	Nudge    func()                     // has the loop look at once
 	Log      *slog.Logger
 
-	before *record.Sync // the newest one that left a good state, where a later one has written nothing
-	later  uint64       // the ID of that one
+	before  *record.Sync // the newest one that left a good state, where a later one has written nothing
+	later   uint64       // the ID of that one
+	unsaved bool         // what was published last may not be what that sync says
 }
 
 // Look judges the services that a look saw, and publishes changes of their health after a
@@ -65,17 +66,22 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	}
 	ofRelease := now.OfRelease() // what another process took is told as drift
 	well := ofRelease.State == health.Healthy
-	if well == (last.Degraded == "") || well && (!now.Certain || now.State != health.Healthy) {
+	if well == (last.Degraded == "") && !j.unsaved || well && (!now.Certain || now.State != health.Healthy) {
 		return nil
 	}
 	now = ofRelease
 	sync := last.Copy()
 	sync.Degraded = now.Names()
 	j.Log.Warn("the health of the services changed", "stack", name, "revision", record.Short(sync.Commit), "state", string(now.State), "services", now.Text())
+	j.unsaved = true
 	if err := j.Publish.Health(sync, now); err != nil {
 		return err // the next look tells it
 	}
-	return j.save(sync)
+	if err := j.save(sync); err != nil {
+		return err
+	}
+	j.unsaved = false
+	return nil
 }
 
 // verified gives the sync that left the services that run: the last one, or, while that has written
