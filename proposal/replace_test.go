@@ -2,6 +2,7 @@ package proposal_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -71,5 +72,28 @@ func TestLinkedWorkingCopy(t *testing.T) {
 	}
 	if got := repo.Git("-C", dir, "symbolic-ref", "HEAD") + repo.Git("-C", dir, "status", "--porcelain"); got != "refs/heads/change" {
 		t.Errorf("the linked working copy: %q", got)
+	}
+}
+
+// The configuration of a clone counts, too, whose files belong to another user.
+func TestConfigurationOfAnother(t *testing.T) {
+	repo := repository(t)
+	repo.Git("config", "user.email", "grace@work.example")
+	own := func(user int) {
+		if err := filepath.WalkDir(repo.Dir, func(path string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, user, user))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own(65534)
+	tree := open(t, repo.Dir)
+	_, err := tree.Commit(proposal.Draft{Branch: "change", Message: "Change\n", Files: []proposal.File{
+		{Path: "environments/a/x", Before: []byte("1\n"), After: []byte("2\n")},
+	}})
+	tree.Close()
+	own(os.Getuid())
+	if got := repo.Git("log", "-1", "--format=%ae"); err != nil || got != "grace@work.example" {
+		t.Errorf("the author is %s, %v", got, err)
 	}
 }
