@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,31 +12,37 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
-	"github.com/moby/sys/atomicwriter"
 )
 
-// checkout checks out the branch: it writes the files, HEAD and the index. If one of them
-// fails, it restores all.
+// checkout checks out the branch: it writes the files, the index and HEAD, in git's order. If one of
+// them fails, it restores all. A run that is killed in between leaves what it wrote as changes, staged or
+// not, of the branch before.
 func (w *Worktree) checkout(files []File, branch plumbing.ReferenceName) error {
-	head, err := w.git.Repo.Storer.Reference(plumbing.HEAD)
+	index := strings.TrimSuffix(w.lock, ".lock")
+	before, err := os.ReadFile(index)
 	if err != nil {
-		return fmt.Errorf("read HEAD: %w", err)
+		return fmt.Errorf("read git's index: %w", err)
 	}
 	if err := w.prepareIndex(files); err != nil {
 		return fmt.Errorf("write git's index: %w", err)
 	}
+	moveHead, err := writeRef(w, plumbing.NewSymbolicReference(plumbing.HEAD, branch))
+	if err != nil {
+		return fmt.Errorf("check out the branch %s: %w", branch.Short(), err)
+	}
+	defer func() { _ = os.Remove(inGit(w, pendingRef)) }()
 	for i, file := range files {
 		if err := w.replace(file.Path, file.After); err != nil {
 			return errors.Join(fmt.Errorf("write %s: %w", file.Path, err), w.restore(files[:i]))
 		}
 	}
-	if err := w.git.Repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, branch)); err != nil {
-		return errors.Join(fmt.Errorf("check out the branch %s: %w", branch.Short(), err), w.restore(files))
-	}
-	if err := os.Rename(w.lock, strings.TrimSuffix(w.lock, ".lock")); err != nil {
-		return errors.Join(fmt.Errorf("write git's index: %w", err), w.git.Repo.Storer.SetReference(head), w.restore(files))
+	if err := os.Rename(w.lock, index); err != nil {
+		return errors.Join(fmt.Errorf("write git's index: %w", err), w.restore(files))
 	}
 	w.locked = nil
+	if err := moveHead(); err != nil {
+		return errors.Join(fmt.Errorf("check out the branch %s: %w", branch.Short(), err), write(index, before, 0o644), w.restore(files))
+	}
 	recordMove(w, branch.Short())
 	return nil
 }
@@ -72,22 +77,6 @@ func (w *Worktree) restore(files []File) error {
 
 func (w *Worktree) path(name string) string {
 	return filepath.Join(w.git.Root, filepath.FromSlash(w.git.Prefix+name))
-}
-
-// replace writes a file of ciphertext or versions: a temporary file in the same folder,
-// with the same mode, is renamed. Without content it removes the file.
-func (w *Worktree) replace(name string, content []byte) error {
-	path, mode := w.path(name), fs.FileMode(0o644)
-	if content == nil {
-		return os.Remove(path)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	if info, err := os.Lstat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	return atomicwriter.WriteFile(path, content, mode)
 }
 
 // prepareIndex writes the index with the files into git's lock file, which becomes the

@@ -40,8 +40,8 @@ func (w *Worktree) Commit(draft Draft) (*Commit, error) {
 		return nil, fmt.Errorf("make the commit: %w", err)
 	}
 	// From here on, the next run finishes an interrupted one.
-	if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, made)); err != nil {
-		return nil, fmt.Errorf("make the branch %s: %w", draft.Branch, err)
+	if err := setBranch(w, name, made); err != nil {
+		return nil, err
 	}
 	if err := w.checkout(draft.Files, name); err != nil {
 		return nil, errors.Join(err, w.git.Repo.Storer.RemoveReference(name))

@@ -36,8 +36,8 @@ func Git(ctx context.Context, dir string, arguments ...string) ([]byte, error) {
 }
 
 // settings gives the settings of git that a commit needs, by names such as user.name. git itself reads
-// its configuration files, with those that they include; on a machine without git, what they include
-// does not count.
+// its configuration files, with those that they include, also in a clone of another user; on a machine
+// without git, what they include does not count.
 func settings(ctx context.Context, of *worktree.Worktree) map[string]string {
 	all := map[string]string{}
 	system, _ := config.LoadConfig(config.SystemScope)
@@ -51,7 +51,7 @@ func settings(ctx context.Context, of *worktree.Worktree) map[string]string {
 			}
 		}
 	}
-	out, _ := Git(ctx, of.Root, "config", "--null", "--get-regexp", `^(author|user|commit)\.(name|email|gpgsign)$`)
+	out, _ := Git(ctx, of.Root, "-c", "safe.directory=*", "config", "--null", "--get-regexp", `^(author|user|commit)\.(name|email|gpgsign)$`)
 	for one := range strings.SplitSeq(string(out), "\x00") {
 		if name, value, assigned := strings.Cut(one, "\n"); assigned {
 			all[name] = value

@@ -146,8 +146,8 @@ func (w *Worktree) Head() *Commit {
 // Move sets a branch to the commit that is checked out, and checks the branch out.
 func (w *Worktree) Move(branch string) error {
 	name := plumbing.NewBranchReferenceName(branch)
-	if err := w.git.Repo.Storer.SetReference(plumbing.NewHashReference(name, w.head.Hash())); err != nil {
-		return fmt.Errorf("make the branch %s: %w", branch, err)
+	if err := setBranch(w, name, w.head.Hash()); err != nil {
+		return err
 	}
 	return w.checkout(nil, name)
 }

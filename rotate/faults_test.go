@@ -227,7 +227,8 @@ func TestRotateTakesUp(t *testing.T) {
 			l.Git("symbolic-ref", "HEAD", "refs/heads/master")
 			l.Git("reset", "--quiet")
 		},
-		"after all": func(*lab) {},
+		"before HEAD": func(l *lab) { l.Git("symbolic-ref", "HEAD", "refs/heads/master") },
+		"after all":   func(*lab) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nil)

@@ -41,7 +41,7 @@ func (o Overdue) Run(ctx context.Context, dir string, keys *secrets.Keyring) (*B
 	if err := o.Generate.Check(); err != nil {
 		return nil, err
 	}
-	if err := o.free(ctx, dir); err != nil {
+	if err := o.ready(ctx, dir); err != nil {
 		return nil, err
 	}
 	late, err := o.Late(ctx, dir, keys)
@@ -110,19 +110,27 @@ func (o Overdue) wanted(report *provenance.Report) (keys []string, err error) {
 	return keys, errors.Join(faults...)
 }
 
-// free checks that the batch's branch does not exist, or is checked out.
-func (o Overdue) free(ctx context.Context, dir string) error {
+// ready checks that the batch's branch does not exist, or that a run is on it or on its way there, and
+// finishes the secret at which an earlier run was killed.
+func (o Overdue) ready(ctx context.Context, dir string) error {
 	w, err := proposal.OpenWorktree(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	if w.Has(o.Branch()) && w.Branch() != o.Branch() {
+	here := w.Branch()
+	if w.Has(o.Branch()) && here != o.Branch() && !o.step(here) {
 		return fault.New(fault.Place{}, "publish it (git switch "+o.Branch()+", and run the command again), or delete it: git branch -D "+o.Branch(),
 			"the branch %s has an earlier rotation of overdue secrets", o.Branch())
 	}
-	return nil
+	_, err = w.TakeUp(proposal.Wanted{What: "a rotation of an overdue secret", Matches: func(message, branch string) bool {
+		return o.step(branch) && branch != here && proposal.Trailers(message)[trailerBranch] == branch
+	}})
+	return err
 }
+
+// step reports whether a branch is that of one secret's commit, before it is part of the batch.
+func (o Overdue) step(branch string) bool { return strings.HasPrefix(branch, o.Branch()+"-") }
 
 // errWholeFile is why a secret is not given a generated value: it has a form, such as that of a
 // certificate.
@@ -165,7 +173,7 @@ func (o Overdue) gather(ctx context.Context, dir string, batch *Batch) (*proposa
 	}
 	defer w.Close()
 	head := w.Head()
-	step := strings.HasPrefix(head.Branch, o.Branch()+"-")
+	step := o.step(head.Branch)
 	if !step && head.Branch != o.Branch() {
 		return nil, nil
 	}

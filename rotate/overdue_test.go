@@ -70,6 +70,46 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
+// TestOverdueKilled finishes a run that was killed while it checked out the branch of a secret, and while
+// it made that of all.
+func TestOverdueKilled(t *testing.T) {
+	for name, test := range map[string]struct {
+		kill func(l *lab, first, last string) // with the branches of the first secret's commit and of the last one's
+		want []string
+	}{
+		"in a secret": {func(l *lab, first, _ string) {
+			l.Git("switch", "--quiet", "master")
+			l.Git("branch", first, "rotate/sandbox/overdue~1")
+			l.Git("branch", "--quiet", "-D", "rotate/sandbox/overdue")
+			l.Git("restore", "--source", first, "--worktree", "environments")
+		}, []string{"server.key"}},
+		"at the end": {func(l *lab, first, last string) {
+			l.Git("branch", first, "HEAD~1")
+			l.Git("branch", last)
+			l.Git("symbolic-ref", "HEAD", "refs/heads/"+last)
+		}, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := overdueLab(t)
+			if _, err := overdue().Run(t.Context(), l.Dir, l.keys); err != nil {
+				t.Fatal(err)
+			}
+			branch := func(commit string) string {
+				return l.Git("log", "-1", "--format=%(trailers:key=Rotation-Branch,valueonly,separator=)", commit)
+			}
+			kept := l.Git("rev-parse", "HEAD~1")
+			test.kill(l, branch("HEAD~1"), branch("HEAD"))
+			batch, err := overdue().Run(t.Context(), l.Dir, l.keys)
+			if err != nil || !slices.Equal(batch.Secrets, test.want) || len(batch.Skipped) > 0 {
+				t.Fatalf("%+v, %v", batch, err)
+			}
+			if got := l.branches() + l.Git("status", "--porcelain"); got != "master rotate/sandbox/overdue" || l.Git("rev-parse", "HEAD~1") != kept {
+				t.Errorf("left %s\n%s", got, l.Git("log", "--oneline"))
+			}
+		})
+	}
+}
+
 // TestNothingOverdue makes no commit and no branch.
 func TestNothingOverdue(t *testing.T) {
 	l := newLab(t, nil)
