@@ -40,7 +40,7 @@ func (h *checkedApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *lab) checkedRepo(lines string) map[string]string {
 	l.t.Helper()
 	files := l.smallRepo()
-	files[composeFile] = "services:\n  web:\n    image: coin-test/app:$TAG\n    environment: {RELEASE_OF: $TAG}\n    deploy: {update_config: {monitor: 300ms}}\n"
+	files[composeFile] = inBridge + "services:\n  web:\n    image: coin-test/app:$TAG\n    environment: {RELEASE_OF: $TAG}\n    " + quickly + "\n"
 	files[node3+"secrets.enc"] = sopstest.YAML(l.t, l.key, map[string]string{"api_token": checkToken, "db_password": postgrestest.Password})
 	delete(files, node3+"secrets.override.enc")
 	files[configFile] += lines

@@ -16,7 +16,7 @@ import (
 // tinyRepo is a repository whose node starts in a moment.
 func (l *lab) tinyRepo() map[string]string {
 	files := l.smallRepo()
-	files[composeFile] = "services:\n  web:\n    image: coin-test/app:$TAG\n"
+	files[composeFile] = inBridge + "services:\n  web:\n    image: coin-test/app:$TAG\n    " + quickly + "\n"
 	delete(files, node3+"secrets.enc")
 	delete(files, node3+"secrets.override.enc")
 	return files
