@@ -108,10 +108,8 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 	if !strings.Contains(out, "checks: 4 of 5 passed") {
 		t.Errorf("status: %s", out)
 	}
-	if _, metrics := l.get("/metrics"); !strings.Contains(metrics, `coin_agent_check_ok{check="health",environment="sandbox",node="node3"} 0`) ||
-		!strings.Contains(metrics, `coin_agent_check_ok{check="command",environment="sandbox",node="node3"} 1`) {
-		t.Errorf("metrics: %s", metrics)
-	}
+	l.metric(`coin_agent_check_ok{check="health",environment="sandbox",node="node3"} 0`)
+	l.metric(`coin_agent_check_ok{check="command",environment="sandbox",node="node3"} 1`)
 
 	app.status.Store(http.StatusOK)
 	l.mustRun(exitDone, []string{"nothing to change"}, "sync", "--wait")
