@@ -87,8 +87,9 @@ func (l *namedListener) Close() error {
 	return err
 }
 
-// closeWithin bounds how long requests may take to end after the context has ended.
-const closeWithin = 5 * time.Second
+// closeWithin bounds how long requests may take to end after the context has ended. The agent itself
+// has four seconds to end.
+const closeWithin = 2 * time.Second
 
 // answerTime bounds how long an answer takes. Streams, and handlers that wait, set their own
 // limits when they write.

@@ -146,8 +146,8 @@ func (o *Outbox) post(ctx context.Context, r Report, trail Trail) (Posted, error
 }
 
 // stopGrace is how long a post that is on its way may go on after the agent was told to
-// stop.
-const stopGrace = 5 * time.Second
+// stop. The agent itself has four seconds to end, in which it also records that a post was cut off.
+const stopGrace = 2 * time.Second
 
 // lingering gives a context that ends stopGrace after ctx: a post that is cut off leaves it
 // unknown whether GitLab has it.

@@ -40,7 +40,7 @@ func (h *checkedApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *lab) checkedRepo(lines string) map[string]string {
 	l.t.Helper()
 	files := l.smallRepo()
-	files[composeFile] = "services:\n  web:\n    image: coin-test/app:$TAG\n    environment: {RELEASE_OF: $TAG}\n    deploy: {update_config: {monitor: 300ms}}\n"
+	files[composeFile] = inBridge + "services:\n  web:\n    image: coin-test/app:$TAG\n    environment: {RELEASE_OF: $TAG}\n    " + quickly + "\n"
 	files[node3+"secrets.enc"] = sopstest.YAML(l.t, l.key, map[string]string{"api_token": checkToken, "db_password": postgrestest.Password})
 	delete(files, node3+"secrets.override.enc")
 	files[configFile] += lines
@@ -108,10 +108,8 @@ database: {host: 127.0.0.1, port: %[2]d, name: coin, user: coin}
 	if !strings.Contains(out, "checks: 4 of 5 passed") {
 		t.Errorf("status: %s", out)
 	}
-	if _, metrics := l.get("/metrics"); !strings.Contains(metrics, `coin_agent_check_ok{check="health",environment="sandbox",node="node3"} 0`) ||
-		!strings.Contains(metrics, `coin_agent_check_ok{check="command",environment="sandbox",node="node3"} 1`) {
-		t.Errorf("metrics: %s", metrics)
-	}
+	l.metric(`coin_agent_check_ok{check="health",environment="sandbox",node="node3"} 0`)
+	l.metric(`coin_agent_check_ok{check="command",environment="sandbox",node="node3"} 1`)
 
 	app.status.Store(http.StatusOK)
 	l.mustRun(exitDone, []string{"nothing to change"}, "sync", "--wait")

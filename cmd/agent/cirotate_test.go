@@ -29,7 +29,7 @@ func TestCIPlan(t *testing.T) {
 		p.gitlab.SetToken("glpat-"+name, gitlabtest.Token{User: gitlabtest.User{ID: int64(402 + i), Name: "agent-" + fourNodes[2+i], Access: gitlabtest.Maintainer}, Scopes: []string{"api"}})
 	}
 	script := strings.Replace(plan.script(), "agent wait", "agent wait --poll 1s --settle 2s", 1)
-	p.want(p.start("AGENT_TIMEOUT=1s\n"+script)(), exitTimeout, "node1: no status")
+	p.timesOut(limited("", script), "node1: no status")
 	p.post("node3/plan", gitlab.Success, "1 service to update; plan 0123456789…")
 	p.post("node4/plan", gitlab.Failed, "refused by the node's policy: no")
 	p.post("node1", gitlab.Failed, "a rollout does not count")

@@ -68,12 +68,8 @@ func TestDelivery(t *testing.T) {
 	})
 	l.step("GitLab hangs", func() {
 		l.gitlab.Inject(gitlabtest.Fault{Hang: true, Times: -1})
-		started := time.Now()
 		commit := l.commit("while GitLab hangs", tag("1"))
 		l.await(commit, record.Succeeded)
-		if took := time.Since(started); took > 25*time.Second {
-			l.t.Errorf("the rollout took %s", took)
-		}
 		l.until("undelivered", func(s report.Status) bool { return s.GitLab.Undelivered == 5 })
 		l.stop() // which must not wait for GitLab
 		l.gitlab.Heal()

@@ -30,7 +30,7 @@ services:
   crash:
     image: coin-test/app:$TAG
     environment: {CRASH_AFTER: 1ms}
-    deploy: {restart_policy: {delay: 2s}}
+    deploy: {restart_policy: {delay: 2s}, update_config: {monitor: 15s}} # a busy engine tells seconds late
   homeless:
     image: coin-test/app:$TAG
     deploy: {placement: {constraints: [node.hostname == nowhere]}}
@@ -158,25 +158,27 @@ func (l *lab) watch(args ...string) (end func(), output func() string) {
 }
 
 func TestLinesForWhatChanges(t *testing.T) {
-	var out bytes.Buffer
-	f := newFollower(&out)
-	at := func(services ...deploy.ServiceResult) {
-		f.note(control.Event{Progress: "text", Rollout: &report.Rollout{Started: time.Now(), Services: services}})
-	}
-	f.note(control.Event{Progress: "create service s_a: done"})
-	a := deploy.ServiceResult{Name: "s_a", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run"}
-	b := deploy.ServiceResult{Name: "s_b", State: deploy.Pending, Want: 2, Error: "bad\x1b[2J", Message: "wait"}
-	at(b, a)
-	at(b, a)
-	a.State, a.Ready, a.Message, a.Seconds = deploy.Converged, 1, "", 3
-	at(b, a)
-	f.close()
-	want := "create service s_a: done\n" +
-		"0s  s_a 0/1 pending: 0 of 1 tasks run\n0s  s_b 0/2 pending: bad\\x1b[2J; wait\n" +
-		"0s  s_a 1/1 converged\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Error(diff)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		f := newFollower(&out)
+		at := func(services ...deploy.ServiceResult) {
+			f.note(control.Event{Progress: "text", Rollout: &report.Rollout{Started: time.Now(), Services: services}})
+		}
+		f.note(control.Event{Progress: "create service s_a: done"})
+		a := deploy.ServiceResult{Name: "s_a", State: deploy.Pending, Want: 1, Message: "0 of 1 tasks run"}
+		b := deploy.ServiceResult{Name: "s_b", State: deploy.Pending, Want: 2, Error: "bad\x1b[2J", Message: "wait"}
+		at(b, a)
+		at(b, a)
+		a.State, a.Ready, a.Message, a.Seconds = deploy.Converged, 1, "", 3
+		at(b, a)
+		f.close()
+		want := "create service s_a: done\n" +
+			"0s  s_a 0/1 pending: 0 of 1 tasks run\n0s  s_b 0/2 pending: bad\\x1b[2J; wait\n" +
+			"0s  s_a 1/1 converged\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // TestWatchingInAPipe shows a rollout with its time, and what has become of the services

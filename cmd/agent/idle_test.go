@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/sha256"
+	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,7 +41,6 @@ func snapshotOf(t *testing.T, path string) snapshot {
 // requests.
 func TestIdle(t *testing.T) {
 	l, first := newSmallLab(t)
-	l.settings["interval"] = "2s" // long enough to count between two looks
 	l.running(first)
 	l.until("the token is known", func(s report.Status) bool { return len(s.Tokens) == 1 && !s.Tokens[0].Asked.IsZero() })
 	l.posts(first, "success")
@@ -52,12 +53,19 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d requests about the token: %+v", len(requests)-len(others), requests)
 	}
 	wantFew(t, "the first sync", others)
-	l.looks(1)
+	const looks = 3
+	asks, release := l.heldLooks()
+	looked := asks()
 	l.recorder.Reset()
 	l.git.Requests()
 	before, told := snapshotOf(t, l.stateFile()), len(l.gitlab.Requests())
-	const looks = 3
-	l.looks(looks)
+	for look := range looks {
+		now := asks()
+		if !now.After(looked) {
+			t.Errorf("look %d asks the git server again", look)
+		}
+		looked = now
+	}
 
 	asked := l.git.Requests()
 	if len(asked) != looks {
@@ -82,12 +90,47 @@ func TestIdle(t *testing.T) {
 	if now := len(l.gitlab.Requests()); now != told {
 		t.Errorf("looks told GitLab: %+v", l.gitlab.Requests()[told:])
 	}
+	release()
 
 	second := l.commit("second", map[string]string{node3 + "node.env": l.nodeEnv("1", "TAG_WORKER=2")})
 	l.await(second, record.Succeeded)
 	l.posts(second, "success")
 	l.looks(2)
 	wantFew(t, "a rollout", l.gitlab.Requests()[told:])
+}
+
+// heldLooks holds the daemon at each request to the git server, so that what is counted in between is
+// that of whole looks, however slow the test is. asks lets the request that is held pass, waits for the
+// next one, and gives when the last look ended.
+func (l *lab) heldLooks() (asks func() time.Time, release func()) {
+	turns, held := make(chan struct{}), false
+	l.git.Hang(func(*http.Request) bool {
+		<-turns // it has come
+		<-turns // it passes
+		return false
+	})
+	release = sync.OnceFunc(func() {
+		l.git.Hang(nil)
+		close(turns)
+	})
+	l.t.Cleanup(release)
+	return func() time.Time {
+		l.t.Helper()
+		if held {
+			turns <- struct{}{}
+		}
+		held = true
+		select {
+		case turns <- struct{}{}:
+		case <-time.After(patience):
+			l.t.Fatal("the daemon does not look")
+		}
+		status, err := l.status()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return status.LastLook
+	}, release
 }
 
 // mostRequests is how many requests to GitLab a sync of a node may take.

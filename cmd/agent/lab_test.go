@@ -86,9 +86,8 @@ type lab struct {
 	settings map[string]string
 	mappings string // policy and limits, as lines of agent.yml
 
-	mu      sync.Mutex
 	process *exec.Cmd
-	log     bytes.Buffer
+	log     string // the file that the daemon's output goes to: what it wrote before an answer is there with the answer
 }
 
 // newLab makes a world whose repository holds files.
@@ -102,7 +101,7 @@ func newLabOn(t *testing.T, s *swarmtest.Swarm) *lab {
 	t.Helper()
 	l := &lab{
 		t: t, swarm: s, recorder: s.Record(t), stack: s.Stack(t), repo: gittest.New(t),
-		gitlab: gitlabtest.New(t), key: sopstest.NewKey(t),
+		gitlab: gitlabtest.New(t), key: sopstest.NewKey(t), log: filepath.Join(t.TempDir(), "log"),
 	}
 	dir, err := os.MkdirTemp("", "lab") //nolint:usetesting // a socket's path must be short
 	if err != nil {
@@ -168,8 +167,12 @@ func (l *lab) start() {
 	l.t.Helper()
 	command := exec.Command(binary, "run", "--config", l.config())
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + l.dir} // what it leaves lies in the lab
-	command.Stderr = lockedWriter{&l.mu, &l.log}
-	command.Stdout = command.Stderr
+	log, err := os.OpenFile(l.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		l.t.Fatal(err)
 	}
@@ -186,13 +189,18 @@ func (l *lab) kill() {
 	l.process = nil
 }
 
-// stop ends the daemon as systemd does.
+// stop ends the daemon as systemd does. The daemon has to end, whatever it is waiting for.
 func (l *lab) stop() {
 	if l.process == nil {
 		return
 	}
+	l.t.Helper()
+	hangs := time.AfterFunc(patience, func() { _ = l.process.Process.Kill() })
+	defer hangs.Stop()
 	_ = l.process.Process.Signal(syscall.SIGTERM)
-	_ = l.process.Wait()
+	if err := l.process.Wait(); err != nil {
+		l.t.Errorf("after SIGTERM the daemon ended with %v", err)
+	}
 	l.process = nil
 }
 
@@ -208,9 +216,11 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 }
 
 func (l *lab) logText() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.String()
+	text, err := os.ReadFile(l.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.t.Error(err)
+	}
+	return string(text)
 }
 
 // command runs one command line in this process.

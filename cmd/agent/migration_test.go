@@ -45,10 +45,10 @@ deployment:
 			"db_password": postgrestest.Password, "SLACK_WEBHOOK": hook,
 			"pgpass": "*:*:*:coin:" + postgrestest.Password + "\n",
 		}),
-		composeFile: fmt.Sprintf(`services:
+		composeFile: inBridge + fmt.Sprintf(`services:
   web:
     image: coin-test/app:$TAG
-    deploy: {update_config: {monitor: 300ms}}
+    deploy: {endpoint_mode: dnsrr, update_config: {monitor: 300ms}}
   migrate:
     image: coin-test/app:$TAG
     user: "0"

@@ -39,7 +39,7 @@ services:
   worker:
     <<: *common
     image: coin-test/worker:$RELEASE
-    deploy: {endpoint_mode: dnsrr, update_config: {monitor: 3s}, restart_policy: {delay: 200ms}}
+    deploy: {endpoint_mode: dnsrr, update_config: {monitor: $MONITOR}, restart_policy: {delay: 200ms}}
 `
 
 func newPageLab(t *testing.T) *pageLab {
@@ -66,16 +66,20 @@ func newPageLab(t *testing.T) *pageLab {
 	return p
 }
 
-// files are those of a release. The worker has a further setting.
+// files are those of a release. The worker has a further setting; where that ends it, a busy engine may
+// tell so seconds late.
 func (p *pageLab) files(release, setting string) map[string]string {
-	compose := pageServices
+	compose, monitor := pageServices, "300ms"
+	if strings.Contains(setting, "CRASH_AFTER") {
+		monitor = "1m"
+	}
 	if setting != "" {
 		compose += "    environment: {APP_RELEASE: $RELEASE, " + setting + "}\n"
 	}
 	return map[string]string{
 		configFile: "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: " + p.stack + "}]\nimages: {resolve: never}\n" + p.more,
 		"environments/sandbox/common/project.env": "LOG_LEVEL=info\n",
-		node3 + "node.env":                        "export RELEASE=" + release + "\n",
+		node3 + "node.env":                        "export RELEASE=" + release + "\nexport MONITOR=" + monitor + "\n",
 		node3 + "docker-compose.yml":              compose,
 	}
 }

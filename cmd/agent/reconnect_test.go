@@ -41,7 +41,6 @@ func TestLogsReconnect(t *testing.T) {
 		}
 		fmt.Fprint(w, line(5, "2.b", "zero"), line(10, "1.a", "one"), line(20, "1.a", "two"), line(20, "1.a", "three"), line(30, "1.a", "four"), line(31, "2.b", "five"))
 		_ = http.NewResponseController(w).Flush()
-		time.AfterFunc(time.Second, cancel) // a line too many would have come
 		<-r.Context().Done()
 	}))
 	defer server.Close()
@@ -49,8 +48,9 @@ func TestLogsReconnect(t *testing.T) {
 	if err := os.WriteFile(token, []byte(readToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, errs bytes.Buffer
-	code := run(ctx, []string{"logs", "web", "-f", "-n", "3", "--host", server.URL, "--token-file", token}, &out, &errs)
+	var errs bytes.Buffer
+	out := &ended{by: " five\n", then: cancel}
+	code := run(ctx, []string{"logs", "web", "-f", "-n", "3", "--host", server.URL, "--token-file", token}, out, &errs)
 	var texts []string
 	for text := range strings.Lines(out.String()) {
 		texts = append(texts, text[strings.LastIndex(text, " ")+1:len(text)-1])
@@ -58,4 +58,19 @@ func TestLogsReconnect(t *testing.T) {
 	if got := strings.Join(texts, " "); code != exitDone || got != "one two three four five" || !strings.Contains(errs.String(), "reconnecting") {
 		t.Errorf("exit %d: %s; %s", code, got, errs.String())
 	}
+}
+
+// ended calls a function once it was written a text.
+type ended struct {
+	strings.Builder
+	by   string
+	then func()
+}
+
+func (e *ended) Write(p []byte) (int, error) {
+	n, err := e.Builder.Write(p)
+	if strings.Contains(e.String(), e.by) {
+		e.then()
+	}
+	return n, err
 }

@@ -24,7 +24,6 @@ func (p pair) both() map[string]string {
 	p[0].t.Helper()
 	files := p[0].exampleRepo()
 	p[0].edit(files, "environments/sandbox/config.yml", "stack: sbxapp4", "stack: "+p[1].stack)
-	quick := strings.NewReplacer("monitor: 2s", "monitor: 1s", "start_period: 5s", "start_period: 1s", "delay: 2s", "delay: 100ms", appHealth, noHealth)
 	const config = "environments/sandbox/config.yml" // checks are asked of services that are left
 	files[config] = strings.NewReplacer("service: admin_api,", "service: admin_control_api,", "service: client_api,", "service: webhook_api,").Replace(files[config])
 	named := regexp.MustCompile(`(?m)^    name: (\S+\.\$SV_)`)

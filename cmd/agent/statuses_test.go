@@ -81,7 +81,7 @@ func TestHeld(t *testing.T) {
 func TestOvertaken(t *testing.T) {
 	l, first := newSmallLab(t)
 	l.running(first)
-	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 5s}")
+	slow := with(t, "environment: {APP_RELEASE: $TAG_MIGRATE}", "environment: {APP_RELEASE: $TAG_MIGRATE, JOB_DELAY: 1h}")
 	waits := func(commit string) {
 		l.until("waiting for services", func(s report.Status) bool {
 			return s.Sync.Commit == commit && (s.Sync.Stage == "verify" || strings.HasPrefix(s.Progress, "before wave"))

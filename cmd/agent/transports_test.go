@@ -14,6 +14,7 @@ services:
   worker:
     image: coin-test/app:$TAG
     environment: {SERVICE_NAME: worker}
+    deploy: {update_config: {monitor: 300ms}}
 `
 
 // TestSSH follows a repository over ssh, with a key and pinned host keys.

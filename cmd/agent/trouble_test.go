@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // tinyRepo is a repository whose node starts in a moment.
 func (l *lab) tinyRepo() map[string]string {
 	files := l.smallRepo()
-	files[composeFile] = "services:\n  web:\n    image: coin-test/app:$TAG\n"
+	files[composeFile] = inBridge + "services:\n  web:\n    image: coin-test/app:$TAG\n    " + quickly + "\n"
 	delete(files, node3+"secrets.enc")
 	delete(files, node3+"secrets.override.enc")
 	return files
@@ -60,7 +61,14 @@ func TestEngineIsNoManager(t *testing.T) {
 	} else {
 		told(t, "diff", errs, want, "agent: error: ", "agent: hint: ")
 	}
-	code, out, _ := l.command("status")
+	var code int
+	var out string
+	waitfor.NoError(t, patience, func() error { // between two attempts it is pending again
+		if code, out, _ = l.command("status"); !strings.Contains(out, " failed at plan\n") {
+			return errors.New(out)
+		}
+		return nil
+	})
 	told(t, "status", out, want, "plan: ", "hint: ")
 	if code != exitDifferent || !strings.Contains(out, "it is tried again automatically") || strings.Count(out, "is not part of a Swarm") != 1 {
 		t.Errorf("status: exit %d: %s", code, out)
@@ -150,16 +158,9 @@ func TestGitLabTokenExpired(t *testing.T) {
 	sha := l.commit("first", l.tinyRepo())
 	l.start()
 	l.await(sha, record.Succeeded)
-	var status report.Status
-	waitfor.NoError(t, patience, func() error {
-		var err error
-		if status, err = l.status(); err == nil && status.GitLab.LastError == "" {
-			return fmt.Errorf("no trouble with GitLab yet: %+v", status.GitLab)
-		}
-		return err
-	})
+	status := l.until("all reports are held back", func(s report.Status) bool { return s.GitLab.LastError != "" && s.GitLab.Undelivered == 5 })
 	want := said{"Token is expired", "write a valid token with the scope api into gitlab_token_file (" + l.settings["gitlab_token_file"] + ")"}
-	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) || health.Undelivered != 5 {
+	if health := status.GitLab; !strings.Contains(health.LastError, want.text) || !strings.Contains(health.Hint, want.hint) {
 		t.Errorf("GitLab's health: %+v", health)
 	}
 	l.until("the services are seen", func(s report.Status) bool { return s.Unknown == nil && s.InSync })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/internal/waitfor"
 	"coin.internal/coin-agent/vault/vaulttest"
 )
 
@@ -80,8 +82,22 @@ func (v *vaultLab) runs(version, value string) {
 	}
 }
 
-// look notes what can be seen of the agent and on its page, and wants a text in some places.
+// look notes what can be seen of the agent and on its page, once a text is in some places: between
+// two attempts a sync is pending again, without an error.
 func (v *vaultLab) look(when, text string, in ...string) {
+	v.t.Helper()
+	waitfor.NoError(v.t, patience, func() error {
+		v.note(when)
+		for _, place := range in {
+			if shown := v.seen[when+": "+place]; !strings.Contains(shown, text) {
+				return fmt.Errorf("%s: %s does not say %q: %s", when, place, text, shown)
+			}
+		}
+		return nil
+	})
+}
+
+func (v *vaultLab) note(when string) {
 	v.t.Helper()
 	v.seen.everything(v.lab, when)
 	client := &http.Client{Transport: dialling(v.settings["socket"])}
@@ -93,11 +109,6 @@ func (v *vaultLab) look(when, text string, in ...string) {
 		body, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		v.seen[when+": page "+path] = string(body)
-	}
-	for _, place := range in {
-		if shown := v.seen[when+": "+place]; !strings.Contains(shown, text) {
-			v.t.Errorf("%s: %s does not say %q: %s", when, place, text, shown)
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,28 @@ func (p *pipeline) want(code, wanted int, words ...string) {
 	}
 }
 
+// timesOut runs a script whose job does not come to an end, and wants words. On a busy machine the
+// time may be over before the job has read all: then it gets more of it.
+func (p *pipeline) timesOut(script func(limit time.Duration) string, words ...string) {
+	p.t.Helper()
+	limit := time.Second
+	for {
+		before := len(p.text())
+		code := p.start(script(limit))()
+		said := p.text()[before:]
+		if limit > patience || !slices.ContainsFunc(words, func(one string) bool { return !strings.Contains(said, one) }) {
+			p.want(code, exitTimeout, words...)
+			return
+		}
+		limit *= 4
+	}
+}
+
+// limited is a script of a template with another time limit, after lines of shell.
+func limited(lines, script string) func(limit time.Duration) string {
+	return func(limit time.Duration) string { return fmt.Sprintf("%sAGENT_TIMEOUT=%s\n%s", lines, limit, script) }
+}
+
 const waitScript = "agent wait --environment sandbox --poll 1s --settle 3s --timeout "
 
 // TestWaitInPipeline waits for four nodes by the built agent in the script of a job.
@@ -162,8 +185,10 @@ func TestWaitInPipeline(t *testing.T) {
 		p := newPipeline(t)
 		p.post("node1", gitlab.Success, "")
 		p.post("node2", gitlab.Running, "rolling out")
-		wait := p.start(waitScript + "3s --node node1 --node node2,node3")
-		p.want(wait(), exitTimeout, "agent: error: the nodes did not end within 3s", "node2: rolling out", "node3: no status", "agent doctor")
+		p.timesOut(func(limit time.Duration) string {
+			return waitScript + limit.String() + " --node node1 --node node2,node3"
+		},
+			"agent: error: the nodes did not end within ", "node2: rolling out", "node3: no status", "agent doctor")
 		if strings.Contains(p.text(), "node4") {
 			t.Error("it waits for a node that is not named")
 		}

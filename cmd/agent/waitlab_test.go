@@ -50,10 +50,10 @@ func (f *nodeLabs) waitsForApproval() {
 	f.release("2")
 	f.node("node2").stop()
 	commit := f.commit("needs an approval")
-	p, script := f.job(commit, "15s")
-	p.want(p.start(script)(), exitTimeout, "the nodes did not end within 15s", "node3: waiting for a user (approval", "node2: no status", "`agent doctor` on the node")
+	f.inTurn(commit, "node3 pending")
+	p, script := f.job(commit, "5m")
+	p.timesOut(limited("", script), "the nodes did not end within ", "node3: waiting for a user (approval", "node2: no status", "`agent doctor` on the node")
 	f.node("node2").start()
-	p, script = f.job(commit, "5m")
 	p.want(p.start(script)(), exitDifferent, "error: node3: waiting for a user (approval", "run the job again after that")
 	f.deployment = deployment
 }

@@ -71,7 +71,7 @@ func TestWaves(t *testing.T) {
 func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string) {
 	l.t.Helper()
 	before := l.versions()
-	slow := l.commit("a slow migration", env("2", "none", "3s"))
+	slow := l.commit("a slow migration", env("2", "none", "1h"))
 	l.until("it waits for the migration", func(s report.Status) bool {
 		return s.Sync.Commit == slow && strings.HasPrefix(s.Progress, "before wave 2: ") && s.Rollout != nil
 	})
@@ -89,7 +89,7 @@ func (l *lab) killedInAWave(env func(tag, fail, delay string) map[string]string)
 	if diff := cmp.Diff([]string{"cron_service", "migrate"}, changed(before, l.versions())); diff != "" {
 		l.t.Error(diff)
 	}
-	good := l.commit("good", env("2", "none", "3s"))
+	good := l.commit("good", env("2", "none", "0s"))
 	l.await(good, record.Succeeded)
 	if image := l.service("web").Spec.TaskTemplate.ContainerSpec.Image; image != imageB {
 		l.t.Errorf("web runs %s", image)
