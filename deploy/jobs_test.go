@@ -50,7 +50,8 @@ func TestJobs(t *testing.T) {
 	}
 	waitfor.NoError(t, 5*time.Minute, func() error {
 		for _, task := range append(on.Tasks(t, stack.Name+"_short"), on.Tasks(t, stack.Name+"_test_setup")...) {
-			if state := task.Status.State; state != swarm.TaskStateComplete && state != swarm.TaskStateFailed && task.DesiredState != swarm.TaskStateReady {
+			// Swarm forgets to withdraw a next task that is not ready yet when the service is stopped.
+			if state := task.Status.State; state != swarm.TaskStateComplete && state != swarm.TaskStateFailed && (task.DesiredState != swarm.TaskStateReady || state != swarm.TaskStateReady) {
 				return fmt.Errorf("a task is %s", state)
 			}
 		}
