@@ -20,13 +20,20 @@ func (g freeze) Ask(_ context.Context, plan *Plan) (Ruling, error) {
 	if !is {
 		return Ruling{}, nil
 	}
-	if override := plan.Sync.Override; override != nil {
+	if override := plan.Sync.Override; override != nil && g.meant(plan.Config, override.At) {
 		return Ruling{Passed: fmt.Sprintf("freeze %s overridden by %s: %s", frozen.Name, override.Actor, override.Reason)}, nil
 	}
 	return Ruling{
 		Waiting: fmt.Sprintf("frozen until %s: %s", Clock(frozen.Until, time.Now()), frozen.Name),
 		Until:   frozen.Until, Unattended: true,
 	}, nil
+}
+
+// meant reports whether an override that was given at a time counts now: not once the freeze that
+// held then is over.
+func (g freeze) meant(config *manifests.Config, given time.Time) bool {
+	then, frozen := config.Frozen(g.parts.Node, given)
+	return !frozen || time.Now().Before(then.Until)
 }
 
 func (freeze) Next(*record.Sync, record.Gate) string { return "" }
