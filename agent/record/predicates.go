@@ -57,8 +57,8 @@ func (s *Sync) RolledBackByGroup() bool {
 }
 
 // RollingBack reports whether a rollback is under way. It is carried on before anything
-// else.
-func (s *Sync) RollingBack() bool { return s != nil && !s.Rollback.Over() }
+// else. That of a sync that another one superseded, or that left the list with its stack, is not.
+func (s *Sync) RollingBack() bool { return s != nil && !s.Rollback.Over() && !s.State.Final() }
 
 // Held reports whether the commit failed here and is not tried again until git changes or
 // a user runs `agent retry`.
