@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/swarm"
 
@@ -67,48 +68,80 @@ func isDue(service swarm.Service, task swarm.Task) bool {
 }
 
 // StopJobs scales one-shot services of a stack to 0, so that Swarm starts none of their tasks
-// any more, and waits until those that run have stopped. It calls note before and after each
-// write; its error ends the work. A job that is gone counts as stopped.
+// any more, and waits until those that run have stopped. A task that Swarm was just making it may
+// leave, and start later: such a service is written again. StopJobs calls note before and after
+// each write; its error ends the work. A job that is gone counts as stopped.
 func (e *Engine) StopJobs(ctx context.Context, stack string, names []string, note func(Event) error) error {
-	stopped, limit := map[string]bool{}, stopSlack
+	s := jobStop{engine: e, stack: stack, note: note, limit: stopSlack, written: map[string]time.Time{}}
 	for _, name := range names {
-		existing, err := e.reader.service(ctx, name)
-		if errors.Is(err, errGone) {
-			continue
-		}
-		if err == nil && (existing.Spec.Labels[compose.LabelStack] != stack || !oneShot(stack, existing.Spec)) {
-			err = fmt.Errorf("it is not a one-shot service of stack %s", stack)
-		}
-		if err != nil {
-			return e.address.explain("stop service "+name, err)
-		}
-		event := Event{Step: Step{Action: ScaleDown, Kind: Service, Name: name, Restarts: true}}
-		if err := note(event); err != nil {
+		if err := s.stop(ctx, name); err != nil {
 			return err
 		}
-		if event.Done, err = true, stopJob(ctx, e, existing); !errors.Is(err, errGone) {
-			event.Err = e.address.explain("stop service "+name, err)
-		}
-		if err := errors.Join(event.Err, note(event)); err != nil {
-			return err
-		}
-		stopped[existing.ID], limit = true, max(limit, graceOf(existing.Spec)+stopSlack)
 	}
-	limited, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	for {
-		tasks, err := e.reader.tasks(limited, stackLabel(stack))
-		maps.DeleteFunc(tasks, func(id string, of []swarm.Task) bool { return !stopped[id] || !slices.ContainsFunc(of, onNode) })
+		observed, tasks, err := e.reader.look(limited, stack)
+		maps.DeleteFunc(s.written, func(name string, _ time.Time) bool {
+			return err == nil && !slices.ContainsFunc(tasks[observed.Services[name].ID], func(task swarm.Task) bool { return onNode(task) || alive(task) })
+		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case limited.Err() != nil:
-			return fault.New(fault.Place{}, "check the nodes that they run on: `docker node ls`", "tasks of %s have not stopped within %s", strings.Join(names, ", "), limit)
-		case err != nil || len(tasks) == 0:
+			return fault.New(fault.Place{}, "check the nodes that they run on: `docker node ls`", "tasks of %s have not stopped within %s", strings.Join(keys(s.written), ", "), s.limit)
+		case err != nil || len(s.written) == 0:
 			return err
+		}
+		for _, name := range keys(s.written) {
+			forgotten := slices.ContainsFunc(tasks[observed.Services[name].ID], alive) && time.Since(s.written[name]) >= withdrawal
+			if forgotten {
+				if err := s.stop(limited, name); err != nil {
+					return err
+				}
+			}
 		}
 		pause(limited, stopLook)
 	}
+}
+
+// withdrawal is how long Swarm may take to withdraw the tasks of a service that is scaled to 0.
+const withdrawal = 2 * time.Second
+
+// jobStop stops jobs of a stack.
+type jobStop struct {
+	engine *Engine
+	stack  string
+	note   func(Event) error
+
+	limit   time.Duration        // until which their tasks have to stop
+	written map[string]time.Time // services that have tasks, and when they were scaled to 0
+}
+
+// stop scales a service to 0.
+func (s *jobStop) stop(ctx context.Context, name string) error {
+	existing, err := s.engine.reader.service(ctx, name)
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	if err == nil && (existing.Spec.Labels[compose.LabelStack] != s.stack || !oneShot(s.stack, existing.Spec)) {
+		err = fmt.Errorf("it is not a one-shot service of stack %s", s.stack)
+	}
+	if err != nil {
+		return s.engine.address.explain("stop service "+name, err)
+	}
+	event := Event{Step: Step{Action: ScaleDown, Kind: Service, Name: name, Restarts: true}}
+	if err := s.note(event); err != nil {
+		return err
+	}
+	if event.Done, err = true, stopJob(ctx, s.engine, existing); !errors.Is(err, errGone) {
+		event.Err = s.engine.address.explain("stop service "+name, err)
+	}
+	if err := errors.Join(event.Err, s.note(event)); err != nil {
+		return err
+	}
+	s.written[name], s.limit = time.Now(), max(s.limit, graceOf(existing.Spec)+stopSlack)
+	return nil
 }
 
 // stopJob scales a service to 0, which starts no task of it.

@@ -50,8 +50,8 @@ func TestJobs(t *testing.T) {
 	}
 	waitfor.NoError(t, 5*time.Minute, func() error {
 		for _, task := range append(on.Tasks(t, stack.Name+"_short"), on.Tasks(t, stack.Name+"_test_setup")...) {
-			// Swarm forgets to withdraw a next task that is not ready yet when the service is stopped.
-			if state := task.Status.State; state != swarm.TaskStateComplete && state != swarm.TaskStateFailed && (task.DesiredState != swarm.TaskStateReady || state != swarm.TaskStateReady) {
+			// A next task may not be ready yet: Swarm can forget to withdraw it when the service is stopped.
+			if state := task.Status.State; state != swarm.TaskStateComplete && state != swarm.TaskStateFailed && task.DesiredState != swarm.TaskStateReady {
 				return fmt.Errorf("a task is %s", state)
 			}
 		}
@@ -71,17 +71,13 @@ func TestJobs(t *testing.T) {
 	if err := engine.StopJobs(t.Context(), stack.Name, stopped, func(event deploy.Event) error {
 		noted = append(noted, fmt.Sprintf("%s %s %v", event.Step.Action, strings.TrimPrefix(event.Step.Name, stack.Name+"_"), event.Done))
 		return event.Err
-	}); err != nil || strings.Join(noted, ", ") != "scale-down test_setup false, scale-down test_setup true" {
-		t.Errorf("%v: %q", err, noted)
+	}); err != nil || len(noted) == 0 || strings.ReplaceAll(strings.Join(noted, ", ")+", ", "scale-down test_setup false, scale-down test_setup true, ", "") != "" {
+		t.Errorf("%v: %q", err, noted) // once, or again for a task that Swarm left
 	}
 	want.Due = nil
-	waitfor.NoError(t, 5*time.Minute, func() error { // Swarm withdraws the tasks a moment later
-		got, err := engine.Jobs(t.Context(), stack.Name)
-		if diff := cmp.Diff(want, got); err == nil && diff != "" {
-			return errors.New(diff)
-		}
-		return err
-	})
+	if got, err := engine.Jobs(t.Context(), stack.Name); err != nil || !cmp.Equal(want, got) {
+		t.Errorf("after the stop: %v, %s", err, cmp.Diff(want, got))
+	}
 	for _, name := range []string{"long", "web"} { // a write would run the one, and the other is not a job
 		if err := engine.StopJobs(t.Context(), stack.Name, []string{stack.Name + "_" + name}, func(deploy.Event) error { return errors.New("noted") }); err == nil || !strings.Contains(err.Error(), "not a one-shot service") {
 			t.Errorf("%s: %v", name, err)
