@@ -116,7 +116,7 @@ func (o *Outbox) send(ctx context.Context, entry *Entry, trail Trail) (Posted, e
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	posted, err := o.post(ctx, entry.Report, trail)
-	if errors.Is(err, errTransition) && !entry.Report.State.finished() { // it has this state or a later one
+	if errors.Is(err, errTransition) && !entry.Report.State.Finished() { // it has this state or a later one
 		found, ok, err := latestStatus(ctx, o.client, entry.Report, entry.Enqueued)
 		if err == nil && !ok {
 			found = Posted{ID: trail.StatusID, PipelineID: trail.PipelineID}
@@ -162,11 +162,11 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 // the trail; and it has the state, or a later one.
 func reached(want State, newest Posted, trail Trail) bool {
 	fresh := newest.ID > trail.StatusID
-	open := newest.ID == trail.StatusID && !trail.Last.State.finished() && trail.Refused == ""
+	open := newest.ID == trail.StatusID && !trail.Last.State.Finished() && trail.Refused == ""
 	if !fresh && !open {
 		return false
 	}
-	if want.finished() {
+	if want.Finished() {
 		return newest.State == want
 	}
 	return want == Pending || newest.State != Pending

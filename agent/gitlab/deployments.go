@@ -31,7 +31,7 @@ func (o *Outbox) Deploy(d Deployment) error {
 
 // running gives the ID of the deployment that the next step continues; 0 begins another one.
 func (t Trail) running() int64 {
-	if t.Refused != "" || t.Last.State.finished() {
+	if t.Refused != "" || t.Last.State.Finished() {
 		return 0
 	}
 	return t.StatusID

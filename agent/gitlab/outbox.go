@@ -158,7 +158,7 @@ func (o *Outbox) Enqueue(r Report) error {
 	if err != nil {
 		return fmt.Errorf("read the last report on commit %s: %w", short(r.Commit), err)
 	}
-	if r.Ref == last.Ref && r.Name == last.Name && r.State == last.State && (!r.State.finished() || r.Description == last.Description) {
+	if r.Ref == last.Ref && r.Name == last.Name && r.State == last.State && (!r.State.Finished() || r.Description == last.Description) {
 		return nil
 	}
 	if r.Deployment && r.State == Canceled && (last.State != Running || last.Ref != r.Ref) {

@@ -23,9 +23,9 @@ const (
 	Skipped  State = "skipped" // the agent only observes
 )
 
-// finished reports whether GitLab accepts no more changes of such a status, so that the
+// Finished reports whether GitLab accepts no more changes of such a status, so that the
 // next post with its name makes a new entry.
-func (s State) finished() bool { return s != Pending && s != Running }
+func (s State) Finished() bool { return s != Pending && s != Running }
 
 // maxLength is the maximum number of characters in a description and name.
 const maxLength = 255

@@ -161,6 +161,15 @@ func (p *Publisher) status(sync *record.Sync, as gitlab.State) error {
 		return nil
 	}
 	told := p.report(sync, as)
+	if as == gitlab.Canceled {
+		last, err := p.Statuses.Last(told)
+		if err != nil {
+			return fmt.Errorf("read the last report: %w", err)
+		}
+		if last != "" && last.Finished() {
+			return nil // the outcome of an earlier attempt stays true, as when a drift is not put back
+		}
+	}
 	if err := p.Statuses.Enqueue(told); err != nil {
 		return fmt.Errorf("queue report: %w", err)
 	}

@@ -75,6 +75,36 @@ func TestSharedAfterRefusal(t *testing.T) {
 	}
 }
 
+// Another attempt at a commit whose outcome is known, as when a drift is not put back because a newer
+// commit comes, does not take the outcome from GitLab.
+func TestNoOutcomeIsCanceled(t *testing.T) {
+	for name, test := range map[string]struct{ states, want []string }{
+		"never told":      {[]string{"superseded"}, []string{"canceled"}},
+		"it waited":       {[]string{"waiting", "superseded"}, []string{"pending", "canceled"}},
+		"it succeeded":    {[]string{"running", "succeeded", "superseded"}, []string{"running", "success"}},
+		"it failed":       {[]string{"running", "failed", "superseded"}, []string{"running", "failed"}},
+		"it wrote anew":   {[]string{"succeeded", "running", "superseded"}, []string{"success", "running", "canceled"}},
+		"it waited again": {[]string{"failed", "waiting", "superseded"}, []string{"failed", "pending", "canceled"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := &book{}
+			p := &publish.Publisher{Node: report.Node{Environment: "sandbox", Name: "node3"}, Link: func(string) string { return "" }, Statuses: told}
+			for _, state := range test.states {
+				if err := p.Sync(syncOf(record.State(state), false)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var states []string
+			for _, line := range lines(told) {
+				states = append(states, strings.TrimPrefix(line, "coin-agent/sandbox/node3 "))
+			}
+			if diff := cmp.Diff(test.want, states); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // Of a node with several stacks GitLab hears of the commit if it concerns one of them, whichever is
 // first.
 func TestSharedByStacks(t *testing.T) {

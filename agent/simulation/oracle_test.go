@@ -255,7 +255,7 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 		return fmt.Sprintf("a transient failure is not tried again: %s: %s", last.Stage, last.Error)
 	case last.State == "failed" && wants.trouble == sound && !excused:
 		return fmt.Sprintf("a sound release failed: %s: %s", last.Stage, last.Error)
-	case last.State == "failed" && last.Wrote && wants.automatic && last.Rollback == nil:
+	case last.State == "failed" && last.Wrote && !last.Transient && wants.automatic && last.Rollback == nil:
 		return "a release that failed after its first write is not rolled back"
 	case last.State == "failed" && last.Rollback != nil && last.Rollback.Error != "" && !excused:
 		return "a rollback failed: " + last.Rollback.Error

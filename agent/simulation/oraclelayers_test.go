@@ -250,6 +250,8 @@ func (w *world) checkLayerStatuses(syncs map[string][]attempt) {
 				w.fail("%s %s: %s was posted twice: %s", hash[:10], post.Name, post.State, post.Description)
 			} else if n > 0 && states[n-1] == "running" && post.State == "pending" {
 				w.fail("%s %s: pending after running", hash[:10], post.Name)
+			} else if n > 0 && post.Name != nodeStatus && post.State == "canceled" && final(states[n-1]) {
+				w.fail("%s %s: canceled after %s", hash[:10], post.Name, states[n-1])
 			}
 			told[post.Name], descriptions[post.Name] = append(states, post.State), post.Description
 			if post.Name == nodeStatus && post.State == "success" {
@@ -258,7 +260,7 @@ func (w *world) checkLayerStatuses(syncs map[string][]attempt) {
 		}
 		for _, name := range made.wants.layers.names() { // of another one there is the record of its removal
 			last := lastOf(told[nodeStatus+"/"+name])
-			if want := layerStatus(syncs[name], hash); want != "" && last != want {
+			if want, ended := layerStatus(syncs[name], hash); want != "" && last != want && (want != "canceled" || last != ended) {
 				w.fail("%s of %s: GitLab shows %v, want %s", name, hash[:10], told[nodeStatus+"/"+name], want)
 			}
 		}
@@ -275,8 +277,9 @@ func lastOf(states []string) string {
 	return states[len(states)-1]
 }
 
-// layerStatus is what GitLab is to show of a stack's last sync with a commit; "" for nothing.
-func layerStatus(syncs []attempt, hash string) (status string) {
+// layerStatus is what GitLab is to show of a stack's last sync with a commit, and of the last one that
+// came to its own end; "" for nothing.
+func layerStatus(syncs []attempt, hash string) (status, ended string) {
 	var state string
 	for _, one := range slices.Backward(syncs) {
 		if one.Commit != hash {
@@ -286,11 +289,11 @@ func layerStatus(syncs []attempt, hash string) (status string) {
 			continue // the correction of a drift tells GitLab nothing new
 		}
 		state = one.State
-		if status = statusOf(state); state == "succeeded" && one.Degraded != "" {
-			status = "failed"
+		if status = shown(one); state != "superseded" {
+			ended = status
 		}
 	}
-	return status
+	return status, ended
 }
 
 // checkSuccess demands that all stacks of a commit have succeeded when the node has.
@@ -303,22 +306,25 @@ func (w *world) checkSuccess(hash string, wants layers, told map[string][]string
 }
 
 // checkNodeStatus demands that the node's status of the head is that of the worst stack.
-func (w *world) checkNodeStatus(syncs map[string][]attempt, wants layers, shown string) {
-	want := "success"
+func (w *world) checkNodeStatus(syncs map[string][]attempt, wants layers, last string) {
+	want, failed := "success", false
 	for _, name := range wants.names() {
-		if status := layerStatus(syncs[name], w.git.head.hash); status != "failed" && status != "success" {
+		switch status, ended := layerStatus(syncs[name], w.git.head.hash); {
+		case status == "canceled" && ended != "":
+			return // it may have either
+		case status == "failed":
+			failed = true
+		case status != "success":
 			want = "not all"
 		}
 	}
-	for _, name := range wants.names() {
-		if layerStatus(syncs[name], w.git.head.hash) == "failed" {
-			want = "failed"
-		}
+	if failed {
+		want = "failed"
 	}
-	if want == "not all" && shown != "success" {
+	if want == "not all" && last != "success" {
 		return
 	}
-	if shown != want {
-		w.fail("the node's status of the head is %q, want %q", shown, want)
+	if last != want {
+		w.fail("the node's status of the head is %q, want %q", last, want)
 	}
 }

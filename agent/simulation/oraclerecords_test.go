@@ -200,16 +200,26 @@ func statusOf(state string) string {
 	}[state]
 }
 
+// shown is what GitLab shows of a sync.
+func shown(one attempt) string {
+	if one.State == "succeeded" && one.Degraded != "" {
+		return "failed" // its services did not stay healthy
+	}
+	return statusOf(one.State)
+}
+
 func final(status string) bool { return status != "pending" && status != "running" }
 
 // checkStatuses compares what GitLab has with the records.
 func (w *world) checkStatuses(syncs []attempt) {
-	last, attempts := map[string]attempt{}, map[string]int{}
+	last, ended, attempts := map[string]attempt{}, map[string]string{}, map[string]int{}
 	for _, one := range slices.Backward(syncs) {
 		if before, more := last[one.Commit]; more && one.State == "rolled_back" && one.Trigger == "drift" && one.Rollback.Stage == "" {
 			one.State = before.State // the correction of a drift tells GitLab nothing new
 		}
-		last[one.Commit] = one
+		if last[one.Commit] = one; one.State != "superseded" {
+			ended[one.Commit] = shown(one)
+		}
 		attempts[one.Commit] += 1 + one.Retries
 	}
 	for hash := range w.git.commits {
@@ -227,15 +237,16 @@ func (w *world) checkStatuses(syncs []attempt) {
 			if i > 0 && post.State == "pending" && posts[i-1].State == "running" {
 				w.fail("%s: pending after running", hash[:10])
 			}
+			if i > 0 && post.State == "canceled" && final(posts[i-1].State) {
+				w.fail("%s: canceled after %s", hash[:10], posts[i-1].State)
+			}
 		}
 		one, synced := last[hash]
-		if one.State == "succeeded" && one.Degraded != "" {
-			one.State = "failed" // its services did not stay healthy
-		}
 		switch {
 		case !synced && len(posts) > 0 && states[len(states)-1] != "failed" && !w.sharesOutcome(hash, last):
 			w.fail("%s was never synced, and GitLab shows %v", hash[:10], states)
-		case synced && (len(states) == 0 || states[len(states)-1] != statusOf(one.State)) && !w.refused:
+		case synced && one.State == "superseded" && lastOf(states) == ended[hash]: // the outcome of an earlier attempt
+		case synced && lastOf(states) != shown(one) && !w.refused:
 			w.fail("%s is %s, and GitLab shows %v", hash[:10], one.State, states)
 		}
 	}
