@@ -242,8 +242,8 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 // Meddled says that a user changed the engine, refused that the agent does not follow the
 // branch: then it does not try again what the engine made fail.
 func verdict(last *attempt, wants release, meddled, refused bool) string {
-	idle := wants.ignores && strings.Contains(last.Error, "has no running task") // a user scaled it to none, and that is ignored
-	excused := meddled || idle || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
+	const idle = "has no running task" // a user scaled it to none, and this release, or the one before, ignores that
+	excused := meddled || wants.ignores && strings.Contains(last.Error, idle) || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
 	switch {
 	case last.State == "succeeded" && wants.trouble == sours:
 		return "" // see soaked
@@ -257,7 +257,7 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 		return fmt.Sprintf("a sound release failed: %s: %s", last.Stage, last.Error)
 	case last.State == "failed" && last.Wrote && !last.Transient && wants.automatic && last.Rollback == nil:
 		return "a release that failed after its first write is not rolled back"
-	case last.State == "failed" && last.Rollback != nil && last.Rollback.Error != "" && !excused:
+	case last.State == "failed" && last.Rollback != nil && last.Rollback.Error != "" && !excused && !strings.Contains(last.Rollback.Error, idle):
 		return "a rollback failed: " + last.Rollback.Error
 	case last.State == "waiting" && last.Waiting == "":
 		return "a sync waits for nothing"

@@ -260,7 +260,8 @@ func (w *world) checkLayerStatuses(syncs map[string][]attempt) {
 		}
 		for _, name := range made.wants.layers.names() { // of another one there is the record of its removal
 			last := lastOf(told[nodeStatus+"/"+name])
-			if want, ended := layerStatus(syncs[name], hash); want != "" && last != want && (want != "canceled" || last != ended) {
+			stays := last != "" && final(last) // what was told before a sync is superseded
+			if want := layerStatus(syncs[name], hash); want != "" && last != want && (want != "canceled" || !stays) {
 				w.fail("%s of %s: GitLab shows %v, want %s", name, hash[:10], told[nodeStatus+"/"+name], want)
 			}
 		}
@@ -277,9 +278,8 @@ func lastOf(states []string) string {
 	return states[len(states)-1]
 }
 
-// layerStatus is what GitLab is to show of a stack's last sync with a commit, and of the last one that
-// came to its own end; "" for nothing.
-func layerStatus(syncs []attempt, hash string) (status, ended string) {
+// layerStatus is what GitLab is to show of a stack's last sync with a commit; "" for nothing.
+func layerStatus(syncs []attempt, hash string) (status string) {
 	var state string
 	for _, one := range slices.Backward(syncs) {
 		if one.Commit != hash {
@@ -288,12 +288,9 @@ func layerStatus(syncs []attempt, hash string) (status, ended string) {
 		if one.State == "rolled_back" && one.Trigger == "drift" && one.Rollback.Stage == "" && state != "" {
 			continue // the correction of a drift tells GitLab nothing new
 		}
-		state = one.State
-		if status = shown(one); state != "superseded" {
-			ended = status
-		}
+		state, status = one.State, shown(one)
 	}
-	return status, ended
+	return status
 }
 
 // checkSuccess demands that all stacks of a commit have succeeded when the node has.
@@ -309,9 +306,9 @@ func (w *world) checkSuccess(hash string, wants layers, told map[string][]string
 func (w *world) checkNodeStatus(syncs map[string][]attempt, wants layers, last string) {
 	want, failed := "success", false
 	for _, name := range wants.names() {
-		switch status, ended := layerStatus(syncs[name], w.git.head.hash); {
-		case status == "canceled" && ended != "":
-			return // it may have either
+		switch status := layerStatus(syncs[name], w.git.head.hash); {
+		case status == "canceled":
+			return // it may have the outcome that was told before
 		case status == "failed":
 			failed = true
 		case status != "success":
