@@ -2,7 +2,9 @@ package agent_test
 
 import (
 	"errors"
+	"syscall"
 	"testing"
+	"time"
 
 	"coin.internal/coin-agent/agent"
 	"coin.internal/coin-agent/agent/gitlab"
@@ -67,5 +69,29 @@ func TestStatusOfDegradedServicesIsNotLost(t *testing.T) {
 		c.loops()
 		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
 		box.wants(t, "services are degraded after the rollout, release 1")
+	})
+}
+
+// GitLab shows the health of a release also if it changes back while the state file cannot be written.
+func TestHealthThatIsNotSaved(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, _ *mailbox, commit string) {
+		crash := func() {
+			for range 3 {
+				c.crash()
+				w.pass(3 * time.Second)
+			}
+		}
+		crash()
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
+		w.store.Around = func(func() error) error { return syscall.ENOSPC }
+		for len(w.states(commit)) < 5 { // it is healthy again, which is not saved
+			w.pass(10 * time.Second)
+		}
+		w.store.Around = nil
+		crash()
+		w.pass(2 * time.Minute)
+		if states := w.states(commit); w.last().Degraded == "" || states[len(states)-1] != gitlab.Failed {
+			t.Errorf("degraded %q, and GitLab was told %v", w.last().Degraded, states)
+		}
 	})
 }

@@ -77,7 +77,6 @@ type world struct {
 	onApply     func(ctx context.Context) // while a plan is being applied
 	onVerify    func()                    // before services are looked after
 	moment      func()                    // whenever the agent asks or tells something; nil for nothing
-	unkept      func(gitlab.Report) error // why a report cannot be kept; nil for never
 	live        map[string]swarm.ServiceSpec
 	networks    map[string]network.CreateOptions
 	secrets     map[string]swarm.Secret

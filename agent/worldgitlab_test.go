@@ -26,11 +26,6 @@ func (w *world) Enqueue(report gitlab.Report) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.instantly()
-	if w.unkept != nil {
-		if err := w.unkept(report); err != nil {
-			return err
-		}
-	}
 	for _, last := range slices.Backward(w.reported) {
 		if last.Commit != report.Commit || last.Name != report.Name {
 			continue

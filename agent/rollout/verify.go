@@ -29,9 +29,9 @@ func (f follower) converge(ctx context.Context) (deploy.Observed, error) {
 }
 
 // compare compares the services at the end of an attempt, and notes those that do not run what was
-// applied: another process changed them during the attempt. Such a state is deployed and drifted,
-// and no rollback returns to it unless an earlier attempt verified the same state. observed are the services if they were just read; else they are read
-// once more.
+// applied: another process changed them during the attempt. Such a state is deployed and drifted, and
+// no rollback returns to it unless an earlier attempt verified the same state. observed are the
+// services if they were just read; else they are read once more.
 func (f follower) compare(ctx context.Context, applied *compose.Stack, observed deploy.Observed) (err error) {
 	a := f.a
 	if observed.Services == nil {
