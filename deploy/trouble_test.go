@@ -141,7 +141,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// unscheduled gives an error until a task says that there is no node for it.
+// unscheduled gives an error until a task has found no suitable node.
 func unscheduled(tasks []swarm.Task) error {
 	for _, task := range tasks {
 		if strings.Contains(task.Status.Err, "no suitable node") {

@@ -221,7 +221,7 @@ func TestNumberOfAnUnsavedSync(t *testing.T) {
 	stack := open(t, memoryfolder.New(t)).Stack(record.OnlyStack)
 	first, second := &record.Sync{Commit: "a"}, &record.Sync{Commit: "b"}
 	if err := stack.SaveOutcome(first, &record.GoodState{Services: json.RawMessage("{")}); err == nil {
-		t.Fatal("a good state that is no JSON was saved")
+		t.Fatal("a good state that is not JSON was saved")
 	}
 	if err := errors.Join(stack.SaveOutcome(first, nil), stack.SaveOutcome(second, nil)); err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 
 var given atomic.Int32 // addresses of this process
 
-// New gives host:port of this machine, where nobody listens. The host is not 127.0.0.1, where other
-// tests listen at ports of the kernel's choice: one of them could get the port before it is used.
+// New gives a free host:port of this machine. The host is not 127.0.0.1, where other tests listen at
+// ports of the kernel's choice: one of them could get the port before it is used.
 func New(tb testing.TB) string {
 	tb.Helper()
 	process := os.Getpid()
