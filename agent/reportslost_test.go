@@ -20,11 +20,20 @@ type full struct {
 }
 
 func (f *full) Enqueue(report gitlab.Report) error {
-	if report.State == f.state {
-		f.state = ""
+	if f.refuses(report.State) {
 		return errors.New("no space left on device")
 	}
 	return f.world.Enqueue(report)
+}
+
+func (f *full) refuses(state gitlab.State) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if state != f.state {
+		return false
+	}
+	f.state = ""
+	return true
 }
 
 // A status that could not be queued is queued by the next look: what it is about is not recorded
