@@ -197,7 +197,7 @@ func (w *world) checkState(syncs []attempt, state enginetest.State) {
 	if wrong := verdict(&last, w.git.commits[last.Commit].wants, w.meddled, w.refused); wrong != "" {
 		w.fail("%s", wrong)
 	}
-	if wrong := soaked(&last, w.git.commits[last.Commit].wants, now, w.meddled); wrong != "" {
+	if wrong := unproven(&last, w.git.commits[last.Commit].wants, now, w.meddled); wrong != "" {
 		w.fail("%s", wrong)
 	}
 	commit, back, mixed := goal(syncs)
@@ -245,8 +245,8 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 	const idle = "has no running task" // a user scaled it to none, and this release, or the one before, ignores that
 	excused := meddled || wants.ignores && strings.Contains(last.Error, idle) || strings.Contains(last.Error, intruder) || last.Trigger == "rollback" || refused && last.Transient
 	switch {
-	case last.State == "succeeded" && wants.trouble == sours:
-		return "" // see soaked
+	case last.State == "succeeded" && (wants.trouble == sours || meddled):
+		return "" // see unproven
 	case last.State == "succeeded" && wants.trouble != sound:
 		return fmt.Sprintf("a release that is %s succeeded", wants.trouble)
 	case last.State == "failed" && last.Error == "":
@@ -265,11 +265,14 @@ func verdict(last *attempt, wants release, meddled, refused bool) string {
 	return ""
 }
 
-// soaked says what is wrong with a release that did not stay healthy, after its soak time; ""
-// for nothing. A user who changed the engine excuses it.
-func soaked(last *attempt, wants release, now seen, meddled bool) string {
+// unproven says what is wrong with a bad release that succeeded: one that did not stay healthy, after
+// its soak time, or one whose services a user changed while the agent waited for them; "" for nothing.
+func unproven(last *attempt, wants release, now seen, meddled bool) string {
 	switch {
-	case last.State != "succeeded" || wants.trouble != sours || meddled:
+	case last.State != "succeeded" || wants.trouble == sound:
+	case wants.trouble != sours && now.unfit == "":
+		return fmt.Sprintf("a rollback can return to a release that is %s", wants.trouble)
+	case wants.trouble != sours || meddled:
 	case last.Degraded == "":
 		return "a release that does not stay healthy is not degraded"
 	case now.unfit == "":

@@ -11,20 +11,24 @@ import (
 func TestVerdict(t *testing.T) {
 	lost := attempt{State: "failed", Stage: "apply", Error: "list tasks: the engine did not answer in time", Transient: true}
 	held := attempt{State: "failed", Stage: "verify", Error: "service s_web: unhealthy"}
-	sour := release{trouble: sours, automatic: true}
 	good := attempt{State: "succeeded", Degraded: "web (exit 3)"}
-	for want, one := range map[string]struct {
+	for _, one := range []struct {
+		wants   trouble
 		last    attempt
 		now     seen
 		meddled bool
+		want    string
 	}{
-		"a release that does not stay healthy is not degraded":         {last: attempt{State: "succeeded"}},
-		"a rollback can return to a release that did not stay healthy": {last: good},
-		"a release that did not stay healthy is not rolled back":       {last: good, now: seen{unfit: "web"}},
-		"": {last: good, now: seen{unfit: "web", paused: true}},
+		{wants: sours, last: attempt{State: "succeeded"}, want: "a release that does not stay healthy is not degraded"},
+		{wants: sours, last: good, want: "a rollback can return to a release that did not stay healthy"},
+		{wants: sours, last: good, now: seen{unfit: "web"}, want: "a release that did not stay healthy is not rolled back"},
+		{wants: sours, last: good, now: seen{unfit: "web", paused: true}},
+		{wants: sours, last: attempt{State: "succeeded"}, meddled: true},
+		{wants: sick, last: attempt{State: "succeeded"}, meddled: true, want: "a rollback can return to a release that is sick"},
+		{wants: sick, last: attempt{State: "succeeded"}, meddled: true, now: seen{unfit: "web"}},
 	} {
-		if got := soaked(&one.last, sour, one.now, one.meddled); got != want {
-			t.Errorf("got %q, want %q", got, want)
+		if got := unproven(&one.last, release{trouble: one.wants, automatic: true}, one.now, one.meddled); got != one.want {
+			t.Errorf("got %q, want %q", got, one.want)
 		}
 	}
 	for _, test := range []struct {
@@ -36,6 +40,7 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"a sound release succeeded", attempt{State: "succeeded"}, sound, false, false, ""},
 		{"a bad release succeeded", attempt{State: "succeeded"}, sick, false, false, "a release that is sick succeeded"},
+		{"a user changed a bad release", attempt{State: "succeeded"}, sick, true, false, ""},
 		{"a sound release failed", held, sound, false, false, "a sound release failed: verify: service s_web: unhealthy"},
 		{"a user changed the engine", held, sound, true, false, ""},
 		{"a bad release failed", held, sick, false, false, ""},
