@@ -37,6 +37,9 @@ func TestBombs(t *testing.T) {
 		"node.env of 200 KB of arithmetic": {"brackets", map[string]string{"node.env": strings.Repeat("((-\n", 50_000)}},
 		"node.env of 1.8 MB of defaults":   {"variables_bytes", map[string]string{"node.env": "A=" + strings.Repeat("${A:-", 300_000)}},
 		"node.env that repeats a value":    {"stack_bytes", map[string]string{"node.env": lines}},
+		"node.env that repeats it on one line": {"stack_bytes", map[string]string{
+			"node.env": "B=" + strings.Repeat("x", 100<<10) + "\n" + strings.Repeat("A+=$B ", 40_000) + "\n",
+		}},
 		"secrets.override.env of defaults": {"brackets", map[string]string{"secrets.override.env": "SV_a=" + strings.Repeat("${A:-", 300) + "\n"}},
 		"a template of 1.4 MB": {"stack_bytes", map[string]string{
 			"templates/project.env.template": strings.Repeat("A={{A}}{{A}}\n", 100_000), "environments/sandbox/common/project.env": "A=" + strings.Repeat("x", 60<<10) + "\n",
@@ -51,6 +54,26 @@ func TestBombs(t *testing.T) {
 				t.Errorf("got %v (hint %q), want the limit %s", err, fault.Hint(err), bomb.limit)
 			}
 		})
+	}
+}
+
+// TestManyStars cuts a long value by patterns of which a regular expression would need hours.
+func TestManyStars(t *testing.T) {
+	long := strings.Repeat("a", 4096)
+	lines := "A=" + long + "\n"
+	for _, operator := range []string{"#", "##", "%", "%%"} {
+		lines += strings.Repeat("B=${A"+operator+strings.Repeat("*", 99)+"b}\n", 200)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	node, err := apart.Do(ctx, func() (*manifests.Node, error) {
+		return manifests.Load(repository(map[string]string{"node.env": lines}), "sandbox", "node3")
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := node.Variables["B"].Value; got != long {
+		t.Errorf("B has %d letters", len(got))
 	}
 }
 
