@@ -57,6 +57,39 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestLongNames loads files whose names are as long as a file, and are used thousands of times: what
+// is said of them, and what is kept of them, is bounded.
+func TestLongNames(t *testing.T) {
+	many := "[" + strings.Repeat("*a, ", 5000) + "*a]"
+	freeze := "freeze: [{name: f, schedule: \"0 0 * * 1\", duration: 1h, nodes: " + many + "}]\n"
+	for name, test := range map[string]struct {
+		bytes      int // of the name of the first node
+		keys, want string
+	}{
+		"a role":              {1, "x: &a y\napproval:\n  roles:\n    ? " + strings.Repeat("x", 300<<10) + "\n    : " + many + "\n", "a key has more than 256 bytes"},
+		"nodes":               {300 << 10, "x: &a z\n" + freeze, "lists \"z\""},
+		"nodes and one other": {4 << 10, "x: &a z" + strings.Repeat("x", 4<<10) + "\n" + freeze, "lists \"zxxx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			_, err := apart.Do(ctx, func() (*manifests.Config, error) {
+				return loadConfig("sandbox", "environment: {name: sandbox, type: non-production}\nnodes: [{name: a"+strings.Repeat("x", test.bytes)+", stack: s}, {name: node3, stack: s3}]\n"+test.keys)
+			}, nil)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %.300v, want %q", err, test.want)
+			}
+			size := len(err.Error())
+			for _, one := range fault.All(err) {
+				size += len(fault.Hint(one))
+			}
+			if size > 16<<20 {
+				t.Errorf("the faults have %d bytes", size)
+			}
+		})
+	}
+}
+
 // TestManyStars cuts a long value by patterns of which a regular expression would need hours.
 func TestManyStars(t *testing.T) {
 	long := strings.Repeat("a", 4096)
