@@ -37,6 +37,9 @@ func TestBombs(t *testing.T) {
 		"node.env of 200 KB of arithmetic": {"brackets", map[string]string{"node.env": strings.Repeat("((-\n", 50_000)}},
 		"node.env of 1.8 MB of defaults":   {"variables_bytes", map[string]string{"node.env": "A=" + strings.Repeat("${A:-", 300_000)}},
 		"node.env that repeats a value":    {"stack_bytes", map[string]string{"node.env": lines}},
+		"node.env that repeats it on one line": {"stack_bytes", map[string]string{
+			"node.env": "B=" + strings.Repeat("x", 100<<10) + "\n" + strings.Repeat("A+=$B ", 40_000) + "\n",
+		}},
 		"secrets.override.env of defaults": {"brackets", map[string]string{"secrets.override.env": "SV_a=" + strings.Repeat("${A:-", 300) + "\n"}},
 		"a template of 1.4 MB": {"stack_bytes", map[string]string{
 			"templates/project.env.template": strings.Repeat("A={{A}}{{A}}\n", 100_000), "environments/sandbox/common/project.env": "A=" + strings.Repeat("x", 60<<10) + "\n",
@@ -51,6 +54,59 @@ func TestBombs(t *testing.T) {
 				t.Errorf("got %v (hint %q), want the limit %s", err, fault.Hint(err), bomb.limit)
 			}
 		})
+	}
+}
+
+// TestLongNames loads files whose names are as long as a file, and are used thousands of times: what
+// is said of them, and what is kept of them, is bounded.
+func TestLongNames(t *testing.T) {
+	many := "[" + strings.Repeat("*a, ", 5000) + "*a]"
+	freeze := "freeze: [{name: f, schedule: \"0 0 * * 1\", duration: 1h, nodes: " + many + "}]\n"
+	for name, test := range map[string]struct {
+		bytes      int // of the name of the first node
+		keys, want string
+	}{
+		"a role":              {1, "x: &a y\napproval:\n  roles:\n    ? " + strings.Repeat("x", 300<<10) + "\n    : " + many + "\n", "a key has more than 256 bytes"},
+		"nodes":               {300 << 10, "x: &a z\n" + freeze, "lists \"z\""},
+		"nodes and one other": {4 << 10, "x: &a z" + strings.Repeat("x", 4<<10) + "\n" + freeze, "lists \"zxxx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			_, err := apart.Do(ctx, func() (*manifests.Config, error) {
+				return loadConfig("sandbox", "environment: {name: sandbox, type: non-production}\nnodes: [{name: a"+strings.Repeat("x", test.bytes)+", stack: s}, {name: node3, stack: s3}]\n"+test.keys)
+			}, nil)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %.300v, want %q", err, test.want)
+			}
+			size := len(err.Error())
+			for _, one := range fault.All(err) {
+				size += len(fault.Hint(one))
+			}
+			if size > 16<<20 {
+				t.Errorf("the faults have %d bytes", size)
+			}
+		})
+	}
+}
+
+// TestManyStars cuts a long value by patterns of which a regular expression would need hours.
+func TestManyStars(t *testing.T) {
+	long := strings.Repeat("a", 4096)
+	lines := "A=" + long + "\n"
+	for _, operator := range []string{"#", "##", "%", "%%"} {
+		lines += strings.Repeat("B=${A"+operator+strings.Repeat("*", 99)+"b}\n", 200)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	node, err := apart.Do(ctx, func() (*manifests.Node, error) {
+		return manifests.Load(repository(map[string]string{"node.env": lines}), "sandbox", "node3")
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := node.Variables["B"].Value; got != long {
+		t.Errorf("B has %d letters", len(got))
 	}
 }
 

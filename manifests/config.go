@@ -250,7 +250,7 @@ func (c *Config) SecretRetention() time.Duration {
 		defaults := map[string]int{"development": 7, "sandbox": 14, "testing": 30}
 		days = cmp.Or(defaults[c.Environment.Name], 90)
 	}
-	return time.Duration(days) * 24 * time.Hour
+	return inDays(days)
 }
 
 // RotationPeriod returns after how long a secret must be rotated, or 0 for never.
@@ -259,7 +259,14 @@ func (c *Config) RotationPeriod(secret string) time.Duration {
 	if !own {
 		days = c.Secrets.RotationDays
 	}
-	return time.Duration(days) * 24 * time.Hour
+	return inDays(days)
+}
+
+// inDays gives a number of days as a duration, a century at most: a duration has no more than 292
+// years, and what is more would become negative.
+func inDays(days int) time.Duration {
+	const century = 36525
+	return time.Duration(min(days, century)) * 24 * time.Hour
 }
 
 // RequiredSecrets lists the secrets that must have a value on a node, sorted.

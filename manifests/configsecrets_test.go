@@ -23,6 +23,8 @@ func TestSecretRetention(t *testing.T) {
 		{"sandbox", "secrets: {retention: {days: 3}}\n", 3 * day},
 		{"sandbox", "secrets: {retention: {days: 0}}\n", 0},
 		{"production", "secrets: {retention: {versions: 5}}\n", 90 * day},
+		{"production", "secrets: {retention: {days: 106752}}\n", 36525 * day}, // more than a duration has
+		{"production", "secrets: {retention: {days: 999999}}\n", 36525 * day},
 	}
 	for _, test := range tests {
 		config, err := loadConfig(test.environment, strings.Replace(plainConfig, "sandbox", test.environment, 1)+test.keys)
@@ -40,7 +42,7 @@ images: {resolve: always}
 secrets:
   required: [db_access, API_KEY]
   rotation_days: 90
-  rotation_exceptions: {card_iv: 0, API_KEY: 30}
+  rotation_exceptions: {card_iv: 0, API_KEY: 30, never: 1000000}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +53,7 @@ secrets:
 	if diff := cmp.Diff([]string{"API_KEY", "db_access", "node_key"}, config.RequiredSecrets(config.Nodes[0].Name)); diff != "" {
 		t.Errorf("required (-want +got):\n%s", diff)
 	}
-	for name, want := range map[string]time.Duration{"db_access": 90 * day, "API_KEY": 30 * day, "card_iv": 0} {
+	for name, want := range map[string]time.Duration{"db_access": 90 * day, "API_KEY": 30 * day, "card_iv": 0, "never": 36525 * day} {
 		if got := config.RotationPeriod(name); got != want {
 			t.Errorf("%s is to be rotated after %s, want %s", name, got, want)
 		}

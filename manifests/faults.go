@@ -11,17 +11,33 @@ import (
 // faults collects faults, so that one load reports all of them.
 type faults []error
 
-// maxFaults is how many faults, and how many warnings, of the files are listed. A file of
-// nothing but faults has millions.
-const maxFaults = 10_000
+const (
+	// maxFaults is how many faults, and how many warnings, of the files are listed. A file of
+	// nothing but faults has millions.
+	maxFaults = 10_000
+	// maxFaultText is how many bytes a message and a hint have. They quote names of the files, which
+	// may be as long as a file.
+	maxFaultText = 1000
+	// maxListed is how many bytes of known words a hint lists.
+	maxListed = 500
+)
 
 func (f *faults) add(place fault.Place, hint, format string, args ...any) {
 	switch {
 	case len(*f) < maxFaults:
-		*f = append(*f, fault.New(place, hint, format, args...))
+		one := fault.New(place, cutText(hint), format, args...)
+		one.Message = cutText(one.Message)
+		*f = append(*f, one)
 	case len(*f) == maxFaults:
 		*f = append(*f, fault.New(fault.Place{File: place.File}, "correct these first", "there are more than %d faults", maxFaults))
 	}
+}
+
+func cutText(text string) string {
+	if len(text) <= maxFaultText {
+		return text
+	}
+	return strings.Clone(strings.ToValidUTF8(text[:maxFaultText], "")) + "…" // without the rest in memory
 }
 
 func (f faults) err() error { return errors.Join(f...) }
@@ -34,5 +50,17 @@ func oneOf(got string, known []string) string {
 	if len(known) == 0 {
 		return "add it: none is defined yet"
 	}
-	return "use one of: " + strings.Join(known, ", ")
+	listed, size := 0, 0
+	for listed < len(known) && size+len(known[listed]) <= maxListed {
+		size += len(known[listed]) + len(", ")
+		listed++
+	}
+	text := "use one of: " + strings.Join(known[:listed], ", ")
+	switch rest := len(known) - listed; {
+	case listed == 0:
+		return fmt.Sprintf("use one of the %d that are defined", rest)
+	case rest > 0:
+		return fmt.Sprintf("%s and %d more", text, rest)
+	}
+	return text
 }

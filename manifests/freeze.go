@@ -69,21 +69,37 @@ func (f *Freeze) holds(at time.Time) (until time.Time, holds bool) {
 	}
 	// The schedule is computed in local time as if it were UTC, which has no missing
 	// or repeated hours. The extra day covers every change of daylight saving time.
-	begin := schedule.Next(onWall(at, zone).Add(-f.Duration - 24*time.Hour))
+	begin, reach := schedule.Next(onWall(at, zone).Add(-f.Duration-24*time.Hour)), at
 	for range mostBeginnings {
+		begin = lastBeginning(schedule, begin, onWall(reach, zone).Add(-mostChange))
 		if begin.IsZero() {
 			break
 		}
 		first, _ := offWall(begin, zone)
-		if first.After(at) && (!holds || first.After(until)) {
+		if first.After(reach) {
 			break
 		}
-		if _, end := offWall(begin.Add(f.Duration), zone); end.After(at) {
-			until, holds = end, true
+		if _, end := offWall(begin.Add(f.Duration), zone); end.After(reach) {
+			until, holds, reach = end, true, end
 		}
 		begin = schedule.Next(begin)
 	}
 	return until, holds
+}
+
+// lastBeginning gives the last beginning up to a time, by the minute, or the one that it starts from
+// if that is later. Of the beginnings of one freeze the last one ends last, so the others need not be
+// looked at: a freeze may begin each minute, and last a month.
+func lastBeginning(schedule cron.Schedule, from, to time.Time) time.Time {
+	for !from.IsZero() && to.Sub(from) >= time.Minute {
+		middle := from.Add((to.Sub(from) / 2).Truncate(time.Minute))
+		if next := schedule.Next(middle); !next.IsZero() && !next.After(to) {
+			from = next
+		} else {
+			to = middle
+		}
+	}
+	return from
 }
 
 // over reports whether a single freeze has ended.
@@ -105,8 +121,14 @@ func (f *Freeze) covers(other Freeze, node string) bool {
 	return !from.After(first) && !to.Before(last)
 }
 
-// mostBeginnings limits the search when freezes follow each other without a gap.
-const mostBeginnings = 50_000
+const (
+	// mostBeginnings limits the search when freezes follow each other without a gap.
+	mostBeginnings = 5_000
+	// mostChange is more than the clocks of a zone are ever put forward or back.
+	mostChange = 26 * time.Hour
+	// mostFreezes bounds the list: each entry is computed at each look, also for a merge request.
+	mostFreezes = 100
+)
 
 // parseSchedule reads five cron fields. It refuses the library's extensions.
 func parseSchedule(text string) (cron.Schedule, error) {
@@ -150,6 +172,10 @@ func isTime(text string) bool {
 }
 
 func (v *validator) validateFreezes() {
+	if count := len(v.config.Freeze); count > mostFreezes {
+		v.add("freeze", "remove those that are over", "freeze lists %d entries, and at most %d are read", count, mostFreezes)
+		return
+	}
 	var names []string
 	for i, freeze := range v.config.Freeze {
 		key := fmt.Sprintf("freeze[%d]", i)

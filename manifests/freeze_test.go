@@ -43,6 +43,10 @@ func TestFrozen(t *testing.T) {
 			"2026-11-21T10:00:00Z", "Mon 2026-11-23 00:00 UTC",
 		},
 		{
+			"each minute of two months, for a month", `freeze: [{name: f, schedule: "* * * 10,11 *", duration: 744h}]`,
+			"2026-10-02T00:00:00Z", "Thu 2026-12-31 23:59 UTC",
+		},
+		{
 			"once", `freeze: [{name: holidays, from: 2026-12-23T18:00:00+01:00, to: "2027-01-04T08:00:00+01:00", time_zone: Europe/Amsterdam}]`,
 			"2026-12-31T23:00:00Z", "Mon 2027-01-04 08:00 CET",
 		},
@@ -104,6 +108,8 @@ func TestFreezeIsRefused(t *testing.T) {
 		`{name: f, schedule: "0 0 * * *", duration: 24h, nodes: [node4]}`:                                                            "freeze f never ends",
 		`{name: a, schedule: "0 0 * * 1", duration: 96h}, {name: b, schedule: "0 0 * * 5", duration: 72h}`:                           "freeze a, b never ends",
 		`{name: a, schedule: "0 0 * * *", duration: 12h}, {name: b, schedule: "0 13 * * *", duration: 12h, time_zone: Africa/Lagos}`: "freeze a, b never ends",
+		`{name: f, schedule: "0 */3 1 * FRI", duration: 200h}`:                                                                       "freeze f never ends",
+		strings.Repeat(`{name: f, schedule: "* * * 11 *", duration: 744h}, `, 101):                                                   "freeze lists 101 entries, and at most 100 are read",
 		`{schedule: "0 0 * * *", duration: 1h}`:                                                                                      `required key "name"`,
 		`{name: f, schedule: "0 0 * * *", duration: 1h}, {name: f, schedule: "0 1 * * *", duration: 1h}`:                             `freeze lists "f" twice`,
 	} {

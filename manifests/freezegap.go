@@ -10,13 +10,13 @@ import (
 // A repeated freeze is longest when its beginnings follow each other so closely that it never
 // ends, or when the next one begins before it ends. Rollouts must be possible once a year.
 
-// mostSteps limits the search for a gap. Freezes of less than 10 minutes that follow each
+// mostSteps limits the search for gaps. Freezes of less than 10 minutes that follow each
 // other without a gap reach it before a year is over.
 const mostSteps = 50_000
 
 // validateGaps finds a node whose repeated freezes leave no gap for a year.
 func (v *validator) validateGaps() {
-	seen := map[string]bool{}
+	seen, left := map[string]bool{}, mostSteps
 	for _, node := range append(nodeNames(v.config), "") { // "" has the freezes of all nodes
 		var repeated []Freeze
 		var which []string
@@ -31,21 +31,24 @@ func (v *validator) validateGaps() {
 			continue
 		}
 		seen[list] = true
-		if gapless(repeated) {
+		if gapless(repeated, &left) {
 			v.add(fmt.Sprintf("freeze[%d].duration", at), "leave a gap of at least a minute in each year; auto_deploy: false stops rollouts for good",
 				"freeze %s never ends: each time begins before the one before it is over", list)
+			if left <= 0 {
+				return // the others are not known
+			}
 		}
 	}
 }
 
 // gapless reports whether repeated freezes hold without a gap for more than a year.
-func gapless(freezes []Freeze) bool {
+func gapless(freezes []Freeze, left *int) bool {
 	begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	held, left := begin, mostSteps
-	for left > 0 && held.Sub(begin) <= longestWindow {
+	held := begin
+	for *left > 0 && held.Sub(begin) <= longestWindow {
 		next := held
 		for i := range freezes {
-			if until := freezes[i].holdsOn(held, &left); until.After(next) {
+			if until := freezes[i].holdsOn(held, left); until.After(next) {
 				next = until
 			}
 		}
@@ -57,22 +60,20 @@ func gapless(freezes []Freeze) bool {
 	return true
 }
 
-// holdsOn gives the end of a repeated freeze that holds at a time, or the zero time. It looks
-// for a late beginning first, whose freeze lasts longest.
+// holdsOn gives the end of a repeated freeze that holds at a time, or the zero time: that of its
+// last beginning before, whose freeze lasts longest.
 func (f *Freeze) holdsOn(at time.Time, left *int) time.Time {
 	zone, err := time.LoadLocation(f.TimeZone)
 	schedule, wrong := parseSchedule(f.Schedule)
 	if err != nil || wrong != nil {
 		return time.Time{} // reported elsewhere
 	}
+	*left--
 	shown := onWall(at, zone)
-	for _, before := range []time.Duration{time.Minute, f.Duration / 16, f.Duration / 4, f.Duration} {
-		*left--
-		begin := schedule.Next(shown.Add(-min(before, f.Duration) - time.Second))
-		if end := begin.Add(f.Duration); !begin.IsZero() && !begin.After(shown) && end.After(shown) {
-			_, last := offWall(end, zone)
-			return last
-		}
+	begin := schedule.Next(shown.Add(-f.Duration))
+	if begin.IsZero() || begin.After(shown) {
+		return time.Time{}
 	}
-	return time.Time{}
+	_, last := offWall(lastBeginning(schedule, begin, shown).Add(f.Duration), zone)
+	return last
 }

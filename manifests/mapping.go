@@ -11,6 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// longestKey is how many bytes a key has, such as the name of a role.
+const longestKey = 256
+
 // pairs lists a mapping's own keys, then those of its merge keys (<<). It resolves
 // each mapping once, so that nested anchors stay cheap.
 func (d *decoder) pairs(node *yaml.Node) []pair {
@@ -26,6 +29,8 @@ func (d *decoder) pairs(node *yaml.Node) []pair {
 		switch before := first[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
 			d.faults.add(d.place(key), "write a text as the key", "a key is %s", describe(key))
+		case len(key.Value) > longestKey: // what is below it would be named by it
+			d.faults.add(d.place(key), "use a shorter name", "a key has more than %d bytes", longestKey)
 		case key.ShortTag() == "!!merge":
 			merges = append(merges, value)
 		case before != nil:

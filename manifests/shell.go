@@ -46,13 +46,15 @@ func (r *shellReader) read(source []byte) {
 		return
 	}
 	for _, statement := range script.Stmts {
-		if r.bytes > r.limits.StackBytes { // each line can repeat the values before it
-			r.faults = append(r.faults, limits.Over(r.at(0, 0), "stack_bytes", "the values have", r.limits.StackBytes))
-			return
-		}
 		r.statement(statement)
 	}
+	if r.full() {
+		r.faults = append(r.faults, limits.Over(r.at(0, 0), "stack_bytes", "the values have", r.limits.StackBytes))
+	}
 }
+
+// full reports whether the values are too large: each assignment can repeat those before it.
+func (r *shellReader) full() bool { return r.bytes > r.limits.StackBytes }
 
 // readable refuses invisible bytes that bash would treat as part of a name or value.
 func (r *shellReader) readable(source []byte) bool {
@@ -145,6 +147,9 @@ func (r *shellReader) export(assign *syntax.Assign) {
 var reserved = regexp.MustCompile(`^(_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECONDS|LINENO|EPOCHSECONDS|EPOCHREALTIME|FUNCNAME|DIRSTACK|HISTCMD|SHELLOPTS|BASHOPTS|BASHPID|BASH_.*|COMP_.*)$`)
 
 func (r *shellReader) assign(assign *syntax.Assign) {
+	if r.full() {
+		return
+	}
 	name, place := assign.Name.Value, r.position(assign.Pos())
 	before := len(r.faults)
 	switch {

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 // file in which each line doubles a value.
 const longestValue = 128 << 10
 
-// trim tries every position in a value. These limits keep it fast.
+// The limits of a value and a pattern that are compared letter by letter.
 const (
 	longestTrimmed = 4 << 10
 	longestPattern = 100
@@ -224,26 +223,48 @@ func (r *shellReader) unset(p *syntax.ParamExp, demanded bool) {
 // trim removes the shortest or longest prefix or suffix that matches a pattern of
 // letters, * and ?.
 func trim(value, operator, pattern string) string {
-	expression := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	whole := regexp.MustCompile(`(?s)\A` + expression + `\z`)
-	var cuts []int // positions between characters
-	for i := range value {
-		cuts = append(cuts, i)
+	text, globs := []rune(value), []rune(pattern)
+	atEnd := strings.HasPrefix(operator, "%")
+	if atEnd {
+		slices.Reverse(text)
+		slices.Reverse(globs)
 	}
-	cuts = append(cuts, len(value))
-	last := len(cuts) - 1
-	for i := range cuts {
-		at, back := cuts[i], cuts[last-i]
-		switch {
-		case operator == "#" && whole.MatchString(value[:at]):
-			return value[at:]
-		case operator == "##" && whole.MatchString(value[:back]):
-			return value[back:]
-		case operator == "%" && whole.MatchString(value[back:]):
-			return value[:back]
-		case operator == "%%" && whole.MatchString(value[at:]):
-			return value[:at]
+	text = text[matching(text, globs, len(operator) == 2):]
+	if atEnd {
+		slices.Reverse(text)
+	}
+	return string(text)
+}
+
+// matching gives the length of the shortest or longest prefix of a text that matches a pattern; 0
+// if none does. It takes a step for each character of the text and of the pattern: a pattern
+// with many stars would keep an expression that is tried at each position at work for hours.
+func matching(text, pattern []rune, longest bool) (length int) {
+	ends := make([]bool, len(pattern)+1) // whether this much of the pattern matches the text so far
+	ends[0] = true
+	for i, one := range pattern {
+		ends[i+1] = ends[i] && one == '*'
+	}
+	for n, letter := range text {
+		if ends[len(pattern)] {
+			if length = n; !longest {
+				return length
+			}
+		}
+		before := ends[0]
+		ends[0] = false
+		for i, one := range pattern {
+			was := ends[i+1]
+			if one == '*' {
+				ends[i+1] = ends[i] || was
+			} else {
+				ends[i+1] = before && (one == '?' || one == letter)
+			}
+			before = was
 		}
 	}
-	return value
+	if ends[len(pattern)] {
+		length = len(text)
+	}
+	return length
 }

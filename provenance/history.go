@@ -14,6 +14,7 @@ import (
 	"coin.internal/coin-agent/internal/lazyregexp"
 	"coin.internal/coin-agent/internal/worktree"
 	"coin.internal/coin-agent/secrets"
+	gitsync "coin.internal/coin-agent/sync"
 )
 
 // commit is one commit of the history.
@@ -120,8 +121,8 @@ var mergeRequest = lazyregexp.New(`(?m)^See merge request (\S+!\d+)[ \t\r]*$`)
 func (c *commit) fill(read *object.Commit) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(read.Message, "\n"), "\n")
 	c.info = Commit{
-		Hash: read.Hash.String(), Author: read.Author.Name, AuthorEmail: read.Author.Email, Authored: read.Author.When,
-		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: read.Committer.When,
+		Hash: read.Hash.String(), Author: read.Author.Name, AuthorEmail: read.Author.Email, Authored: gitsync.When(read.Author.When),
+		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: gitsync.When(read.Committer.When),
 		Subject: strings.TrimSpace(subject),
 	}
 	if found := mergeRequest().FindStringSubmatch(read.Message); found != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -89,8 +88,7 @@ func follow(store storer.EncodedObjectStorer, from, tip plumbing.Hash) (line []C
 		if len(line) == maxLine {
 			return nil, false, fault.New(fault.Place{}, "", "there are more than %d commits between %.10s and %.10s", maxLine, from, tip)
 		}
-		subject, _, _ := strings.Cut(strings.TrimSpace(commit.Message), "\n")
-		line = append(line, Commit{Hash: hash.String(), Subject: subject})
+		line = append(line, Commit{Hash: hash.String(), Subject: subject(commit)})
 		if len(commit.ParentHashes) == 0 {
 			return line, false, nil
 		}

@@ -85,9 +85,9 @@ func (r *Repository) read(store storer.EncodedObjectStorer, rev Revision) (*Chec
 	if err != nil {
 		return nil, fmt.Errorf("read commit %s: %w", rev.Commit, err)
 	}
-	rev.Author = commit.Author.Name + " <" + commit.Author.Email + ">"
-	rev.Subject, _, _ = strings.Cut(strings.TrimSpace(commit.Message), "\n")
-	rev.Time = commit.Committer.When.UTC()
+	rev.Author = shortened(commit.Author.Name + " <" + commit.Author.Email + ">")
+	rev.Subject = subject(commit)
+	rev.Time = When(commit.Committer.When).UTC()
 	all := &files{
 		limits: r.limits,
 		mu:     &sync.Mutex{},
@@ -99,6 +99,34 @@ func (r *Repository) read(store storer.EncodedObjectStorer, rev Revision) (*Chec
 		when:   rev.Time,
 	}
 	return &Checkout{Revision: rev, FS: all, files: all}, nil
+}
+
+// maxText bounds a text that a commit says of itself, in bytes. All of them are recorded with each
+// sync, and shown wherever the commit is.
+const maxText = 1 << 10
+
+func shortened(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}
+
+// subject gives the first line of a commit's message.
+func subject(of *object.Commit) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(of.Message), "\n")
+	return shortened(first)
+}
+
+// When gives a time that a commit says of itself in a form that JSON can have (RFC 3339): in UTC if
+// its zone is none, such as +9900, and the zero time if its year is not between 0 and 9999.
+func When(said time.Time) time.Time {
+	for _, one := range []time.Time{said, said.UTC()} {
+		if _, err := one.MarshalText(); err == nil {
+			return one
+		}
+	}
+	return time.Time{}
 }
 
 func commitHash(text string) (plumbing.Hash, error) {

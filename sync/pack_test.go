@@ -3,6 +3,10 @@ package sync_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,6 +72,45 @@ func TestDeltas(t *testing.T) {
 	source, revision = bounded(t, repo, false, func(l *limits.Limits) { l.FetchBytes = 8 << 20 })
 	if _, err := source.Fetch(t.Context(), revision, []string{"a"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEndlessAnswer fetches from a server that has no end of what it says before the pack, or beside
+// it: lines of a shallow commit, which are kept, and progress.
+func TestEndlessAnswer(t *testing.T) {
+	repo := gittest.New(t)
+	repo.Commit("small", map[string]string{"a": "x"})
+	served := gittest.HTTP(t, repo.Root(), gittest.Options{}).Config.Handler
+	for name, line := range map[string]string{
+		"shallow":  "0035shallow " + strings.Repeat("0", 40) + "\n",
+		"progress": "\x02" + strings.Repeat("x", 900),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if line[0] == 2 {
+				line = fmt.Sprintf("%04x%s", 4+len(line), line)
+			}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet || r.Header.Get("Git-Protocol") != "" {
+					served.ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+				if line[4] == 2 {
+					_, _ = io.WriteString(w, "0035shallow "+repo.Head()+"\n00000008NAK\n")
+				}
+				for r.Context().Err() == nil {
+					if _, err := io.WriteString(w, line); err != nil {
+						return
+					}
+				}
+			}))
+			t.Cleanup(server.Close)
+			bounds := limits.Default()
+			bounds.FetchBytes = 1 << 20
+			source := open(t, gitsync.Remote{URL: server.URL + "/repo", Limits: bounds})
+			_, err := source.Fetch(t.Context(), selectBranch(t, source), nil)
+			refused(t, err, "fetch_bytes")
+		})
 	}
 }
 

@@ -18,6 +18,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/memory"
+
+	"coin.internal/coin-agent/internal/bounded"
+	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/internal/limits"
 )
 
 // errUnknownHave means that the remote does not have the commit in need.have.
@@ -216,6 +220,8 @@ func (w *wire) unpack(ctx context.Context, with session, req *packp.UploadPackRe
 		return err
 	}
 	defer func() { _ = from.Close() }() // only read from
+	most := w.remote.Limits.FetchBytes  // of the pack; what comes before it and around it has a part of that
+	from = bounded.NewBudget(2*most, limits.Over(fault.Place{}, "fetch_bytes", "the answer has", most)).Body(from)
 	response := packp.NewUploadPackResponse(req)
 	if err := response.Decode(from); err != nil {
 		return err

@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"strings"
@@ -91,20 +93,9 @@ func (s *Settings) Fields() []Field {
 
 // ReadYAML reads settings from the content of a YAML file; name is for messages.
 func (s *Settings) ReadYAML(name string, data []byte) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		place, text := fault.Place{File: name}, strings.TrimPrefix(err.Error(), "yaml: ")
-		if _, scanErr := fmt.Sscanf(text, "line %d:", &place.Line); scanErr == nil {
-			_, text, _ = strings.Cut(text, ": ")
-		}
-		return fault.New(place, "check the indentation and the quotes around this line", "not valid YAML: %s", text)
-	}
-	if len(document.Content) == 0 {
-		return nil
-	}
-	root := document.Content[0]
-	if root.Kind != yaml.MappingNode {
-		return fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
+	root, err := readRoot(name, data)
+	if err != nil || root == nil {
+		return err
 	}
 	known, seen := map[string]Field{}, map[string]bool{}
 	for _, field := range s.Fields() {
@@ -120,6 +111,35 @@ func (s *Settings) ReadYAML(name string, data []byte) error {
 		seen[key.Value] = true
 	}
 	return errors.Join(faults...)
+}
+
+// readRoot reads the mapping of a YAML file; nil of an empty one. What a second document has, such as
+// a policy, would not count.
+func readRoot(name string, data []byte) (*yaml.Node, error) {
+	var document, second yaml.Node
+	reader := yaml.NewDecoder(bytes.NewReader(data))
+	err := reader.Decode(&document)
+	if err == nil {
+		err = reader.Decode(&second)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		place, text := fault.Place{File: name}, strings.TrimPrefix(err.Error(), "yaml: ")
+		if _, scanErr := fmt.Sscanf(text, "line %d:", &place.Line); scanErr == nil {
+			_, text, _ = strings.Cut(text, ": ")
+		}
+		return nil, fault.New(place, "check the indentation and the quotes around this line", "not valid YAML: %s", text)
+	}
+	if len(second.Content) > 0 && second.Content[0].ShortTag() != "!!null" {
+		return nil, fault.New(fault.Place{File: name, Line: second.Line}, "keep one document and remove the line ---", "the file has a second YAML document")
+	}
+	if len(document.Content) == 0 {
+		return nil, nil
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return nil, fault.New(fault.Place{File: name, Line: root.Line}, "write one `name: value` a line", "the settings are not a mapping")
+	}
+	return root, nil
 }
 
 // readField reads one key: a mapping of its own, or a setting.

@@ -41,14 +41,15 @@ listen: ""
 
 func TestReadYAMLFaults(t *testing.T) {
 	for content, want := range map[string]string{
-		"nod: x":             `agent.yml:1:1: unknown setting "nod"`,
-		"a: [":               "agent.yml:1: not valid YAML: did not find",
-		"- a":                "agent.yml:1: the settings are not a mapping",
-		"node: a\nnode: b":   "agent.yml:2:1: node is set twice",
-		"node: [a]":          "agent.yml:1:1: node does not take a list",
-		"node: {a: b}":       "agent.yml:1:1: node does not take a mapping",
-		"\ninterval: 5":      `agent.yml:2:1: interval: "5" is not a valid duration`,
-		"allow_rewrite: yep": `agent.yml:1:1: allow_rewrite: "yep" is neither true nor false`,
+		"nod: x":                       `agent.yml:1:1: unknown setting "nod"`,
+		"a: [":                         "agent.yml:1: not valid YAML: did not find",
+		"- a":                          "agent.yml:1: the settings are not a mapping",
+		"node: a\nnode: b":             "agent.yml:2:1: node is set twice",
+		"node: a\n---\npolicy: strict": "agent.yml:2: the file has a second YAML document",
+		"node: [a]":                    "agent.yml:1:1: node does not take a list",
+		"node: {a: b}":                 "agent.yml:1:1: node does not take a mapping",
+		"\ninterval: 5":                `agent.yml:2:1: interval: "5" is not a valid duration`,
+		"allow_rewrite: yep":           `agent.yml:1:1: allow_rewrite: "yep" is neither true nor false`,
 	} {
 		got := settings.Default()
 		err := got.ReadYAML("agent.yml", []byte(content))

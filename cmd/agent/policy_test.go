@@ -148,14 +148,16 @@ func TestPolicyReload(t *testing.T) {
 	if writes := l.recorder.Writes(); len(writes) > 0 {
 		t.Errorf("a refused rollback wrote %v", writes)
 	}
-	if err := os.Remove(l.dir + "/agent.yml"); err != nil {
-		t.Fatal(err)
+	for _, lost := range []func(string) error{func(file string) error { return os.Truncate(file, 0) }, os.Remove} {
+		if err := lost(l.dir + "/agent.yml"); err != nil {
+			t.Fatal(err)
+		}
+		times := strings.Count(l.logText(), "cannot reload the policy")
+		if err := l.process.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		l.until("reloaded", func(s report.Status) bool {
+			return strings.Count(l.logText(), "cannot reload the policy") > times && s.Policy.Rules != nil
+		})
 	}
-	times := strings.Count(l.logText(), "cannot reload the policy")
-	if err := l.process.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	l.until("reloaded", func(s report.Status) bool {
-		return strings.Count(l.logText(), "cannot reload the policy") > times && s.Policy.Rules != nil
-	})
 }

@@ -57,7 +57,8 @@ func reloadOn(ctx context.Context, a *app, signals <-chan os.Signal, current rel
 	}
 }
 
-// readAgain reads the settings file, which must be valid as a whole.
+// readAgain reads the settings file, with what overrides it. It must be one that the agent starts
+// with: a file that is empty, because it is being written, does not lift the policy.
 func readAgain(a *app) (settings.Settings, error) {
 	fresh := settings.Default()
 	name, _ := a.configName()
@@ -65,5 +66,17 @@ func readAgain(a *app) (settings.Settings, error) {
 	if err != nil {
 		return fresh, fault.WithHint(fmt.Errorf("read settings: %w", err), "restore the file, and run systemctl reload coin-agent")
 	}
-	return fresh, fresh.ReadYAML(name, data)
+	if err := fresh.ReadYAML(name, data); err != nil {
+		return fresh, err
+	}
+	given := a.settings.Fields()
+	for i, field := range fresh.Fields() {
+		if !a.overridden[field.Name] {
+			continue
+		}
+		if err := field.Set(given[i].Default()); err != nil {
+			return fresh, err
+		}
+	}
+	return fresh, fresh.Validate()
 }

@@ -1,7 +1,14 @@
 package fault
 
-// Nearest returns the known word that is similar to got, or "".
+// mostSteps bounds the work of Nearest: each word that is compared costs the square of its length.
+const mostSteps = 1_000_000
+
+// Nearest returns the known word that is similar to got, or "": also if the words are so long, or so
+// many, that it takes too long to compare them. They may be those of a hostile file.
 func Nearest(got string, known []string) string {
+	if len(got) > mostSteps || len(got)*len(got)*len(known) > mostSteps {
+		return ""
+	}
 	best, bestDistance := "", len(got)/3+2
 	for _, word := range known {
 		if max(len(got)-len(word), len(word)-len(got)) >= bestDistance {
