@@ -138,7 +138,7 @@ func (a *application) steps(ctx context.Context, plan Plan) error {
 			stopped = true
 		}
 		end := begin
-		for end < len(plan.Steps) && plan.Steps[end].phase == first.phase && plan.Steps[end].Wave == first.Wave {
+		for end < len(plan.Steps) && first.beside(plan.Steps[end]) {
 			end++
 		}
 		if len(waves) > 0 && waves[0].Before == begin {
@@ -212,9 +212,10 @@ func inParallel(n, limit int, begin func(i int) bool, do func(i int)) {
 	group.Wait()
 }
 
-// take writes one step. It waits for the networks of a removed stack.
+// take writes one step. It waits for the networks of a removed stack, and for ports that other
+// services have given up.
 func (a *application) take(ctx context.Context, step Step, tell func(Event) error) error {
-	err := a.try(ctx, step)
+	err := a.afterRelease(ctx, step, a.try(ctx, step))
 	if name := a.oldNetwork(err); name != "" {
 		err = a.afterOldNetwork(ctx, step, name, tell)
 	}
