@@ -224,6 +224,9 @@ func (a *application) take(ctx context.Context, step Step, tell func(Event) erro
 
 // try writes one step, once.
 func (a *application) try(ctx context.Context, step Step) error {
+	if step.Action == Replace {
+		return a.replace(ctx, step)
+	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	switch step.Kind {
