@@ -207,8 +207,8 @@ type draft Plan
 // Diff plans how the live state becomes the wanted one. It refuses a stack that must not
 // or cannot be applied, with all reasons at once: objects of other owners, missing
 // external objects, missing secrets without a value, secrets and configs that exist with
-// a different content, fields that the engine does not know, and services that exchange
-// published ports. It needs no secret values.
+// a different content, fields that the engine does not know, what the managers refuse
+// anyway, and services that exchange published ports. It needs no secret values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
@@ -226,6 +226,9 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
 	plan.addServices(services, want)
+	if refused := plan.unacceptable(want); len(refused) > 0 {
+		return Plan{}, errors.Join(refused...)
+	}
 	plan.addCron(services, want)
 	plan.addWaves(services, want)
 	plan.countTasks(services, want)
