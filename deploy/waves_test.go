@@ -58,7 +58,7 @@ func TestWavesOfPlan(t *testing.T) {
 		},
 		"one-shot services come first": {
 			want: map[string]func(*swarm.ServiceSpec){"api": nil, "cron_service": nil, "migrate": ending, "seed": func(s *swarm.ServiceSpec) {
-				s.Mode = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}
+				s.Mode, s.UpdateConfig = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}, nil
 			}, "migrate_forever": nil},
 			lines: []string{"1 create migrate", "1 create seed", "2 create api", "2 create migrate_forever", "2 create cron_service"},
 		},
