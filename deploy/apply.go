@@ -53,7 +53,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	if plan.live == nil {
 		return errors.New("apply plan: Diff did not make it")
 	}
-	if err := valuesKnown(plan, want); err != nil {
+	if err := valuesFit(plan, want); err != nil {
 		return err
 	}
 	logins, err := e.registries.readLogins()
@@ -81,18 +81,24 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	return nil
 }
 
-// valuesKnown refuses a plan before its first write if it creates a secret without a
-// value, because the stack was rendered without keys.
-func valuesKnown(plan Plan, want *compose.Stack) error {
-	var unknown []error
+// valuesFit refuses a plan before its first write if it creates a secret without a value,
+// because the stack was rendered without keys, or with one of a size that Swarm does not take.
+func valuesFit(plan Plan, want *compose.Stack) error {
+	var refused []error
 	for _, secret := range want.Secrets {
 		created := slices.ContainsFunc(plan.Steps, func(s Step) bool { return s.Kind == Secret && s.Name == secret.Spec.Name })
-		if created && !secret.Value.Known() && secret.Spec.Driver == nil {
-			unknown = append(unknown, fault.New(fault.Place{}, "give the agent the key that decrypts it",
+		size := len(secret.Value.Reveal())
+		switch {
+		case !created || secret.Spec.Driver != nil:
+		case !secret.Value.Known():
+			refused = append(refused, fault.New(fault.Place{}, "give the agent the key that decrypts it",
 				"create secret %s: its value is not known", secret.Spec.Name))
+		case size == 0 || size >= mostSecret:
+			refused = append(refused, fault.New(fault.Place{}, "Swarm takes 1 to 511999 bytes",
+				"create secret %s: Swarm does not accept its size", secret.Spec.Name))
 		}
 	}
-	return errors.Join(unknown...)
+	return errors.Join(refused...)
 }
 
 // application is one run of Apply.
@@ -138,7 +144,7 @@ func (a *application) steps(ctx context.Context, plan Plan) error {
 			stopped = true
 		}
 		end := begin
-		for end < len(plan.Steps) && plan.Steps[end].phase == first.phase && plan.Steps[end].Wave == first.Wave {
+		for end < len(plan.Steps) && first.beside(plan.Steps[end]) {
 			end++
 		}
 		if len(waves) > 0 && waves[0].Before == begin {
@@ -212,9 +218,10 @@ func inParallel(n, limit int, begin func(i int) bool, do func(i int)) {
 	group.Wait()
 }
 
-// take writes one step. It waits for the networks of a removed stack.
+// take writes one step. It waits for the networks of a removed stack, and for ports that other
+// services have given up.
 func (a *application) take(ctx context.Context, step Step, tell func(Event) error) error {
-	err := a.try(ctx, step)
+	err := a.afterRelease(ctx, step, a.try(ctx, step))
 	if name := a.oldNetwork(err); name != "" {
 		err = a.afterOldNetwork(ctx, step, name, tell)
 	}
@@ -223,6 +230,9 @@ func (a *application) take(ctx context.Context, step Step, tell func(Event) erro
 
 // try writes one step, once.
 func (a *application) try(ctx context.Context, step Step) error {
+	if step.Action == Replace {
+		return a.replace(ctx, step)
+	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	switch step.Kind {

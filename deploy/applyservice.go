@@ -20,20 +20,16 @@ func (a *application) takeService(ctx context.Context, step Step) error {
 		return a.updateService(ctx, step)
 	case ScaleDown:
 		return a.scaleDown(ctx, step.Name)
-	case ScaleUp: // not part of a plan
 	case Remove:
 		return a.removeService(ctx, step.Name)
-	case Replace:
-		if err := a.removeService(ctx, step.Name); err != nil {
-			return err
-		}
-		return a.createService(ctx, step.Name)
+	case Replace, ScaleUp: // two steps; not part of a plan
 	}
 	return fmt.Errorf("unknown action %q", step.Action)
 }
 
+// createService makes a service; one that is replaced with the values that the stack ignores.
 func (a *application) createService(ctx context.Context, name string) error {
-	spec, login, err := a.spec(ctx, name, swarm.ServiceSpec{})
+	spec, login, err := a.spec(ctx, keep(a.want, name, a.live[name].Spec), swarm.ServiceSpec{})
 	if err != nil {
 		return err
 	}
@@ -92,7 +88,7 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	if !planned && len(serviceChanges(existing.Spec, keep(a.want, name, existing.Spec))) == 0 {
 		return nil
 	}
-	spec, login, err := a.spec(ctx, name, existing.Spec)
+	spec, login, err := a.spec(ctx, keep(a.want, name, existing.Spec), existing.Spec)
 	if err != nil {
 		return err
 	}
@@ -100,12 +96,12 @@ func (a *application) write(ctx context.Context, existing swarm.Service) error {
 	return login.withhold(err)
 }
 
-// spec gives the wanted spec of a service to write over the live one, with the IDs of
+// spec gives a wanted spec to write over the live one, with the IDs of
 // secrets and configs and the current metadata, and the login with which the nodes pull
 // its image. Without a login, the engine keeps the one that it has. The wanted stack is
 // not changed.
-func (a *application) spec(ctx context.Context, name string, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
-	spec := settle(keep(a.want, name, live), live)
+func (a *application) spec(ctx context.Context, want, live swarm.ServiceSpec) (swarm.ServiceSpec, login, error) {
+	spec := settle(want, live)
 	for name, value := range a.options.Metadata {
 		if label := compose.LabelPrefix + name; metadataLabel(label) {
 			spec.Labels[label] = value

@@ -156,9 +156,9 @@ func TestDifferences(t *testing.T) {
 		},
 		"port": {
 			func(s *swarm.ServiceSpec) {
-				s.EndpointSpec.Ports = []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080}}
+				s.EndpointSpec.Ports = []swarm.PortConfig{{PublishedPort: 80, TargetPort: 8080, PublishMode: "host"}}
 			},
-			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "ingress"},
+			deploy.Change{Path: "EndpointSpec.Ports[80:8080/tcp]", New: "host"},
 			true,
 		},
 		"empty DNS config": {
@@ -262,5 +262,24 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPlatformsOfAnotherImage: the platforms of an image do not bind the one that takes its place, of
+// which no registry told any.
+func TestPlatformsOfAnotherImage(t *testing.T) {
+	lives, wants := newStack("s"), newStack("s")
+	add(lives, "a", func(s *swarm.ServiceSpec) {
+		s.TaskTemplate.ContainerSpec.Image = image1 + "@sha256:aa"
+		s.TaskTemplate.Placement = &swarm.Placement{Platforms: []swarm.Platform{{OS: "linux", Architecture: "amd64"}}}
+	})
+	add(wants, "a", newer)
+	live := lives.Services["s_a"]
+	if placement := deploy.Settle(wants.Services["s_a"], live).TaskTemplate.Placement; len(placement.Platforms) > 0 {
+		t.Errorf("%s is bound to %v", image2, placement.Platforms)
+	}
+	add(wants, "a", nil)
+	if placement := deploy.Settle(wants.Services["s_a"], live).TaskTemplate.Placement; len(placement.Platforms) != 1 {
+		t.Errorf("%s lost its platforms", image1)
 	}
 }

@@ -114,48 +114,6 @@ func modeName(mode swarm.ServiceMode) string {
 	return "replicated"
 }
 
-// releasePorts moves the services to an earlier phase that give up a port of the routing
-// mesh for another service: the engine refuses two services on one port.
-func (p *draft) releasePorts(live LiveServices, want *compose.Stack) {
-	p.takeovers(live, want, func(step *Step, _, _ string) {
-		if step.phase == phaseServices || step.phase == phaseRemove {
-			step.phase = phaseRelease
-		}
-	})
-}
-
-// takeovers calls do for each step of a service from which another service, the taker,
-// takes over a port of the routing mesh.
-func (p *draft) takeovers(live LiveServices, want *compose.Stack, do func(step *Step, port, taker string)) {
-	takers := map[string]string{}
-	for _, name := range keys(want.Services) {
-		for _, port := range meshPorts(want.Services[name]) {
-			takers[port] = name
-		}
-	}
-	for i := range p.Steps {
-		step := &p.Steps[i]
-		for _, port := range meshPorts(live[step.Name].Spec) {
-			if taker, taken := takers[port]; taken && taker != step.Name && step.Kind == Service {
-				do(step, port, taker)
-			}
-		}
-	}
-}
-
-func meshPorts(spec swarm.ServiceSpec) []string {
-	var ports []string
-	if spec.EndpointSpec == nil {
-		return nil
-	}
-	for _, port := range spec.EndpointSpec.Ports {
-		if port.PublishMode != swarm.PortConfigPublishModeHost && port.PublishedPort != 0 {
-			ports = append(ports, portNumber(port))
-		}
-	}
-	return ports
-}
-
 // addCron scales cron services down before other services of the stack change, and scales
 // them up again after all other services. If only labels change, cron services keep
 // running.

@@ -139,12 +139,12 @@ func (a absences) err() error {
 }
 
 // starts gives the services of which the plan starts tasks, sorted, by the images that it
-// writes: an update keeps what the stack ignores.
+// writes: a service that exists keeps what the stack ignores.
 func (p Plan) starts(want *compose.Stack) map[string][]string {
 	users := map[string][]string{}
 	for _, step := range p.Steps {
 		spec := want.Services[step.Name]
-		if p.live != nil && step.Action == Update {
+		if p.live != nil {
 			spec = keep(want, step.Name, p.live.Services[step.Name].Spec)
 		}
 		image := containerOf(spec).Image

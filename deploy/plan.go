@@ -86,6 +86,12 @@ type Step struct {
 	Has []Change `json:"has,omitempty"`
 
 	phase phase
+	turn  int // of the steps of phaseRelease: after those whose ports the service takes over
+}
+
+// beside tells whether two steps that follow each other may be written at once.
+func (s Step) beside(next Step) bool {
+	return s.phase == next.phase && s.Wave == next.Wave && s.turn == next.turn
 }
 
 // LabelsOnly tells whether the step changes only labels of the service.
@@ -201,8 +207,8 @@ type draft Plan
 // Diff plans how the live state becomes the wanted one. It refuses a stack that must not
 // or cannot be applied, with all reasons at once: objects of other owners, missing
 // external objects, missing secrets without a value, secrets and configs that exist with
-// a different content, and fields that the engine does not know. It needs no secret
-// values.
+// a different content, fields that the engine does not know, what the managers refuse
+// anyway, and services that exchange published ports. It needs no secret values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
@@ -210,6 +216,7 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 		missingValues(live, want),
 		unchangeable(live, want),
 		unknownFields(live.APIVersion, want),
+		exchangedPorts(live.Services, want),
 	)
 	if len(refused) > 0 {
 		return Plan{}, errors.Join(refused...)
@@ -219,6 +226,9 @@ func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	plan.addNetworks(live, want)
 	plan.addObjects(live, want)
 	plan.addServices(services, want)
+	if refused := plan.unacceptable(want); len(refused) > 0 {
+		return Plan{}, errors.Join(refused...)
+	}
 	plan.addCron(services, want)
 	plan.addWaves(services, want)
 	plan.countTasks(services, want)
@@ -285,6 +295,7 @@ func (p *draft) sort() {
 			int(a.phase.stretch()-b.phase.stretch()),
 			a.Wave-b.Wave,
 			int(a.phase-b.phase),
+			a.turn-b.turn,
 			-strings.Compare(string(a.Kind), string(b.Kind)), // secrets, then configs
 			strings.Compare(a.Name, b.Name),
 		)

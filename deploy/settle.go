@@ -20,9 +20,10 @@ func settle(want, live swarm.ServiceSpec) swarm.ServiceSpec {
 	fill(&want.EndpointSpec, live.EndpointSpec)
 	task, liveTask := &want.TaskTemplate, live.TaskTemplate
 	task.ForceUpdate = max(task.ForceUpdate, liveTask.ForceUpdate)
-	samePinned := false
+	same, samePinned := false, false
 	if task.ContainerSpec != nil && liveTask.ContainerSpec != nil {
 		image := liveTask.ContainerSpec.Image
+		same = sameTag(want, live)
 		name, _, pinned := strings.Cut(image, "@")
 		if pinned && name == task.ContainerSpec.Image {
 			task.ContainerSpec.Image = image
@@ -30,7 +31,7 @@ func settle(want, live swarm.ServiceSpec) swarm.ServiceSpec {
 		samePinned = pinned && task.ContainerSpec.Image == image
 	}
 	takeOrder("", reflect.ValueOf(&want).Elem(), reflect.ValueOf(live))
-	task.Placement = settlePlacement(task.Placement, liveTask.Placement, samePinned)
+	task.Placement = settlePlacement(task.Placement, liveTask.Placement, same, samePinned)
 	return want
 }
 
@@ -59,13 +60,13 @@ func isJob(mode swarm.ServiceMode) bool { return mode.ReplicatedJob != nil || mo
 
 // settlePlacement keeps the live platforms, which belong to the image: `docker stack
 // deploy` may remove them although the image stays the same.
-func settlePlacement(want, live *swarm.Placement, sameImage bool) *swarm.Placement {
+func settlePlacement(want, live *swarm.Placement, sameTag, samePinned bool) *swarm.Placement {
 	if want == nil && live == nil {
 		return nil
 	}
 	fill(&want, &swarm.Placement{})
 	fill(&live, &swarm.Placement{})
-	if len(want.Platforms) == 0 || sameImage {
+	if len(want.Platforms) == 0 && sameTag || samePinned {
 		want.Platforms = live.Platforms
 	}
 	return want

@@ -118,31 +118,6 @@ func (p *draft) addWaves(live LiveServices, want *compose.Stack) {
 	p.warnOfLateJobs(want)
 }
 
-// waitForPorts moves a service to the wave of the service from which it takes over a
-// published port, if that wave is later: the engine refuses two services on one port.
-func (p *draft) waitForPorts(live LiveServices, want *compose.Stack, waves map[string]int) {
-	for moved := true; moved; {
-		moved = false
-		p.takeovers(live, want, func(step *Step, port, taker string) {
-			holder, wanted := waves[step.Name]
-			if wanted && step.phase == phaseRelease && waves[taker] < holder {
-				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is in wave %d, not %d: it takes over port %s from %s", taker, holder, waves[taker], port, step.Name))
-				waves[taker], moved = holder, true
-			}
-		})
-	}
-}
-
-// releaseInWaves moves the removal of a service to the wave of the service that takes
-// over its published port.
-func (p *draft) releaseInWaves(live LiveServices, want *compose.Stack) {
-	p.takeovers(live, want, func(step *Step, _, taker string) {
-		if step.phase == phaseRelease && step.Action == Remove {
-			step.Wave = min(step.Wave, p.waves[taker])
-		}
-	})
-}
-
 // warnOfLateJobs warns about jobs that deployment.waves does not name.
 func (p *draft) warnOfLateJobs(want *compose.Stack) {
 	if want.Waves == nil {

@@ -58,7 +58,7 @@ func TestWavesOfPlan(t *testing.T) {
 		},
 		"one-shot services come first": {
 			want: map[string]func(*swarm.ServiceSpec){"api": nil, "cron_service": nil, "migrate": ending, "seed": func(s *swarm.ServiceSpec) {
-				s.Mode = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}
+				s.Mode, s.UpdateConfig = swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{}}, nil
 			}, "migrate_forever": nil},
 			lines: []string{"1 create migrate", "1 create seed", "2 create api", "2 create migrate_forever", "2 create cron_service"},
 		},
@@ -179,10 +179,15 @@ func meshOwner(stack *compose.Stack, port uint32) string {
 // step of an earlier wave, cron services scale down first and scale up last, a wave waits
 // for all services of earlier waves, and the plan is the same each time.
 func TestWavesHoldForAnyStack(t *testing.T) {
+	exchanges := 0
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same numbers each time
 		lives, wants := randomStack(random), randomStack(random)
 		plan, err := deploy.Diff(liveOf(lives), wants)
+		if err != nil && strings.Contains(err.Error(), "exchange published ports") {
+			exchanges++
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,6 +214,9 @@ func TestWavesHoldForAnyStack(t *testing.T) {
 				}
 			}
 		}
+	}
+	if exchanges == 0 || exchanges > 1000 {
+		t.Errorf("%d of the stacks exchange ports", exchanges)
 	}
 }
 
