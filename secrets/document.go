@@ -3,6 +3,8 @@ package secrets
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,6 +134,24 @@ func (d *document) plaintexts() map[string]bool {
 		walk("", branch)
 	}
 	return all
+}
+
+// hasValues reports whether an open document has values that are not empty, and hasCiphertext whether
+// values are encrypted in the file.
+func (d *document) hasValues() bool {
+	return slices.ContainsFunc(leaves(d.tree.Branches), func(one leaf) bool { return one.value != nil && one.value != "" })
+}
+
+func (d *document) hasCiphertext() bool {
+	return slices.Contains(slices.Collect(maps.Values(d.encrypted)), true)
+}
+
+// isReadable reports whether an open document has values, and no rule of the file encrypts one.
+func (d *document) isReadable() bool { return d.hasValues() && !d.hasCiphertext() }
+
+// isEmpty reports whether an open document is a file without content. SOPS does not encrypt that.
+func (d *document) isEmpty() bool {
+	return d.format == formatBinary && !d.hasValues() && !d.hasCiphertext()
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {

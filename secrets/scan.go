@@ -3,6 +3,7 @@ package secrets
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 	"go.yaml.in/yaml/v3"
@@ -188,7 +190,13 @@ const maxListed = 100
 // those that its rules leave readable.
 func (s *scanner) values(doc *document) {
 	doc.plain = doc.plaintexts()
-	s.add(doc.open(nil))
+	err := doc.open(nil)
+	s.add(err)
+	allowed := s.plaintext != nil && s.plaintext(doc.path)
+	if err == nil && len(doc.readable) == 0 && !doc.keyed && doc.isReadable() && !allowed && s.encryptedByName(File{Path: doc.path, Data: doc.data}) {
+		s.add(notEncrypted(doc.path)) // the rules of the file encrypt nothing
+		return
+	}
 	type value struct {
 		key, hint, message string
 		markable           bool
@@ -213,9 +221,13 @@ func (s *scanner) values(doc *document) {
 		}
 	}
 	at, lines, listed := keyLines(doc.data, keys...), strings.Split(string(doc.data), "\n"), 0
+	found := map[int]bool{} // the lines of the values: a mark there is about them alone
+	for _, one := range values {
+		found[at[one.key]] = true
+	}
 	for _, one := range values {
 		line := at[one.key]
-		if one.markable && line > 0 && strings.Contains(lines[line-1]+lines[max(line-2, 0)], markHarmless) {
+		if one.markable && line > 0 && (strings.Contains(lines[line-1], markHarmless) || !found[line-1] && strings.Contains(lines[max(line-2, 0)], markHarmless)) {
 			continue
 		}
 		if listed++; listed <= maxListed {
@@ -268,17 +280,35 @@ func notEncrypted(name string) *fault.Error {
 
 // lines searches a text for values that look like secrets.
 func (s *scanner) lines(file File) {
-	if bytes.IndexByte(file.Data[:min(len(file.Data), 8000)], 0) >= 0 {
-		return // binary
+	text, isText := textOf(file.Data)
+	if !isText {
+		return
 	}
-	before, number := "", 0
-	for line := range strings.Lines(string(file.Data)) {
+	before, number := false, 0 // the line before is marked, and not itself what the mark is about
+	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
-		what := suspicion(file.Path, line)
-		if what != "" && !strings.Contains(line, markHarmless) && !strings.Contains(before, markHarmless) {
+		what, marked := suspicion(file.Path, line), strings.Contains(line, markHarmless)
+		if what != "" && !marked && !before {
 			s.found = append(s.found, fault.New(fault.Place{File: file.Path, Line: number}, hintMove, "%s", what))
 		}
-		before = line
+		before = marked && what == ""
 	}
+}
+
+// textOf gives a text in UTF-8; false for what is not text. Windows writes UTF-16, with a mark at its
+// beginning.
+func textOf(data []byte) ([]byte, bool) {
+	for mark, order := range map[string]binary.ByteOrder{"\xff\xfe": binary.LittleEndian, "\xfe\xff": binary.BigEndian} {
+		rest, found := bytes.CutPrefix(data, []byte(mark))
+		if !found {
+			continue
+		}
+		units := make([]uint16, 0, len(rest)/2)
+		for ; len(rest) > 1; rest = rest[2:] {
+			units = append(units, order.Uint16(rest))
+		}
+		return []byte(string(utf16.Decode(units))), true
+	}
+	return data, bytes.IndexByte(data[:min(len(data), 8000)], 0) < 0
 }

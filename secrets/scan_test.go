@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,6 +90,32 @@ func TestScanFindsSecrets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestScanMarksOneValue: the mark of a value says nothing about the next one.
+func TestScanMarksOneValue(t *testing.T) {
+	lines := "A_PIN=1234567 # not-a-secret\nDB_PASSWORD=hunter2\n"
+	if found := scan(t, map[string]string{"node.env": lines}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "node.env:2: DB_PASSWORD") {
+		t.Errorf("found %v", found)
+	}
+	partly := encrypt(t, "yaml", "note: x\nA_PIN: a1234567 # not-a-secret\nDB_PASSWORD: hunter2\n", append(toAge(), "--encrypted-regex", "^note$")...)
+	if found := scan(t, map[string]string{"values.yml": string(partly)}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "values.yml:3: DB_PASSWORD") {
+		t.Errorf("in a SOPS file: %v", found)
+	}
+}
+
+// TestScanReadsWhatWindowsWrites: UTF-16, and a mark at the beginning.
+func TestScanReadsWhatWindowsWrites(t *testing.T) {
+	const text = "DB_PASSWORD=hunter2\r\nLEVEL=info\r\n"
+	little, big := []byte("\xff\xfe"), []byte("\xfe\xff")
+	for _, unit := range utf16.Encode([]rune(text)) {
+		little, big = binary.LittleEndian.AppendUint16(little, unit), binary.BigEndian.AppendUint16(big, unit)
+	}
+	for name, content := range map[string]string{"UTF-8": "\ufeff" + text, "little": string(little), "big": string(big)} {
+		if found := scan(t, map[string]string{"node.env": content}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "node.env:1: DB_PASSWORD") {
+			t.Errorf("%s: %v", name, found)
+		}
 	}
 }
 
