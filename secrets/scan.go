@@ -194,7 +194,7 @@ func (s *scanner) values(doc *document) {
 	s.add(err)
 	allowed := s.plaintext != nil && s.plaintext(doc.path)
 	if err == nil && len(doc.readable) == 0 && !doc.keyed && doc.isReadable() && !allowed && s.encryptedByName(File{Path: doc.path, Data: doc.data}) {
-		s.add(notEncrypted(doc.path)) // the rules of the file encrypt nothing
+		s.add(encryptsNothing(doc.path))
 		return
 	}
 	type value struct {
@@ -276,6 +276,12 @@ func inSecretsFolder(name string) bool {
 
 func notEncrypted(name string) *fault.Error {
 	return fault.New(fault.Place{File: name}, hintEncrypt+name+" (and rotate its secrets, because git keeps the plaintext)", "the file is not encrypted")
+}
+
+// encryptsNothing is for a SOPS file whose rules encrypt no value.
+func encryptsNothing(name string) *fault.Error {
+	return fault.New(fault.Place{File: name}, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i "+name+" && sops -e -i "+name+
+		"; then replace the secret, because git keeps the old commits", "the file is not encrypted: its rules encrypt no value")
 }
 
 // lines searches a text for values that look like secrets.

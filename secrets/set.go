@@ -178,7 +178,7 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 		}
 		return s.addKeys(file, entries, o)
 	case doc.isReadable() && !o.AllowPlaintext:
-		return notEncrypted(file.Path)
+		return encryptsNothing(file.Path)
 	case doc.sealed && !doc.isEmpty():
 		s.values[Location{File: file.Path}] = sealed()
 	default:

@@ -164,7 +164,7 @@ func TestWholeFilesWithoutASecret(t *testing.T) {
 			t.Errorf("%s: missing: %v", name, missing)
 		}
 		_, err = open([]secrets.File{readable}, secrets.Options{})
-		if err == nil || !strings.Contains(err.Error(), "the file is not encrypted") {
+		if err == nil || !strings.Contains(err.Error(), "the file is not encrypted: its rules encrypt no value") {
 			t.Errorf("%s: got %v", name, err)
 		}
 		mustHide(t, name, fmt.Sprint(err))
@@ -173,7 +173,7 @@ func TestWholeFilesWithoutASecret(t *testing.T) {
 		}
 	}
 	found := scan(t, map[string]string{readable.Path: string(readable.Data)}, nil)
-	if len(found) != 1 || !strings.HasSuffix(found[0], "the file is not encrypted") {
+	if len(found) != 1 || !strings.HasSuffix(found[0], "the file is not encrypted: its rules encrypt no value") {
 		t.Errorf("scan: %v", found)
 	}
 	if found := scan(t, map[string]string{readable.Path: string(readable.Data)}, func(string) bool { return true }); len(found) != 0 {
