@@ -136,7 +136,13 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxScanned {
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	if info.Size() > maxScanned {
+		if s.encryptedByName(File{Path: name, Data: []byte{0}}) {
+			s.add(fault.New(fault.Place{File: name}, "keep large files out of the repository", "the file should be encrypted, and is too large for that: it has more than %d bytes", maxScanned))
+		}
 		return nil
 	}
 	data, err := fs.ReadFile(s.fsys, name)
@@ -291,14 +297,24 @@ func (s *scanner) lines(file File) {
 		return
 	}
 	before, number := false, 0 // the line before is marked, and not itself what the mark is about
+	key, isYAML := "", settingsOf(file.Path).yaml
 	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
-		what, marked := suspicion(file.Path, line), strings.Contains(line, markHarmless)
+		judged, marked := line, strings.Contains(line, markHarmless)
+		if key != "" {
+			judged = key + strings.TrimSpace(line)
+		}
+		what := suspicion(file.Path, judged)
 		if what != "" && !marked && !before {
 			s.found = append(s.found, fault.New(fault.Place{File: file.Path, Line: number}, hintMove, "%s", what))
 		}
 		before = marked && what == ""
+		if found := yamlBlock().FindStringSubmatch(line); isYAML && found != nil {
+			key = found[1]
+		} else if strings.TrimSpace(line) != "" {
+			key = ""
+		}
 	}
 }
 
