@@ -138,20 +138,20 @@ func (d *document) plaintexts() map[string]bool {
 
 // hasValues reports whether an open document has values that are not empty, and hasCiphertext whether
 // values are encrypted in the file.
-func (d *document) hasValues() bool {
+func hasValues(d *document) bool {
 	return slices.ContainsFunc(leaves(d.tree.Branches), func(one leaf) bool { return one.value != nil && one.value != "" })
 }
 
-func (d *document) hasCiphertext() bool {
+func hasCiphertext(d *document) bool {
 	return slices.Contains(slices.Collect(maps.Values(d.encrypted)), true)
 }
 
 // isReadable reports whether an open document has values, and no rule of the file encrypts one.
-func (d *document) isReadable() bool { return d.hasValues() && !d.hasCiphertext() }
+func isReadable(d *document) bool { return hasValues(d) && !hasCiphertext(d) }
 
 // isEmpty reports whether an open document is a file without content. SOPS does not encrypt that.
-func (d *document) isEmpty() bool {
-	return d.format == formatBinary && !d.hasValues() && !d.hasCiphertext()
+func isEmpty(d *document) bool {
+	return d.format == formatBinary && !hasValues(d) && !hasCiphertext(d)
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {

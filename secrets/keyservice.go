@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -191,11 +192,9 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 		return fault.New(place, "restore the file from an earlier commit, or encrypt it again",
 			"the data key for %s does not decrypt: the file is damaged or was manipulated", strings.Join(own, ", "))
 	}
-	for _, failure := range failures {
-		if fault.IsTransient(failure) {
-			return fault.Transient(fault.New(place, "check that the Vault runs, and that this node can connect to it: vault status",
-				"no key opens the file now; it is encrypted to %s; keys tried: %s", recipients, tried))
-		}
+	if fault.IsTransient(errors.Join(slices.Collect(maps.Values(failures))...)) {
+		return fault.Transient(fault.New(place, "check that the Vault runs, and that this node can connect to it: vault status",
+			"no key opens the file now; it is encrypted to %s; keys tried: %s", recipients, tried))
 	}
 	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }

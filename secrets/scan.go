@@ -198,8 +198,7 @@ func (s *scanner) values(doc *document) {
 	doc.plain = doc.plaintexts()
 	err := doc.open(nil)
 	s.add(err)
-	allowed := s.plaintext != nil && s.plaintext(doc.path)
-	if err == nil && len(doc.readable) == 0 && !doc.keyed && doc.isReadable() && !allowed && s.encryptedByName(File{Path: doc.path, Data: doc.data}) {
+	if err == nil && s.isPlaintext(doc) {
 		s.add(encryptsNothing(doc.path))
 		return
 	}
@@ -233,7 +232,7 @@ func (s *scanner) values(doc *document) {
 	}
 	for _, one := range values {
 		line := at[one.key]
-		if one.markable && line > 0 && (strings.Contains(lines[line-1], markHarmless) || !found[line-1] && strings.Contains(lines[max(line-2, 0)], markHarmless)) {
+		if one.markable && isMarked(lines, line, found) {
 			continue
 		}
 		if listed++; listed <= maxListed {
@@ -243,6 +242,18 @@ func (s *scanner) values(doc *document) {
 	if listed > maxListed {
 		s.add(fault.New(fault.Place{File: doc.path}, "encrypt the listed ones first", "%d more values of the file are in plaintext", listed-maxListed))
 	}
+}
+
+// isPlaintext reports whether an open document is a whole file that must be encrypted, and of which the
+// rules encrypt nothing.
+func (s *scanner) isPlaintext(doc *document) bool {
+	allowed := s.plaintext != nil && s.plaintext(doc.path)
+	return len(doc.readable) == 0 && !doc.keyed && isReadable(doc) && !allowed && s.encryptedByName(File{Path: doc.path, Data: doc.data})
+}
+
+// isMarked reports whether a line has the mark, or the line before it, unless that has a value itself.
+func isMarked(lines []string, line int, values map[int]bool) bool {
+	return line > 0 && (strings.Contains(lines[line-1], markHarmless) || !values[line-1] && strings.Contains(lines[max(line-2, 0)], markHarmless))
 }
 
 func (s *scanner) add(err error) {

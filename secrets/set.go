@@ -177,22 +177,22 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 			return err
 		}
 		return s.addKeys(file, entries, o)
-	case doc.isReadable() && !o.AllowPlaintext:
+	case isReadable(doc) && !o.AllowPlaintext:
 		return encryptsNothing(file.Path)
-	case doc.sealed && !doc.isEmpty():
+	case doc.sealed && !isEmpty(doc):
 		s.values[Location{File: file.Path}] = sealed()
 	default:
 		content, err := doc.content()
 		if err != nil {
 			return err
 		}
-		s.addWhole(file, content)
+		addWhole(s, file, content)
 	}
 	return nil
 }
 
 // addWhole adds the content of a whole file.
-func (s *Set) addWhole(file File, content []byte) {
+func addWhole(s *Set, file File, content []byte) {
 	at := Location{File: file.Path}
 	if len(content) == 0 {
 		s.refused[at] = refusal{fault.Place{File: file.Path}, emptySecret}
