@@ -188,11 +188,18 @@ type DatabaseError struct {
 
 func (e *DatabaseError) Error() string { return e.Doing + ": " + e.Text }
 
+// dataException begins the codes of errors about a value, whose messages quote it.
+const dataException = "22"
+
 // databaseError converts an error. For an error of the server it uses only the message and
 // the code, because the details may quote rows.
 func databaseError(doing string, err error) error {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return &DatabaseError{Doing: doing, State: said.Code, Text: fmt.Sprintf("%s: %s (%s)", said.Severity, said.Message, said.Code)}
+		message := said.Message
+		if strings.HasPrefix(said.Code, dataException) {
+			message = "a value does not fit (not shown)"
+		}
+		return &DatabaseError{Doing: doing, State: said.Code, Text: fmt.Sprintf("%s: %s (%s)", said.Severity, message, said.Code)}
 	}
 	text := err.Error()
 	if connecting, ok := errors.AsType[*pgconn.ConnectError](err); ok {

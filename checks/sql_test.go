@@ -54,7 +54,8 @@ func TestSQL(t *testing.T) {
 		"other name": {func(q *checks.SQL) {
 			q.Database.SSLMode, q.Database.TLS = checks.SSLVerifyFull, checks.TLS{CA: server.CA, ServerName: "db"}
 		}, "wanted to match db"},
-		"quotes itself": {func(q *checks.SQL) { q.Query = "SELECT '" + postgrestest.Password + "'::int" }, `invalid input syntax for type integer: "***"`},
+		"quotes itself": {func(q *checks.SQL) { q.Query = `SELECT 1 FROM "` + postgrestest.Password + `"` }, `relation "***" does not exist`},
+		"quotes a row":  {func(q *checks.SQL) { q.Query = "SELECT v::int FROM (VALUES ('canary-row')) rows (v)" }, "query: ERROR: a value does not fit (not shown) (22P02)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			query := checks.SQL{Database: database, Query: highest}

@@ -107,7 +107,10 @@ func (c *converter) setValue(secret *Secret, one object) error {
 		if !value.Known() {
 			c.warnUnread(one, reference, place)
 		}
-		return nil
+	}
+	if value.EndsInReturn() {
+		c.warnings.add(one.place, "write the file with Unix line breaks, and encrypt it again",
+			"the value of the secret %q ends with half of a Windows line break (\\r), which services get, too", one.key)
 	}
 	if ok {
 		return nil

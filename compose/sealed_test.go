@@ -152,3 +152,26 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfOfAWindowsLineBreak: a value that ends with one is used as it is, with a warning.
+func TestHalfOfAWindowsLineBreak(t *testing.T) {
+	stack, err := renderFiles(t, map[string]string{
+		"/environments/test/config.yml": config + "allow_plaintext_secrets: true\n",
+		"docker-compose.yml":            "services: {web: {image: x}}\nsecrets:\n  db: {file: ./secrets/db}\n  tls: {file: ./secrets/tls}\n",
+		"secrets/db":                    "canary\r",
+		"secrets/tls":                   "canary\r\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, one := range stack.Warnings {
+		if strings.Contains(one.Error(), "line break") {
+			got = append(got, one.Error())
+		}
+	}
+	want := nodeDir + "docker-compose.yml:3: the value of the secret \"db\" ends with half of a Windows line break (\\r), which services get, too"
+	if len(got) != 1 || !strings.HasSuffix(got[0], strings.TrimPrefix(want, nodeDir)) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

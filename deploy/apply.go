@@ -53,7 +53,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	if plan.live == nil {
 		return errors.New("apply plan: Diff did not make it")
 	}
-	if err := valuesFit(plan, want); err != nil {
+	if err := valuesKnown(plan, want); err != nil {
 		return err
 	}
 	logins, err := e.registries.readLogins()
@@ -81,24 +81,18 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, want *compose.Stack, opts
 	return nil
 }
 
-// valuesFit refuses a plan before its first write if it creates a secret without a value,
-// because the stack was rendered without keys, or with one of a size that Swarm does not take.
-func valuesFit(plan Plan, want *compose.Stack) error {
-	var refused []error
+// valuesKnown refuses a plan before its first write if it creates a secret without a
+// value, because the stack was rendered without keys.
+func valuesKnown(plan Plan, want *compose.Stack) error {
+	var unknown []error
 	for _, secret := range want.Secrets {
 		created := slices.ContainsFunc(plan.Steps, func(s Step) bool { return s.Kind == Secret && s.Name == secret.Spec.Name })
-		size := len(secret.Value.Reveal())
-		switch {
-		case !created || secret.Spec.Driver != nil:
-		case !secret.Value.Known():
-			refused = append(refused, fault.New(fault.Place{}, "give the agent the key that decrypts it",
+		if created && !secret.Value.Known() && secret.Spec.Driver == nil {
+			unknown = append(unknown, fault.New(fault.Place{}, "give the agent the key that decrypts it",
 				"create secret %s: its value is not known", secret.Spec.Name))
-		case size == 0 || size >= mostSecret:
-			refused = append(refused, fault.New(fault.Place{}, "Swarm takes 1 to 511999 bytes",
-				"create secret %s: Swarm does not accept its size", secret.Spec.Name))
 		}
 	}
-	return errors.Join(refused...)
+	return errors.Join(unknown...)
 }
 
 // application is one run of Apply.

@@ -63,9 +63,24 @@ func TestMasksOfText(t *testing.T) {
 	t.Parallel()
 	stack := newStack("s")
 	addSecret(stack, "db", "1", "canary/value")
+	addSecret(stack, "api", "1", "canary+p@ss!w~rd ?1")
+	addSecret(stack, "login", "1", "coin:canary-login")
+	addSecret(stack, "settings", "1", "LEVEL=warning\nDB_PASSWORD='canary-quoted'\nDSN_X=postgres://coin:canary%40dsn@db/coin\n")
+	addSecret(stack, "json", "1", `{"level": "warning", "smtp": {"password": "canary-json"}, "api_key": "canary-key"}`)
 	for text, want := range map[string]string{
 		"it says canary/value and password=hunter2 of x":     "it says *** and password=*** of x",
 		"a query ?q=canary%2Fvalue, base64 Y2FuYXJ5L3ZhbHVl": "a query ?q=***, base64 ***",
+		"in hex 63616e6172792f76616c7565":                    "in hex ***",
+		"for user coin: canary-login, canary-quoted":         "for user coin: ***, ***",
+		"canary@dsn or canary%40dsn":                         "*** or ***",
+		"warning: canary-json, canary-key":                   "warning: ***, ***",
+		"RFC 3986: canary%2Bp%40ss%21w~rd%20%3F1":            "RFC 3986: ***",
+		"small: canary%2bp%40ss%21w~rd%20%3f1":               "small: ***",
+		"Go: canary%2Bp%40ss%21w~rd+%3F1":                    "Go: ***",
+		"Go: canary+p@ss%21w~rd%20%3F1":                      "Go: ***",
+		"JavaScript: canary%2Bp%40ss!w~rd%20%3F1":            "JavaScript: ***",
+		"Java: canary%2Bp%40ss%21w%7Erd+%3F1":                "Java: ***",
+		"without padding Y2FuYXJ5K3BAc3Mhd35yZCA/MQ":         "without padding ***",
 	} {
 		if got := deploy.NewMasks(stack).Text(text); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -12,9 +12,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/pkg/stdcopy"
-
-	"coin.internal/coin-agent/compose"
 )
 
 const (
@@ -37,8 +36,7 @@ const (
 // details reads why services of a stack have not converged.
 type details struct {
 	host  HostAPI
-	want  *compose.Stack
-	masks *Masks // of want
+	masks *Masks // of the wanted stack
 }
 
 // add adds the details of services that have not converged, in parallel: the node's name,
@@ -79,15 +77,14 @@ func (d details) addTo(ctx context.Context, service *ServiceResult) {
 			service.Node = node.Description.Hostname
 		}
 	}
-	spec := d.want.Services[service.Name]
-	if secret := d.masks.Unknown(spec); secret != "" {
+	if secret := d.masks.unknown(service.spec); secret != "" { // also one that only an older spec has
 		service.Logs = []string{fmt.Sprintf("not shown, because the value of secret %s is unknown and cannot be masked: docker service logs %s", secret, service.Name)}
 		return
 	}
 	if service.container != "" { // the image may declare a check as well
 		service.Health = d.lastHealth(ctx, service.container)
 	}
-	service.Logs = d.taskLogs(ctx, service.task, containerOf(spec).TTY)
+	service.Logs = d.taskLogs(ctx, service.task, containerOf(swarm.ServiceSpec{TaskTemplate: service.spec}).TTY)
 }
 
 // lastHealth gives the output of a container's last health check that ended by itself: one

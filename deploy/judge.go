@@ -232,7 +232,7 @@ func (c *oneCase) rememberError(tasks []swarm.Task) {
 // about makes a task the one that the result describes.
 func (c *oneCase) about(task swarm.Task) {
 	c.result.task, c.result.node, c.result.ExitCode, c.result.container = task.ID, task.NodeID, 0, ""
-	c.result.lacksImage = lacksImage(task)
+	c.result.lacksImage, c.result.spec = lacksImage(task), task.Spec
 	if status := task.Status.ContainerStatus; status != nil {
 		c.result.ExitCode, c.result.container = status.ExitCode, status.ContainerID
 	}

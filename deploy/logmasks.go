@@ -3,7 +3,7 @@ package deploy
 import (
 	"cmp"
 	"encoding/base64"
-	"net/url"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -35,6 +35,7 @@ func NewMasks(stacks ...*compose.Stack) *Masks {
 			for line := range strings.Lines(whole) {
 				values = append(values, strings.TrimSpace(line))
 			}
+			values = append(values, secretParts(whole)...)
 		}
 	}
 	var forms []string
@@ -42,9 +43,10 @@ func NewMasks(stacks ...*compose.Stack) *Masks {
 		if len(value) < shortestMasked {
 			continue
 		}
-		forms = append(forms, value, url.QueryEscape(value), url.PathEscape(value),
-			base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)))
+		forms = append(forms, value, hex.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte(value)),
+			base64.RawStdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)))
 		forms = append(forms, quotedForms(value)...)
+		forms = append(forms, urlForms(value)...)
 	}
 	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }) // one may contain another
 	m.forms = slices.Compact(forms)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"net/url"
 	"strings"
 
 	"coin.internal/coin-agent/compose"
@@ -24,6 +25,9 @@ var (
 		`api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|authorization|(^|[_.\-])(keys?|pass|auth|salt|dsn|jwt|pin)$)`)
 	// settingStart matches a name and the separator before its value.
 	settingStart = lazyregexp.New(`(--?)?([A-Za-z0-9_][A-Za-z0-9_.\-]*)(\\*["']?\s*[=:]\s*|[\s\x00]+)`)
+	// urlLogin matches the password in a URL, and userPassword that after a user's name.
+	urlLogin     = lazyregexp.New(`://[^\s/:@"']*:([^\s/"']+)@`)
+	userPassword = lazyregexp.New(`^[\w.@+\-]+:([^\s/]\S*)$`)
 	// pathName matches the name of a setting whose value is a path.
 	pathName = lazyregexp.New(`(?i)_(file|path|dir)$`)
 	// secretShapes are the forms of texts that are secret under any name.
@@ -107,25 +111,53 @@ func clean(text string) string {
 		text = one.pattern().ReplaceAllString(text, one.shown)
 	}
 	var b strings.Builder
-	for {
-		at := settingStart().FindStringSubmatchIndex(text)
+	shown := 0
+	for _, value := range secretValues(text) {
+		b.WriteString(text[shown:value[0]])
+		b.WriteString(Hidden)
+		shown = value[1]
+	}
+	b.WriteString(text[shown:])
+	return b.String()
+}
+
+// secretValues gives where the values of names and flags that look secret begin and end in a text.
+func secretValues(text string) (all [][2]int) {
+	for from := 0; ; {
+		at := settingStart().FindStringSubmatchIndex(text[from:])
 		if at == nil {
-			b.WriteString(text)
-			return b.String()
+			return all
 		}
+		begin, value := from+at[0], from+at[1]
 		found := setting{
-			flag: at[2] >= 0, name: text[at[4]:at[5]], separator: text[at[6]:at[7]], rest: text[at[1]:],
-			first: at[0] == 0 && b.Len() == 0 || strings.HasSuffix(text[:at[0]], between) || at[0] == 0 && strings.HasSuffix(b.String(), between),
+			flag: at[2] >= 0, name: text[from+at[4] : from+at[5]], separator: text[from+at[6] : from+at[7]], rest: text[value:],
+			first: begin == 0 || strings.HasSuffix(text[:begin], between),
 		}
 		if !found.isSecret() {
-			b.WriteString(text[:at[5]])
-			text = text[at[5]:]
+			from += at[5]
 			continue
 		}
-		b.WriteString(text[:at[1]])
-		b.WriteString(Hidden)
-		text = found.rest[found.valueLength():]
+		from = value + found.valueLength()
+		all = append(all, [2]int{value, from})
 	}
+}
+
+// secretParts gives what programs may print alone of a secret that has settings, a URL, or a user
+// and a password: the values of names that look secret, and passwords.
+func secretParts(secret string) (parts []string) {
+	for _, value := range secretValues(secret) {
+		parts = append(parts, strings.Trim(secret[value[0]:value[1]], `"', `))
+	}
+	for _, found := range urlLogin().FindAllStringSubmatch(secret, -1) {
+		parts = append(parts, found[1])
+		if plain, err := url.PathUnescape(found[1]); err == nil {
+			parts = append(parts, plain)
+		}
+	}
+	if found := userPassword().FindStringSubmatch(strings.TrimSpace(secret)); found != nil {
+		parts = append(parts, found[1])
+	}
+	return parts
 }
 
 // setting is a name in a text, with the text after it.

@@ -136,6 +136,35 @@ func missingValues(live *Live, want *compose.Stack) []error {
 	return missing
 }
 
+// maxSecret and maxConfig are the largest contents in bytes that Swarm takes (swarmkit's
+// api/validation, and manager/controlapi/config.go).
+const (
+	maxSecret = 500<<10 - 1
+	maxConfig = 1000<<10 - 1
+)
+
+// wrongSizes refuses secrets and configs that are to be created, and that Swarm would not take.
+func wrongSizes(live *Live, want *compose.Stack) []error {
+	var wrong []error
+	judge := func(kind Kind, key string, size, most int) {
+		if size == 0 || size > most {
+			wrong = append(wrong, fault.New(want.Place(string(kind)+"s", key), "give it a content, and keep large files in a volume",
+				"the %s %q has %d bytes; Swarm takes 1 to %d", kind, key, size, most))
+		}
+	}
+	for _, secret := range want.Secrets {
+		if _, ok := live.Secrets[secret.Spec.Name]; !ok && secret.Value.Known() && secret.Spec.Driver == nil {
+			judge(Secret, secret.Key, secret.Value.Len(), maxSecret)
+		}
+	}
+	for _, config := range want.Configs {
+		if _, ok := live.Configs[config.Spec.Name]; !ok {
+			judge(Config, config.Key, len(config.Spec.Data), maxConfig)
+		}
+	}
+	return wrong
+}
+
 func createHint(kind Kind, name string) string {
 	if kind == Network {
 		return "create it: docker network create --driver overlay " + name

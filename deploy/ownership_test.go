@@ -6,9 +6,11 @@ import (
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
+	"github.com/google/go-cmp/cmp"
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/deploy/enginetest"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -87,5 +89,32 @@ func TestSecretWithoutValue(t *testing.T) {
 	live.Secrets["db.2"] = swarm.Secret{Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: "db.2"}}}
 	if plan, err := deploy.Diff(live, stack); err != nil || len(plan.Steps) > 0 {
 		t.Errorf("%v: %+v", err, plan.Steps)
+	}
+}
+
+// TestSizesThatSwarmRefuses: what would be created and is empty or too large is refused before the
+// first write. The simulated engine has Swarm's bounds.
+func TestSizesThatSwarmRefuses(t *testing.T) {
+	large, whole := strings.Repeat("x", 500<<10-1), strings.Repeat("x", 1000<<10-1)
+	stack := newStack("t")
+	addSecret(stack, "largest", "1", large)
+	config := func(key, content string) compose.Config {
+		return compose.Config{Key: key, Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: "t_" + key, Labels: ownLabels("t")}, Data: []byte(content)}}
+	}
+	stack.Configs = []compose.Config{config("largest", whole)}
+	rollout(t, deploy.New(simulated().Client(enginetest.Hooks{})), stack)
+	addSecret(stack, "db", "1", large+"x")
+	addSecret(stack, "none", "1", "")
+	stack.Configs = append(stack.Configs, config("nginx", whole+"x"), config("empty", ""))
+	_, err := deploy.Diff(liveOf(newStack("t")), stack)
+	var got []string
+	for _, one := range fault.All(err) {
+		got = append(got, one.Error())
+	}
+	if diff := cmp.Diff([]string{
+		`the secret "db" has 512000 bytes; Swarm takes 1 to 511999`, `the secret "none" has 0 bytes; Swarm takes 1 to 511999`,
+		`the config "nginx" has 1024000 bytes; Swarm takes 1 to 1023999`, `the config "empty" has 0 bytes; Swarm takes 1 to 1023999`,
+	}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -206,14 +206,16 @@ type draft Plan
 
 // Diff plans how the live state becomes the wanted one. It refuses a stack that must not
 // or cannot be applied, with all reasons at once: objects of other owners, missing
-// external objects, missing secrets without a value, secrets and configs that exist with
-// a different content, fields that the engine does not know, what the managers refuse
-// anyway, and services that exchange published ports. It needs no secret values.
+// external objects, missing secrets without a value, secrets and configs of a size that Swarm
+// refuses or that exist with a different content, fields that the engine does not know, what
+// the managers refuse anyway, and services that exchange published ports. It needs no secret
+// values.
 func Diff(live *Live, want *compose.Stack) (Plan, error) {
 	refused := slices.Concat(
 		conflicts(live, want),
 		missingExternals(live, want),
 		missingValues(live, want),
+		wrongSizes(live, want),
 		unchangeable(live, want),
 		unknownFields(live.APIVersion, want),
 		exchangedPorts(live.Services, want),

@@ -24,6 +24,40 @@ func quotedForms(value string) []string {
 	return forms
 }
 
+// urlForms gives a value as several languages escape it for a URL: they leave other signs as they
+// are, write a blank as %20 or +, and digits in capitals or not.
+func urlForms(value string) []string {
+	var forms []string
+	for _, kept := range []string{
+		"-_.~",       // Go's query, and RFC 3986
+		"-_.~$&+:=@", // Go's path
+		"-_.~/",      // Python
+		"-_.~!'()*",  // JavaScript's component
+		"-_.*",       // Java, and forms
+		"-_.",        // PHP, .NET
+	} {
+		for _, digits := range []string{"%%%02X", "%%%02x"} {
+			form := escapeURL(value, kept, digits)
+			forms = append(forms, form, strings.ReplaceAll(form, "%20", "+"))
+		}
+	}
+	return forms
+}
+
+// escapeURL writes all but letters, digits and what is kept as escapes.
+func escapeURL(value, kept, digits string) string {
+	var out strings.Builder
+	for i := range len(value) {
+		c := value[i]
+		if c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte(kept, c) >= 0 {
+			out.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&out, digits, c)
+	}
+	return out.String()
+}
+
 // asJSON gives a value as JSON, without the quotes around it.
 func asJSON(value string, html bool) string {
 	var text bytes.Buffer

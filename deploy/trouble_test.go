@@ -183,7 +183,10 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	stack.Secrets[0].Value = secrets.Value{}
 	external := *stack // as in a rollback whose files cannot be decrypted
 	external.Secrets, external.ExternalSecrets = nil, []string{secret.SecretName}
-	for name, want := range map[string]*compose.Stack{"unknown": stack, "external": &external} {
+	rotated := newStack(stack.Name) // and Swarm went back to the spec with the old version
+	next := addSecret(rotated, "canary", "2", "next-delay")
+	add(rotated, "migrate", func(s *swarm.ServiceSpec) { s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{next} })
+	for name, want := range map[string]*compose.Stack{"unknown": stack, "external": &external, "rotated": rotated} {
 		text := strings.Join(verify(t, engine, want, plan).Services[0].Logs, "\n")
 		if strings.Contains(text, "canary-delay") || !strings.Contains(text, "not shown, because the value of secret") {
 			t.Errorf("%s: log: %s", name, text)

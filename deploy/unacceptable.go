@@ -32,12 +32,6 @@ func (p *draft) unacceptable(want *compose.Stack) []error {
 			refused = append(refused, fault.New(place, one.hint, "service %s: %s", name, one.what))
 		}
 	}
-	for _, config := range want.Configs {
-		if size := len(config.Spec.Data); p.makes(Config, config.Spec.Name) && (size == 0 || size >= mostConfig) {
-			refused = append(refused, fault.New(want.Place("configs", config.Key), "Swarm takes 1 to 1023999 bytes",
-				"config %s has %d bytes, which Swarm does not accept", config.Spec.Name, size))
-		}
-	}
 	return append(refused, p.samePorts(want)...)
 }
 
@@ -46,12 +40,8 @@ func (p *draft) makes(kind Kind, name string) bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == kind && s.Name == name && s.Action != Remove })
 }
 
-const (
-	// mostConfig and mostSecret are sizes of contents that are too large.
-	mostConfig, mostSecret = 1000 << 10, 500 << 10
-	// leastMemory and leastCPUs are the least limits and reservations.
-	leastMemory, leastCPUs = 4 << 20, 1e6
-)
+// leastMemory and leastCPUs are the least limits and reservations.
+const leastMemory, leastCPUs = 4 << 20, 1e6
 
 func jobFlaws(spec swarm.ServiceSpec) []flaw {
 	if isJob(spec.Mode) && spec.UpdateConfig != nil {

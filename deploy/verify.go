@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/docker/docker/api/types/swarm"
+
 	"coin.internal/coin-agent/compose"
 )
 
@@ -63,6 +65,8 @@ type ServiceResult struct {
 	task       string // the task that Error is about, or the newest
 	node       string // its node's ID
 	container  string // its container's ID
+
+	spec swarm.TaskSpec // of that task, which may be an older one than the wanted
 }
 
 // Result is the state of the services, sorted by name.
@@ -139,7 +143,7 @@ func (e *Engine) Verify(ctx context.Context, want *compose.Stack, opts VerifyOpt
 		}
 		last = result
 		if result.finished() {
-			details := details{host: e.host, want: want, masks: masks}
+			details := details{host: e.host, masks: masks}
 			result = details.add(ctx, result)
 			result.observed = observed
 			return result, nil

@@ -34,7 +34,7 @@ func TestRotateFaults(t *testing.T) {
 		"unknown environment":  {request: rotate.Request{Name: "db_access", Environment: "moon", Generate: rotate.Generate{Length: 8}}, want: `"moon" is not in the repository`},
 		"present value":        {request: given("db_access", "canary-old\n"), want: "the new value is the present value of node3, node4"},
 		"empty":                {request: given("db_access", "\n"), want: "empty"},
-		"too large":            {request: given("db_access", strings.Repeat("x", 500<<10+1)), want: "Swarm takes 512000 at most"},
+		"too large":            {request: given("db_access", strings.Repeat("x", 500<<10)), want: "Swarm takes 511999 at most"},
 		"no text":              {request: given("db_access", "canary\xff"), want: "not UTF-8 text"},
 		"no length":            {request: rotate.Request{Name: "db_access", Environment: "sandbox"}, want: "a value of 0 characters"},
 		"charset of one":       {request: rotate.Request{Name: "db_access", Environment: "sandbox", Generate: rotate.Generate{Length: 8, Charset: "a"}}, want: "1 characters"},

@@ -18,7 +18,7 @@ import (
 )
 
 // maxSecret is the largest secret that Swarm takes.
-const maxSecret = 500 << 10
+const maxSecret = 500<<10 - 1
 
 // planner makes one plan.
 type planner struct {

@@ -3,6 +3,8 @@ package secrets
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,6 +134,24 @@ func (d *document) plaintexts() map[string]bool {
 		walk("", branch)
 	}
 	return all
+}
+
+// hasValues reports whether an open document has values that are not empty, and hasCiphertext whether
+// values are encrypted in the file.
+func hasValues(d *document) bool {
+	return slices.ContainsFunc(leaves(d.tree.Branches), func(one leaf) bool { return one.value != nil && one.value != "" })
+}
+
+func hasCiphertext(d *document) bool {
+	return slices.Contains(slices.Collect(maps.Values(d.encrypted)), true)
+}
+
+// isReadable reports whether an open document has values, and no rule of the file encrypts one.
+func isReadable(d *document) bool { return hasValues(d) && !hasCiphertext(d) }
+
+// isEmpty reports whether an open document is a file without content. SOPS does not encrypt that.
+func isEmpty(d *document) bool {
+	return d.format == formatBinary && !hasValues(d) && !hasCiphertext(d)
 }
 
 func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) {

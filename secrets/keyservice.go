@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -149,7 +150,8 @@ func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) 
 	return key, nil
 }
 
-// noKey returns a fault with the recipients of a file and the keys that were tried.
+// noKey returns a fault with the recipients of a file and the keys that were tried. It is transient
+// if a key service may open the file later.
 func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[string]error) error {
 	var groups, own []string
 	remedy := "add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: sops updatekeys " + path
@@ -189,6 +191,10 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 	if len(own) > 0 && len(groups) == 1 && len(failures) == 0 {
 		return fault.New(place, "restore the file from an earlier commit, or encrypt it again",
 			"the data key for %s does not decrypt: the file is damaged or was manipulated", strings.Join(own, ", "))
+	}
+	if fault.IsTransient(errors.Join(slices.Collect(maps.Values(failures))...)) {
+		return fault.Transient(fault.New(place, "check that the Vault runs, and that this node can connect to it: vault status",
+			"no key opens the file now; it is encrypted to %s; keys tried: %s", recipients, tried))
 	}
 	return fault.New(place, remedy, "no key opens the file; it is encrypted to %s; keys tried: %s", recipients, tried)
 }

@@ -54,6 +54,10 @@ func (v Value) Len() int { return len(v.Reveal()) }
 // EndsLine reports whether the value ends with a line break.
 func (v Value) EndsLine() bool { return bytes.HasSuffix(v.Reveal(), []byte("\n")) }
 
+// EndsInReturn reports whether the value ends with the first half of a Windows line break, as the
+// values of a dotenv file with such line breaks do.
+func (v Value) EndsInReturn() bool { return bytes.HasSuffix(v.Reveal(), []byte("\r")) }
+
 // WithoutLineBreak returns the value without the line break at its end, which editors
 // add, and whether it removed one. It keeps the line break if the value is not text, or
 // if the replaced value also ends with one.

@@ -3,6 +3,7 @@ package secrets
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 	"go.yaml.in/yaml/v3"
@@ -134,7 +136,13 @@ func (s *scanner) visit(name string, entry fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxScanned {
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	if info.Size() > maxScanned {
+		if s.encryptedByName(File{Path: name, Data: []byte{0}}) {
+			s.add(fault.New(fault.Place{File: name}, "keep large files out of the repository", "the file should be encrypted, and is too large for that: it has more than %d bytes", maxScanned))
+		}
 		return nil
 	}
 	data, err := fs.ReadFile(s.fsys, name)
@@ -188,7 +196,12 @@ const maxListed = 100
 // those that its rules leave readable.
 func (s *scanner) values(doc *document) {
 	doc.plain = doc.plaintexts()
-	s.add(doc.open(nil))
+	err := doc.open(nil)
+	s.add(err)
+	if err == nil && s.isPlaintext(doc) {
+		s.add(encryptsNothing(doc.path))
+		return
+	}
 	type value struct {
 		key, hint, message string
 		markable           bool
@@ -213,9 +226,13 @@ func (s *scanner) values(doc *document) {
 		}
 	}
 	at, lines, listed := keyLines(doc.data, keys...), strings.Split(string(doc.data), "\n"), 0
+	found := map[int]bool{} // the lines of the values: a mark there is about them alone
+	for _, one := range values {
+		found[at[one.key]] = true
+	}
 	for _, one := range values {
 		line := at[one.key]
-		if one.markable && line > 0 && strings.Contains(lines[line-1]+lines[max(line-2, 0)], markHarmless) {
+		if one.markable && isMarked(lines, line, found) {
 			continue
 		}
 		if listed++; listed <= maxListed {
@@ -225,6 +242,18 @@ func (s *scanner) values(doc *document) {
 	if listed > maxListed {
 		s.add(fault.New(fault.Place{File: doc.path}, "encrypt the listed ones first", "%d more values of the file are in plaintext", listed-maxListed))
 	}
+}
+
+// isPlaintext reports whether an open document is a whole file that must be encrypted, and of which the
+// rules encrypt nothing.
+func (s *scanner) isPlaintext(doc *document) bool {
+	allowed := s.plaintext != nil && s.plaintext(doc.path)
+	return len(doc.readable) == 0 && !doc.keyed && isReadable(doc) && !allowed && s.encryptedByName(File{Path: doc.path, Data: doc.data})
+}
+
+// isMarked reports whether a line has the mark, or the line before it, unless that has a value itself.
+func isMarked(lines []string, line int, values map[int]bool) bool {
+	return line > 0 && (strings.Contains(lines[line-1], markHarmless) || !values[line-1] && strings.Contains(lines[max(line-2, 0)], markHarmless))
 }
 
 func (s *scanner) add(err error) {
@@ -266,19 +295,53 @@ func notEncrypted(name string) *fault.Error {
 	return fault.New(fault.Place{File: name}, hintEncrypt+name+" (and rotate its secrets, because git keeps the plaintext)", "the file is not encrypted")
 }
 
+// encryptsNothing is for a SOPS file whose rules encrypt no value.
+func encryptsNothing(name string) *fault.Error {
+	return fault.New(fault.Place{File: name}, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i "+name+" && sops -e -i "+name+
+		"; then replace the secret, because git keeps the old commits", "the file is not encrypted: its rules encrypt no value")
+}
+
 // lines searches a text for values that look like secrets.
 func (s *scanner) lines(file File) {
-	if bytes.IndexByte(file.Data[:min(len(file.Data), 8000)], 0) >= 0 {
-		return // binary
+	text, isText := textOf(file.Data)
+	if !isText {
+		return
 	}
-	before, number := "", 0
-	for line := range strings.Lines(string(file.Data)) {
+	before, number := false, 0 // the line before is marked, and not itself what the mark is about
+	key, isYAML := "", settingsOf(file.Path).yaml
+	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
-		what := suspicion(file.Path, line)
-		if what != "" && !strings.Contains(line, markHarmless) && !strings.Contains(before, markHarmless) {
+		judged, marked := line, strings.Contains(line, markHarmless)
+		if key != "" {
+			judged = key + strings.TrimSpace(line)
+		}
+		what := suspicion(file.Path, judged)
+		if what != "" && !marked && !before {
 			s.found = append(s.found, fault.New(fault.Place{File: file.Path, Line: number}, hintMove, "%s", what))
 		}
-		before = line
+		before = marked && what == ""
+		if found := yamlBlock().FindStringSubmatch(line); isYAML && found != nil {
+			key = found[1]
+		} else if strings.TrimSpace(line) != "" {
+			key = ""
+		}
 	}
+}
+
+// textOf gives a text in UTF-8; false for what is not text. Windows writes UTF-16, with a mark at its
+// beginning.
+func textOf(data []byte) ([]byte, bool) {
+	for mark, order := range map[string]binary.ByteOrder{"\xff\xfe": binary.LittleEndian, "\xfe\xff": binary.BigEndian} {
+		rest, found := bytes.CutPrefix(data, []byte(mark))
+		if !found {
+			continue
+		}
+		units := make([]uint16, 0, len(rest)/2)
+		for ; len(rest) > 1; rest = rest[2:] {
+			units = append(units, order.Uint16(rest))
+		}
+		return []byte(string(utf16.Decode(units))), true
+	}
+	return data, bytes.IndexByte(data[:min(len(data), 8000)], 0) < 0
 }

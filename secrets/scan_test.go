@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,6 +71,8 @@ var planted = map[string]struct{ file, line, what, value string }{
 	"yaml flow":     {"docker-compose.yml", "    environment: {LOG_LEVEL: debug, JWT_SECRET: hunter2hunter2}", "JWT_SECRET looks like a secret in plaintext", "hunter2"},
 	"yaml small":    {"values.yml", "    db_password: hunter2", "db_password looks like a secret in plaintext", "hunter2"},
 	"yaml quoted":   {"docker-compose.yml", `      JWT_SECRET: "*{hunter2"`, "JWT_SECRET looks like a secret in plaintext", "hunter2"},
+	"yaml anchor":   {"docker-compose.yml", "      DB_PASSWORD: &password hunter2", "DB_PASSWORD looks like a secret in plaintext", "hunter2"},
+	"yaml tag":      {"docker-compose.yml", "      DB_PASSWORD: !!str &password hunter2", "DB_PASSWORD looks like a secret in plaintext", "hunter2"},
 	"yaml list":     {"docker-compose.yaml", "      - JWT_SECRET=hunter2hunter2", "JWT_SECRET looks like a secret in plaintext", "hunter2"},
 }
 
@@ -88,6 +92,54 @@ func TestScanFindsSecrets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestScanMarksOneValue: the mark of a value says nothing about the next one.
+func TestScanMarksOneValue(t *testing.T) {
+	lines := "A_PIN=1234567 # not-a-secret\nDB_PASSWORD=hunter2\n"
+	if found := scan(t, map[string]string{"node.env": lines}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "node.env:2: DB_PASSWORD") {
+		t.Errorf("found %v", found)
+	}
+	partly := encrypt(t, "yaml", "note: x\nA_PIN: a1234567 # not-a-secret\nDB_PASSWORD: hunter2\n", append(toAge(), "--encrypted-regex", "^note$")...)
+	if found := scan(t, map[string]string{"values.yml": string(partly)}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "values.yml:3: DB_PASSWORD") {
+		t.Errorf("in a SOPS file: %v", found)
+	}
+}
+
+// TestScanReadsBlocks: the value of a YAML key can begin on the next line.
+func TestScanReadsBlocks(t *testing.T) {
+	for header, line := range map[string]int{"DB_PASSWORD: |\n": 2, "  DB_PASSWORD: &p >-  # folded\n\n": 3, "- db_password: |2\n": 2} {
+		found := scan(t, map[string]string{"docker-compose.yml": header + "    hunter2\nLEVEL: info\n"}, nil)
+		if len(found) != 1 || !strings.HasPrefix(strings.ToUpper(found[0]), fmt.Sprintf("DOCKER-COMPOSE.YML:%d: DB_PASSWORD", line)) {
+			t.Errorf("%q: %v", header, found)
+		}
+		if found := scan(t, map[string]string{"docker-compose.yml": header + "    ${DB_PASSWORD}\nDB_HOST: hunter2\n"}, nil); len(found) > 0 {
+			t.Errorf("%q with a variable: %v", header, found)
+		}
+	}
+}
+
+// TestScanTellsOfLargeFiles: what must be encrypted and is not read is told.
+func TestScanTellsOfLargeFiles(t *testing.T) {
+	large := strings.Repeat("x", 4<<20+1)
+	found := scan(t, map[string]string{"passwords.kdbx": large, "data.sql": large}, nil)
+	if len(found) != 1 || !strings.HasPrefix(found[0], "passwords.kdbx: the file should be encrypted") {
+		t.Errorf("found %v", found)
+	}
+}
+
+// TestScanReadsWhatWindowsWrites: UTF-16, and a mark at the beginning.
+func TestScanReadsWhatWindowsWrites(t *testing.T) {
+	const text = "DB_PASSWORD=hunter2\r\nLEVEL=info\r\n"
+	little, big := []byte("\xff\xfe"), []byte("\xfe\xff")
+	for _, unit := range utf16.Encode([]rune(text)) {
+		little, big = binary.LittleEndian.AppendUint16(little, unit), binary.BigEndian.AppendUint16(big, unit)
+	}
+	for name, content := range map[string]string{"UTF-8": "\ufeff" + text, "little": string(little), "big": string(big)} {
+		if found := scan(t, map[string]string{"node.env": content}, nil); len(found) != 1 || !strings.HasPrefix(found[0], "node.env:1: DB_PASSWORD") {
+			t.Errorf("%s: %v", name, found)
+		}
 	}
 }
 

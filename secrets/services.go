@@ -126,15 +126,16 @@ func titleOf(service string) string {
 	return absentTitle(service)
 }
 
-// remoteFailure returns why a key service did not open a key, without the text of its
-// answer, which may quote the request.
+// remoteFailure returns why a key service did not answer, without the text of its answer, which
+// may quote the request. It is transient: no commit causes it.
 func remoteFailure(err error) error {
 	var network net.Error
+	why := "the request was refused"
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: no answer within %s", errRemote, remoteTimeout)
+		why = "no answer within " + remoteTimeout.String()
 	case errors.As(err, &network):
-		return fmt.Errorf("%w: the connection failed", errRemote)
+		why = "the connection failed"
 	}
-	return fmt.Errorf("%w: the request was refused", errRemote)
+	return fault.Transient(fmt.Errorf("%w: %s", errRemote, why))
 }

@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -23,7 +24,7 @@ const vaultToken = "canary-vault-token"
 type transit struct {
 	*httptest.Server
 	requests atomic.Int32
-	refuse   bool
+	refuse   int // the status of all answers
 	ca       string
 }
 
@@ -45,8 +46,8 @@ func (tr *transit) answer(w http.ResponseWriter, r *http.Request) {
 	err := json.NewDecoder(r.Body).Decode(&body)
 	data := map[string]string{}
 	switch {
-	case err != nil || tr.refuse || r.Header.Get("X-Vault-Token") != vaultToken:
-		w.WriteHeader(http.StatusForbidden)
+	case err != nil || tr.refuse > 0 || r.Header.Get("X-Vault-Token") != vaultToken:
+		w.WriteHeader(cmp.Or(tr.refuse, http.StatusForbidden))
 		_, _ = w.Write([]byte(`{"errors": ["permission denied: ` + r.Header.Get("X-Vault-Token") + `"]}`))
 		return
 	case r.URL.Path == "/v1/transit/encrypt/coin":
@@ -144,17 +145,24 @@ func TestVaultIsAskedNothingElse(t *testing.T) {
 func TestVaultThatRefuses(t *testing.T) {
 	tr := newTransit(t)
 	files := []secrets.File{{Path: "secrets.enc", Data: tr.encrypt(t)}}
-	tr.refuse = true
 	ring := load(t, tr.files(t))
-	_, err := ring.Open(files, secrets.Options{})
-	if err == nil || !strings.Contains(err.Error(), "it answered 403 Forbidden") || strings.Contains(err.Error(), "canary") {
-		t.Errorf("got %v", err)
+	try := func(want string, transient bool) {
+		t.Helper()
+		_, err := ring.Open(files, secrets.Options{})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") || fault.IsTransient(err) != transient {
+			t.Errorf("got %v, transient: %t", err, fault.IsTransient(err))
+		}
+	}
+	for _, status := range []int{http.StatusForbidden, http.StatusBadRequest} {
+		tr.refuse = status
+		try(http.StatusText(status), false)
+	}
+	for _, status := range []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusTooManyRequests, http.StatusTemporaryRedirect} {
+		tr.refuse = status
+		try(http.StatusText(status), true)
 	}
 	tr.Close()
-	_, err = ring.Open(files, secrets.Options{})
-	if err == nil || !strings.Contains(err.Error(), "the connection failed") || strings.Contains(err.Error(), "canary") {
-		t.Errorf("got %v", err)
-	}
+	try("the connection failed", true)
 }
 
 // clouds lists the recipients in the form of sops, by the service that they need.

@@ -68,7 +68,7 @@ type Set struct {
 	opaque   []string // those that are encrypted as a whole, and were read without a key
 	values   map[Location]Value
 	versions map[Location]string  // by SV_ name; "" if encrypted and read without a key
-	refused  map[Location]refusal // the keys that Lookup does not return
+	refused  map[Location]refusal // the keys and whole files that Lookup does not return
 
 	references map[Location]held // the values that are in Vault, which are unknown before Resolve
 }
@@ -79,7 +79,7 @@ type Location struct {
 	Key  string // "" for a whole file
 }
 
-// refusal is the place of a key that Lookup does not return, and the reason.
+// refusal is the place of a key or file that Lookup does not return, and the reason.
 type refusal struct {
 	place fault.Place
 	why   string
@@ -177,17 +177,31 @@ func (s *Set) add(ring *Keyring, file File, o Options) error {
 			return err
 		}
 		return s.addKeys(file, entries, o)
-	case doc.sealed:
+	case isReadable(doc) && !o.AllowPlaintext:
+		return encryptsNothing(file.Path)
+	case doc.sealed && !isEmpty(doc):
 		s.values[Location{File: file.Path}] = sealed()
 	default:
 		content, err := doc.content()
 		if err != nil {
 			return err
 		}
-		s.values[Location{File: file.Path}] = NewValue(content)
+		addWhole(s, file, content)
 	}
 	return nil
 }
+
+// addWhole adds the content of a whole file.
+func addWhole(s *Set, file File, content []byte) {
+	at := Location{File: file.Path}
+	if len(content) == 0 {
+		s.refused[at] = refusal{fault.Place{File: file.Path}, emptySecret}
+		return
+	}
+	s.values[at] = NewValue(content)
+}
+
+const emptySecret = "is empty, and Swarm does not accept empty secrets"
 
 // addUnknown adds a file that cannot be read.
 func (s *Set) addUnknown(file File) {
@@ -243,7 +257,7 @@ func (s *Set) addKeys(file File, entries []entry, o Options) error {
 		case one.state == entryNested:
 			s.refused[at] = refusal{place(), "has a mapping or a list as its value, not a text"}
 		case one.state != entrySealed && len(one.content) == 0: // SOPS does not encrypt empty values, so any committer can add one
-			s.refused[at] = refusal{place(), "is empty, and Swarm does not accept empty secrets"}
+			s.refused[at] = refusal{place(), emptySecret}
 		case one.state == entryPlain && !o.AllowPlaintext:
 			s.refused[at] = refusal{place(), "is not encrypted in the file"}
 		case one.state == entrySealed:
@@ -329,7 +343,11 @@ func lookupKeys(name, file string) []string {
 // Missing returns a fault with the reason why Lookup does not find a value.
 func (s *Set) Missing(name, file string) *fault.Error {
 	for _, at := range s.places(name, file) {
-		if refused, ok := s.refused[at]; ok {
+		refused, ok := s.refused[at]
+		switch {
+		case ok && at.Key == "":
+			return fault.New(refused.place, "write the value into it with sops", "the secret %q has no value: its file %s", name, refused.why)
+		case ok:
 			return fault.New(refused.place, "write it as a text, and check that rules such as encrypted_regex in .sops.yaml include it",
 				"the secret %q has no value: its key %s", name, refused.why)
 		}

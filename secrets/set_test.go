@@ -2,6 +2,7 @@ package secrets_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -146,6 +147,47 @@ func TestPartlyEncrypted(t *testing.T) {
 		if err != nil || value(set, "DATABASE_PASSWORD", "") != canary {
 			t.Errorf("%v: with AllowPlaintext: %v", rule, err)
 		}
+	}
+}
+
+// TestWholeFilesWithoutASecret: an empty file has none, and one of which no rule encrypts a value is in
+// plaintext. Both are seen without a key.
+func TestWholeFilesWithoutASecret(t *testing.T) {
+	empty := secrets.File{Path: node + "secrets/db.enc", Data: encrypt(t, "binary", "", toAge()...)}
+	readable := secrets.File{Path: node + "secrets/db.enc", Data: encrypt(t, "yaml", "login: "+canary+"\n", append(toAge(), "--encrypted-regex", "^password$")...)}
+	for name, open := range map[string]func([]secrets.File, secrets.Options) (*secrets.Set, error){"open": ageKeys(t).Open, "sealed": secrets.Seal} {
+		set, err := open([]secrets.File{empty}, secrets.Options{})
+		if err != nil || value(set, "db", node+"secrets/db") != "(none)" {
+			t.Fatalf("%s: the empty file is a secret, or %v", name, err)
+		}
+		if missing := set.Missing("db", node+"secrets/db"); !strings.Contains(missing.Error(), "its file is empty") {
+			t.Errorf("%s: missing: %v", name, missing)
+		}
+		_, err = open([]secrets.File{readable}, secrets.Options{})
+		if err == nil || !strings.Contains(err.Error(), "the file is not encrypted: its rules encrypt no value") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		mustHide(t, name, fmt.Sprint(err))
+		if _, err = open([]secrets.File{readable}, secrets.Options{AllowPlaintext: true}); err != nil {
+			t.Errorf("%s: with AllowPlaintext: %v", name, err)
+		}
+	}
+	found := scan(t, map[string]string{readable.Path: string(readable.Data)}, nil)
+	if len(found) != 1 || !strings.HasSuffix(found[0], "the file is not encrypted: its rules encrypt no value") {
+		t.Errorf("scan: %v", found)
+	}
+	if found := scan(t, map[string]string{readable.Path: string(readable.Data)}, func(string) bool { return true }); len(found) != 0 {
+		t.Errorf("scan with allow_plaintext_secrets: %v", found)
+	}
+}
+
+// TestWindowsLineBreaks: a version in a dotenv file is read without the half line break that sops
+// leaves at its end; a secret keeps each byte.
+func TestWindowsLineBreaks(t *testing.T) {
+	set := open(t, ageKeys(t), secrets.File{Path: node + "secrets.enc", Data: encrypt(t, "dotenv", "db=x\r\nSV_db=3\r\n", toAge()...)})
+	found, _ := set.Lookup("db", "")
+	if diff := cmp.Diff(map[string]string{"SV_db": "3"}, set.Versions()); diff != "" || !found.EndsInReturn() || found.Len() != 2 {
+		t.Errorf("versions (-want +got):\n%s\nthe value has %d bytes", diff, found.Len())
 	}
 }
 

@@ -61,8 +61,11 @@ var (
 		`your[_-].*|[.~]{0,2}(/[a-z0-9_.@-]+)+/?|https?://[^\s?@]*|--[a-z].*|true|false|yes|no|on|off|null|none|~|ENC\[.*\])$`)
 	fallback    = lazyregexp.New(`^\$\{[A-Za-z_][A-Za-z0-9_]*:?-(.*)\}$`)
 	shortNumber = lazyregexp.New(`^[0-9.]{1,6}[A-Za-z]{0,2}$`)
-	// Unquoted YAML that is not a scalar.
+	// Unquoted YAML that is not a scalar, what can precede one, and a key whose value begins on the
+	// next line.
 	yamlStructure = lazyregexp.New(`^[{\[|>&*!]`)
+	yamlMarks     = lazyregexp.New(`^(?:[&!]\S+\s+)+`)
+	yamlBlock     = lazyregexp.New(`^(\s*(?:-\s+)?["']?[A-Za-z_][A-Za-z0-9_.-]*["']?\s*:\s+)(?:[&!]\S+\s+)*[|>][-+0-9]*\s*(?:#.*)?$`)
 )
 
 // suspicion returns a message if a line seems to contain an unencrypted secret, or "".
@@ -129,6 +132,9 @@ func (s settings) tells(comment bool, name, value string) bool {
 	value = strings.TrimSpace(value)
 	if !secretName().MatchString(name) || harmlessName().MatchString(name) {
 		return false
+	}
+	if s.yaml {
+		value = yamlMarks().ReplaceAllString(value, "")
 	}
 	if s.yaml && (name != strings.ToUpper(name) && !smallName().MatchString(name) || yamlStructure().MatchString(value)) {
 		return false

@@ -93,8 +93,12 @@ func (v *vault) open(ctx context.Context, key *hcvault.MasterKey) ([]byte, error
 		return nil, remoteFailure(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // only read from
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%w: it answered %d %s", errRemote, response.StatusCode, http.StatusText(response.StatusCode))
+	if status := response.StatusCode; status != http.StatusOK {
+		err := fmt.Errorf("%w: it answered %d %s", errRemote, status, http.StatusText(status))
+		if status >= 500 || status < 400 || status == http.StatusTooManyRequests || status == http.StatusPreconditionFailed {
+			return nil, fault.Transient(err) // it is sealed, busy, or not the active server
+		}
+		return nil, err
 	}
 	return vaultAnswer(response.Body)
 }

@@ -41,7 +41,7 @@ var versionForm = lazyregexp.New(`^[A-Za-z0-9_.-]+$`)
 func (s *Set) addVersion(place func() fault.Place, at Location, one entry) error {
 	text := ""
 	if one.state != entrySealed {
-		text = string(unquote(one.content))
+		text = string(unquote(bytes.TrimSuffix(one.content, []byte("\r")))) // of a file with Windows line breaks
 		if !versionForm().MatchString(text) {
 			return fault.New(place(), "write a plain version such as 3, or auto", "the version %s has characters other than letters, digits, '.', '_' and '-'", oneline.Cut(one.key, 80))
 		}
