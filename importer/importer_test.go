@@ -218,9 +218,12 @@ func TestImportAgain(t *testing.T) {
 	l := newLab(t, release())
 	l.run()
 	before := l.files()
-	_, err := importer.Run(t.Context(), l.request)
-	if err == nil || !strings.Contains(err.Error(), "cannot be compared without a key") || !strings.Contains(fault.Hint(err), "--age-key-files") {
-		t.Errorf("without a key: %v", err)
+	for name, keys := range map[string]*secrets.Keyring{"no key": nil, "another key": sopstest.NewKey(t).Keyring(t)} {
+		l.request.Keys = keys
+		_, err := importer.Run(t.Context(), l.request)
+		if err == nil || !strings.Contains(err.Error(), "encrypted files cannot be compared without a key that opens them: ") || strings.Contains(err.Error(), "differ") || !strings.Contains(fault.Hint(err), "--age-key-files") {
+			t.Errorf("with %s: %v", name, err)
+		}
 	}
 	l.request.Keys = l.key.Keyring(l.t)
 	if result := l.run(); result.Written || !result.Finished {

@@ -38,13 +38,20 @@ func (r *run) existing(context.Context) error {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return fault.New(fault.Place{File: file.Path}, "check that it is a readable regular file", "read the file of the repository: %w", err)
-		case bytes.Equal(present, r.data[name]), !plain && sameFile(r, name, present):
-			file.State = stateUnchanged
-			delete(r.data, name)
-		case !plain && r.request.Keys == nil:
-			file.State, unknown = stateReplaced, append(unknown, file.Path)
 		default:
-			file.State, differ = stateReplaced, append(differ, file.Path)
+			same, known := bytes.Equal(present, r.data[name]), true
+			if !same && !plain {
+				same, known = sameFile(r, name, present)
+			}
+			switch file.State = stateReplaced; {
+			case same:
+				file.State = stateUnchanged
+				delete(r.data, name)
+			case !known:
+				unknown = append(unknown, file.Path)
+			default:
+				differ = append(differ, file.Path)
+			}
 		}
 		r.result.Files = append(r.result.Files, file)
 	}
@@ -54,36 +61,37 @@ func (r *run) existing(context.Context) error {
 	}
 	text, hint := "", "compare them; `agent import --overwrite` replaces them"
 	if len(differ) > 0 {
-		text = plural.Count(len(differ), "file") + " of the node differ from the directory: " + strings.Join(differ, ", ")
+		text = plural.Of(len(differ), "file of the node differs", "files of the node differ") + " from the directory: " + strings.Join(differ, ", ")
 	}
 	if len(unknown) > 0 {
-		text = strings.TrimPrefix(text+"; "+plural.Count(len(unknown), "encrypted file")+" cannot be compared without a key: "+strings.Join(unknown, ", "), "; ")
+		text = strings.TrimPrefix(text+"; "+plural.Of(len(unknown), "encrypted file cannot be compared without a key that opens it: ", "encrypted files cannot be compared without a key that opens them: ")+strings.Join(unknown, ", "), "; ")
 		hint = "name a key with --age-key-files or --pgp-key-files; `agent import --overwrite` replaces them"
 	}
 	return fault.New(fault.Place{File: r.folder}, hint, "the repository has the node already: %s", text)
 }
 
-// sameFile reports whether an encrypted file of the repository has the values of the directory.
-func sameFile(r *run, name string, present []byte) bool {
+// sameFile reports whether an encrypted file of the repository has the values of the directory. It is not
+// known without a key that opens the file.
+func sameFile(r *run, name string, present []byte) (same, known bool) {
 	if r.request.Keys == nil {
-		return false
+		return false, false
 	}
 	file := path.Join(r.folder, name)
 	set, err := r.request.Keys.Open([]secrets.File{{Path: file, Data: present}}, secrets.Options{})
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer set.Wipe()
 	if name != keysFile {
 		value, found := set.Lookup("", strings.TrimSuffix(file, ".enc"))
-		return found && value.Equal(r.sealed[name])
+		return found && value.Equal(r.sealed[name]), true
 	}
 	for key, want := range r.keyed {
 		if value, found := set.Lookup(key, ""); !found || !value.Equal(want) {
-			return false
+			return false, true
 		}
 	}
-	return true
+	return true, true
 }
 
 // left lists what stays in the directory only.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/aes"
+	"github.com/getsops/sops/v3/cmd/sops/formats"
 	"github.com/getsops/sops/v3/logging"
 
 	"coin.internal/coin-agent/internal/fault"
@@ -53,6 +54,24 @@ type document struct {
 	readable []string
 }
 
+// sops gives the command line that has sops work on the file. All its names that end in .enc are binary files
+// for sops, unless it is told otherwise.
+func (d *document) sops(command string) string {
+	if formats.FormatForPath(d.path) != formats.FormatFromString(string(d.format)) {
+		command += " --input-type " + string(d.format)
+		if !strings.HasPrefix(command, "updatekeys") { // it has no other flag
+			command += " --output-type " + string(d.format)
+		}
+	}
+	return "sops " + command + " " + d.path
+}
+
+// hintValue is the remedy for a value in plaintext: sops refuses to encrypt a file that is encrypted
+// already, or encrypts it a second time.
+func (d *document) hintValue() string {
+	return "take it out, or restore the file from an earlier commit; then write it with: " + d.sops("edit") + " (and rotate it, because git keeps the plaintext)"
+}
+
 // parse reads a SOPS file. It returns nil for any other file.
 func parse(file File) (*document, error) {
 	quiet()
@@ -88,7 +107,7 @@ func (d *document) open(ring *Keyring) error {
 		_, err := d.walk(nil, sealer{})
 		return err
 	}
-	key, err := ring.dataKey(d.path, &d.tree.Metadata)
+	key, err := ring.dataKey(d)
 	if err != nil {
 		return err
 	}
@@ -163,7 +182,7 @@ func (d *document) walk(key []byte, cipher sops.Cipher) (mac string, err error) 
 	case tracing.failure != nil:
 		return "", tracing.failure()
 	case strings.Contains(err.Error(), "Expected encrypted value as string"):
-		return "", fault.New(fault.Place{File: d.path}, hintEncrypt+d.path, "a value that should be encrypted is in plaintext")
+		return "", fault.New(fault.Place{File: d.path}, d.hintValue(), "a value that should be encrypted is in plaintext")
 	default:
 		return "", fault.New(fault.Place{File: d.path}, hintDamaged, "the file does not have the layout of SOPS")
 	}
@@ -216,7 +235,7 @@ func (t *tracer) Decrypt(ciphertext string, key []byte, additional string) (any,
 	default:
 		t.open = true
 		t.failure = func() error {
-			return fault.New(place(), hintEncrypt+t.document.path, plaintextValue, oneline.Cut(name, 80))
+			return fault.New(place(), t.document.hintValue(), plaintextValue, oneline.Cut(name, 80))
 		}
 	}
 	return nil, errSealed

@@ -44,7 +44,7 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := k.dataKey(file.Path, &after.tree.Metadata)
+	key, err := k.dataKey(after)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ func (d *document) entries() ([]entry, error) {
 			return nil, err
 		}
 		defer clear(content)
+		if detect(d.path, content) != formatNone {
+			return nil, fault.New(fault.Place{File: d.path}, "undo the second one: sops -d -i "+d.path, "the file was encrypted twice")
+		}
 		return plainEntries(d.path, content, entryOpen)
 	}
 	var all []entry

@@ -45,7 +45,7 @@ var (
 // detect returns the format by the metadata of SOPS. A file with metadata can still be
 // malformed. A file without metadata is not encrypted.
 func detect(name string, data []byte) format {
-	trimmed := bytes.TrimSpace(data)
+	trimmed := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\uFEFF"))) // sops does not read a file with the mark
 	switch {
 	case bytes.HasPrefix(trimmed, []byte("{")) && jsonMark().Match(data):
 		if isBinary(name, trimmed) {

@@ -122,14 +122,15 @@ func (k *Keyring) openOpenPGP(ciphertext []byte) ([]byte, error) {
 
 // dataKey returns the data key of a SOPS file. It removes the recipients of services that
 // are not allowed before it calls SOPS.
-func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) {
+func (k *Keyring) dataKey(d *document) ([]byte, error) {
+	metadata := &d.tree.Metadata
 	admitted := sops.Metadata{ShamirThreshold: metadata.ShamirThreshold}
 	asked := service{ring: k, recipients: map[string]keys.MasterKey{}, failures: map[string]error{}}
 	recipients := len(metadata.KeyGroups)
 	for _, group := range metadata.KeyGroups {
 		recipients += len(group)
 	}
-	if err := limits.Within(fault.Place{File: path}, "recipients", "the number of recipients and their groups is", recipients, k.limits.Recipients); err != nil {
+	if err := limits.Within(fault.Place{File: d.path}, "recipients", "the number of recipients and their groups is", recipients, k.limits.Recipients); err != nil {
 		return nil, err
 	}
 	for _, group := range metadata.KeyGroups {
@@ -145,17 +146,17 @@ func (k *Keyring) dataKey(path string, metadata *sops.Metadata) ([]byte, error) 
 	// age and PGP come first, because they do not need the network.
 	key, err := admitted.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{asked}, []string{sopsage.KeyTypeIdentifier, sopspgp.KeyTypeIdentifier})
 	if err != nil {
-		return nil, k.noKey(path, metadata, asked.failures)
+		return nil, k.noKey(d, asked.failures)
 	}
 	return key, nil
 }
 
 // noKey returns a fault with the recipients of a file and the keys that were tried. It is transient
 // if a key service may open the file later.
-func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[string]error) error {
+func (k *Keyring) noKey(d *document, failures map[string]error) error {
 	var groups, own []string
-	remedy := "add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: sops updatekeys " + path
-	for _, group := range metadata.KeyGroups {
+	remedy := "add a key of one of these recipients to the agent's key settings, or add the agent's recipient to .sops.yaml and run: " + d.sops("updatekeys")
+	for _, group := range d.tree.Metadata.KeyGroups {
 		var names []string
 		for _, key := range group {
 			name, service := recipientName(key), serviceOf(key)
@@ -176,13 +177,13 @@ func (k *Keyring) noKey(path string, metadata *sops.Metadata, failures map[strin
 	}
 	recipients := strings.Join(groups, "; ")
 	if len(groups) > 1 {
-		recipients = fmt.Sprintf("%d of %d key groups: %s", metadata.ShamirThreshold, len(groups), recipients)
+		recipients = fmt.Sprintf("%d of %d key groups: %s", d.tree.Metadata.ShamirThreshold, len(groups), recipients)
 	}
 	tried := "none"
 	if len(k.recipients) > 0 {
 		tried = strings.Join(k.recipients, ", ")
 	}
-	place := fault.Place{File: path}
+	place := fault.Place{File: d.path}
 	for _, failure := range failures {
 		if errors.Is(failure, limits.ErrExceeded) {
 			return fault.New(place, fault.Hint(failure), "%w", failure)

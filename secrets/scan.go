@@ -211,7 +211,7 @@ func (s *scanner) values(doc *document) {
 	for _, path := range doc.readable {
 		if key, _, _ := strings.Cut(path, ":"); len(keys) == 0 || keys[len(keys)-1] != key { // once for nested ones
 			keys = append(keys, key)
-			values = append(values, value{key, hintEncrypt + doc.path, fmt.Sprintf(plaintextValue, oneline.Cut(key, 80)), false})
+			values = append(values, value{key, doc.hintValue(), fmt.Sprintf(plaintextValue, oneline.Cut(key, 80)), false})
 		}
 	}
 	for _, one := range leaves(doc.tree.Branches) { // the encrypted ones are empty now
@@ -221,8 +221,8 @@ func (s *scanner) values(doc *document) {
 		}
 		if what := suspiciousValue(key, text); what != "" {
 			keys = append(keys, one.key)
-			values = append(values, value{one.key, "correct the rule in .sops.yaml, such as encrypted_regex, and run: sops -d -i " + doc.path +
-				" && sops -e -i " + doc.path + "; then replace the secret, because git keeps the old commits", what + ": the rules of the file do not encrypt it", true})
+			values = append(values, value{one.key, "correct the rule in .sops.yaml, such as encrypted_regex, and run: " + doc.sops("-d -i") +
+				" && " + doc.sops("-e -i") + "; then replace the secret, because git keeps the old commits", what + ": the rules of the file do not encrypt it", true})
 		}
 	}
 	at, lines, listed := keyLines(doc.data, keys...), strings.Split(string(doc.data), "\n"), 0

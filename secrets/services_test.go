@@ -179,7 +179,7 @@ func TestCloudsAreNamed(t *testing.T) {
 		t.Run(service, func(t *testing.T) {
 			files := []secrets.File{{Path: "secrets.enc", Data: []byte(strings.Replace(data, "sops:\n", "sops:\n"+recipient, 1))}}
 			_, err := load(t, secrets.KeyFiles{Age: []string{lab.path("other.key")}}).Open(files, secrets.Options{})
-			if err == nil || !strings.Contains(err.Error(), "(not built into the agent)") || !strings.Contains(fault.Hint(err), "sops updatekeys secrets.enc") {
+			if err == nil || !strings.Contains(err.Error(), "(not built into the agent)") || !strings.Contains(fault.Hint(err), "sops updatekeys --input-type yaml secrets.enc") {
 				t.Errorf("got %v, hint %q", err, fault.Hint(err))
 			}
 			if strings.Contains(fault.Hint(err), service) {

@@ -116,6 +116,9 @@ func decrypt(node *manifests.Node, options Options) (*secrets.Set, error) {
 		return nil, err
 	}
 	set, err := open(files, secretOptions(node), options)
+	if err != nil && fault.CodeOf(err) == "" {
+		err = fault.WithCode(err, fault.CodeSecrets)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -99,8 +99,8 @@ var release = []Entry{
 	{
 		fault.CodeSecrets, "A secret cannot be decrypted",
 		"No key of this node opens the file, the file is not encrypted, or it was changed after its encryption.",
-		[]string{"`agent doctor`: the line keys", "`sops filestatus FILE`", "the recipients in the file: is this node's key one of them?"},
-		"Encrypt the file for this node: `sops updatekeys FILE`, and merge it. A file in the clear is to be treated as leaked: rotate its values.",
+		[]string{"`agent doctor`: the line keys", "`sops filestatus FILE`; for a file of keys in YAML with `--input-type yaml`", "the recipients in the file: is this node's key one of them?"},
+		"Encrypt the file for this node: `sops updatekeys FILE` (for a file of keys in YAML with `--input-type yaml`), and merge it. A file in the clear is to be treated as leaked: rotate its values.",
 	},
 	{
 		fault.CodeVault, "Vault does not give a secret",

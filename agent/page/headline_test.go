@@ -11,6 +11,7 @@ import (
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/report"
 	"coin.internal/coin-agent/deploy"
+	"coin.internal/coin-agent/internal/fault"
 	gitsync "coin.internal/coin-agent/sync"
 )
 
@@ -83,6 +84,10 @@ func TestHeadline(t *testing.T) {
 			sync(commit, record.Succeeded, nil)(s)
 			s.InSync, s.PollError = false, "ask the remote: no route to host"
 		}, "✕ HEALTHY · last look failed, still 1111111111 3 of 3 services run Next: agent doctor shows"},
+		"the branch was rewritten": {func(s *report.Status) {
+			sync(commit, record.Succeeded, nil)(s)
+			s.InSync, s.PollError, s.PollCode = false, "the branch's history was rewritten", fault.CodeBranch
+		}, "✕ HEALTHY · last look failed, still 1111111111 3 of 3 services run Next: agent explain branch says what to check"},
 		"GitLab refuses statuses": {func(s *report.Status) {
 			sync(commit, record.Succeeded, nil)(s)
 			s.GitLab = &gitlab.Health{LastError: "401 Unauthorized"}

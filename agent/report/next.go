@@ -6,6 +6,7 @@ import (
 
 	"coin.internal/coin-agent/agent/gates"
 	"coin.internal/coin-agent/agent/record"
+	"coin.internal/coin-agent/internal/fault"
 )
 
 // NextStep says what a user does next about a sync, the most useful first; "" for
@@ -55,6 +56,8 @@ func nextFor(s *Status) string {
 		return fmt.Sprintf("sync #%d was interrupted; to have it continued, remove `mode: observe` from agent.yml and run `systemctl restart coin-agent`", s.Sync.ID)
 	case s.Sync != nil && !s.Sync.State.Final():
 		return NextStep(s.Sync)
+	case s.PollCode == fault.CodeBranch && (s.Sync == nil || s.Sync.State == record.Succeeded): // the remote answers
+		return "`agent explain branch` says what to check; the services keep running"
 	case s.PollError != "" && (s.Sync == nil || s.Sync.State == record.Succeeded):
 		return "`agent doctor` shows what does not answer, and the remedy; the services keep running"
 	case s.Sync == nil:

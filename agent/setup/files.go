@@ -64,11 +64,11 @@ func prepare(path string, content []byte, mode os.FileMode) (temporary string, e
 		folder = 0o700
 	}
 	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
-		return "", fault.WithHint(fmt.Errorf("make the folder of %s: %w", path, err), "run the command as root")
+		return "", unwritable("make the folder of", path, err)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".init-*") // mode 0600
 	if err != nil {
-		return "", fault.WithHint(fmt.Errorf("write %s: %w", path, err), "run the command as root")
+		return "", unwritable("write", path, err)
 	}
 	_, err = file.Write(content)
 	if err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
@@ -76,6 +76,15 @@ func prepare(path string, content []byte, mode os.FileMode) (temporary string, e
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
 	return file.Name(), nil
+}
+
+// unwritable says why a file or its folder cannot be made, and what helps.
+func unwritable(verb, path string, err error) error {
+	hint := "name a path below a folder that can be written and whose disk has room"
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "run the command as root"
+	}
+	return fault.WithHint(fmt.Errorf("%s %s: %w", verb, path, err), hint)
 }
 
 // keep gives a file a second name that was free: PATH.old, PATH.old.2 and so on.

@@ -98,7 +98,7 @@ func (s *Setup) probeKeys(ctx context.Context) (string, error) {
 	}
 	if err := s.On.Secrets(ctx); err != nil {
 		s.Warn(fault.WithHint(errors.Join(errors.New("these keys do not open the node's secrets yet"), err),
-			"in a clone of the repository, add the recipient to .sops.yaml, run `sops updatekeys` on each encrypted file of the environment, commit and push"))
+			"in a clone of the repository, add the recipient to .sops.yaml, run `sops updatekeys` on each encrypted file of the environment (with `--input-type yaml` on files of keys in YAML), commit and push"))
 	}
 	return keys.String(), nil
 }

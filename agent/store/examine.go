@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -16,11 +18,20 @@ import (
 // Examine reads the state folder of a node without changing it, and says in a line how it
 // is. An error is a folder or file that the agent cannot work with; its hint is the remedy.
 func Examine(dir, owner string) (string, error) {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "the agent makes " + dir + " when it starts", nil
+	present := dir // or the nearest folder above it that is there
+	info, err := os.Stat(present)
+	for errors.Is(err, fs.ErrNotExist) && present != filepath.Dir(present) {
+		present = filepath.Dir(present)
+		info, err = os.Stat(present)
 	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return "", fault.New(fault.Place{}, "let the agent's user write "+dir+", and mount its file system for writing", "the agent cannot write %s: %w", dir, err)
+	if err == nil && !info.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err = cmp.Or(err, unix.Access(present, unix.W_OK)); err != nil {
+		return "", fault.New(fault.Place{}, "set state_dir to a folder that the agent's user can write, and mount its file system for writing", "the agent cannot write %s: %w", present, err)
+	}
+	if present != dir {
+		return "the agent makes " + dir + " when it starts", nil
 	}
 	if !Exists(dir) {
 		return "no state file yet in " + dir, nil

@@ -60,3 +60,16 @@ func TestExamine(t *testing.T) {
 		})
 	}
 }
+
+// A file in the place of the state folder, or of a folder above it, keeps the agent from starting.
+func TestExamineFile(t *testing.T) {
+	file := filepath.Join(memoryfolder.New(t), "state")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		if text, err := store.Examine(dir, owner); err == nil || !strings.Contains(err.Error(), "not a directory") || !strings.Contains(fault.Hint(err), "set state_dir") {
+			t.Errorf("%s: got %q, %v, hint %q", dir, text, err, fault.Hint(err))
+		}
+	}
+}

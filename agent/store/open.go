@@ -129,7 +129,7 @@ func protect(dir string) error {
 		}
 	}
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x
-		return fmt.Errorf("protect state directory: %w", err)
+		return fault.New(fault.Place{}, "choose a state directory that the agent can write", "protect state directory: %w", err)
 	}
 	if err := os.Chmod(path(dir), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("protect state file: %w", err)

@@ -75,7 +75,7 @@ var badCommits = []badCommit{
 		{composeFile + `:42: the secret "nobody" has no value: looked for `, "add it with sops to one of these places"},
 	}, false},
 	{"wrong SOPS key", "decrypt", sealed(strangeKey, canaries), []said{
-		{node3 + "secrets.enc: no key opens the file; it is encrypted to age age1", "sops updatekeys " + node3 + "secrets.enc"},
+		{node3 + "secrets.enc: no key opens the file; it is encrypted to age age1", "sops updatekeys --input-type yaml " + node3 + "secrets.enc"},
 	}, true},
 	{"plaintext secrets", "decrypt", plain(node3+"secrets.enc", "db_access: "+canaries["db_access"]+"\n"), []said{
 		{node3 + "secrets.enc: the file is not encrypted", "encrypt it: sops -e -i " + node3 + "secrets.enc"},

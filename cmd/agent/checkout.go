@@ -125,7 +125,11 @@ func openFiles(ctx context.Context, a *app, flags checkoutFlags, options desired
 	}
 	defer closer()
 	options.Stack = flags.stack
-	return desired.RenderAll(ctx, files, options)
+	all, err := desired.RenderAll(ctx, files, options)
+	if errors.As(err, new(*fault.Error)) && fault.CodeOf(err) == "" {
+		err = fault.WithCode(err, fault.CodeFiles)
+	}
+	return all, err
 }
 
 // onlyStack gives the stack that a command works on, which has to be named where a node has

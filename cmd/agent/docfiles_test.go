@@ -99,6 +99,30 @@ func TestDocumentsNameFiles(t *testing.T) {
 	}
 }
 
+// TestDocumentsInstallWhatTheUnitRuns checks that every document which installs the agent by hand puts it
+// where the unit looks for it.
+func TestDocumentsInstallWhatTheUnitRuns(t *testing.T) {
+	unit, err := os.ReadFile("../../packaging/coin-agent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := regexp.MustCompile(`(?m)^ExecStart=(\S+) run$`).FindSubmatch(unit)
+	if runs == nil {
+		t.Fatal("the unit does not say what it runs")
+	}
+	installs, found := regexp.MustCompile(`(?m)^ +install .*bin/agent (\S+)$`), 0
+	for page, text := range documents(t) {
+		for _, match := range installs.FindAllStringSubmatch(text, -1) {
+			if found++; match[1] != string(runs[1]) {
+				t.Errorf("%s installs %s, but the unit runs %s", page, match[1], runs[1])
+			}
+		}
+	}
+	if found < 2 {
+		t.Errorf("only %d documents install the agent", found)
+	}
+}
+
 // TestCodeNamesDocuments checks that the documents which code, scripts and settings name are there, with
 // their headings.
 func TestCodeNamesDocuments(t *testing.T) {
