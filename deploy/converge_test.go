@@ -19,7 +19,7 @@ import (
 // one, and a healthy one.
 func TestAllFailuresAreReported(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "absent", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Image = "127.0.0.1:1/coin/absent:1"
 		s.TaskTemplate.RestartPolicy = soon("any")
@@ -54,8 +54,9 @@ func TestAllFailuresAreReported(t *testing.T) {
 // little later. With the failure action continue, Swarm itself does not wait for that.
 func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
+		listens(s)
 		s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 		s.TaskTemplate.RestartPolicy = soon("none")
 	})
@@ -73,7 +74,7 @@ func TestUpdateIsWatchedForItsMonitorTime(t *testing.T) {
 // node alone, and its tag moves from a program that crashes to one that runs.
 func TestMendedCause(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	image := "coin/" + stack.Name + ":1"
 	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
 	on.Docker(t, "", "commit", "--change", "ENV CRASH_AFTER=1ms", made, image)
@@ -84,13 +85,14 @@ func TestMendedCause(t *testing.T) {
 // TestHealthCheckOfImage fails without a health check in the compose file.
 func TestHealthCheckOfImage(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	image := "coin/healthcheck:" + stack.Name
 	made := strings.TrimSpace(on.Docker(t, "", "create", image1))
 	on.Docker(t, "", "commit", "--change", `HEALTHCHECK --interval=1s --retries=1 CMD ["/app", "health"]`, made, image)
 	on.Docker(t, "", "rm", made)
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Image, s.Labels[compose.LabelImage] = image, image
+		listens(s)
 		s.TaskTemplate.ContainerSpec.Env = []string{"HEALTH_FAIL=1"}
 		s.TaskTemplate.RestartPolicy = soon("none")
 	})
@@ -104,7 +106,7 @@ func TestHealthCheckOfImage(t *testing.T) {
 // back although the task exits with 0.
 func TestOneShotIsNotRolledBack(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
 		s.TaskTemplate.RestartPolicy = soon("none")
@@ -124,7 +126,7 @@ func TestOneShotIsNotRolledBack(t *testing.T) {
 // TestFailedSwarmRollback removes what the old spec needs before the update fails.
 func TestFailedSwarmRollback(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	folder := filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // the engine's containers read it
 		t.Fatal(err)
@@ -140,7 +142,7 @@ func TestFailedSwarmRollback(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := stack.Services[stack.Name+"_web"]
-	spec.TaskTemplate.ContainerSpec.Mounts, spec.TaskTemplate.ContainerSpec.Env = nil, []string{"CRASH_AFTER=1ms"}
+	spec.TaskTemplate.ContainerSpec.Mounts, spec.TaskTemplate.ContainerSpec.Env = nil, []string{"CRASH_AFTER=1ms", anyPort}
 	spec.UpdateConfig.Monitor = 4 * time.Minute // a busy engine tells late that a task has ended
 	apply(t, engine, stack)
 	result, err := engine.Verify(t.Context(), stack, deploy.VerifyOptions{Timeout: 5 * time.Minute}) // as after a restart of the agent

@@ -19,8 +19,9 @@ func TestExec(t *testing.T) {
 	s := swarmtest.Engine(t)
 	s.Image(t, image1)
 	engine := connect(t, s.Host)
-	stack := bridgedStack(s.Stack(t))
+	stack := hostStack(s.Stack(t))
 	add(stack, "web", func(spec *swarm.ServiceSpec) {
+		listens(spec)
 		spec.TaskTemplate.ContainerSpec.Env = append(spec.TaskTemplate.ContainerSpec.Env, "JOB_DELAY=5m") // of jobs run in it
 	})
 	rollout(t, engine, stack)

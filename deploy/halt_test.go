@@ -12,7 +12,7 @@ import (
 // cron services scale up again, and Apply returns the error.
 func TestProgressStopsApply(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	rollout(t, engine, stack)
 	addSecret(stack, "db_access", "1", "canary-content")

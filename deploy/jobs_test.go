@@ -22,7 +22,7 @@ import (
 // that is not a job. One that waits is stopped, and no task of it is left.
 func TestJobs(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	job := func(delay time.Duration, env ...string) func(*swarm.ServiceSpec) {
 		return func(spec *swarm.ServiceSpec) {
 			spec.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}

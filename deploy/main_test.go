@@ -33,12 +33,21 @@ func newStack(name string) *compose.Stack {
 	}
 }
 
-// bridgedStack is newStack for a real engine, with services in the node's own network, in which a task
-// costs half of what it costs in an overlay.
-func bridgedStack(name string) *compose.Stack {
+// anyPort has the example's program listen on a free port: tasks in the node's network share its ports.
+const anyPort = "LISTEN_PORTS=0"
+
+// hostStack is newStack for a real engine, with services in the network of the node itself. A task elsewhere
+// costs the engine a network, and a run of its own large program that moves the task there.
+func hostStack(name string) *compose.Stack {
 	stack := newStack(name)
 	stack.Networks = nil
 	return stack
+}
+
+// listens has a service listen on its port, in a network of its own: for health checks.
+func listens(spec *swarm.ServiceSpec) {
+	spec.TaskTemplate.Networks[0].Target = "bridge"
+	spec.TaskTemplate.ContainerSpec.Env = spec.TaskTemplate.ContainerSpec.Env[:1]
 }
 
 func ownLabels(stack string) map[string]string {
@@ -50,8 +59,9 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 	name := stack.Name + "_" + short
 	labels := ownLabels(stack.Name)
 	labels[compose.LabelImage] = image1
-	in := swarm.NetworkAttachmentConfig{Target: "bridge"}
+	in, env := swarm.NetworkAttachmentConfig{Target: "host"}, []string{"SERVICE_NAME=" + short, anyPort}
 	if stack.Networks != nil {
+		env = env[:1]
 		in = swarm.NetworkAttachmentConfig{Target: stack.Name + "_default", Aliases: []string{short}}
 	}
 	spec := swarm.ServiceSpec{
@@ -59,7 +69,7 @@ func add(stack *compose.Stack, short string, change func(*swarm.ServiceSpec)) {
 		TaskTemplate: swarm.TaskSpec{
 			ContainerSpec: &swarm.ContainerSpec{
 				Image:  image1,
-				Env:    []string{"SERVICE_NAME=" + short},
+				Env:    env,
 				Labels: map[string]string{compose.LabelStack: stack.Name},
 				// `docker stack deploy` always sends this.
 				Privileges: &swarm.Privileges{},

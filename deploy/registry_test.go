@@ -31,7 +31,7 @@ func newShelf(t *testing.T, options swarmtest.RegistryOptions) *shelf {
 	on, recorder, engine := swarmWith(t)
 	s := &shelf{on: on, recorder: recorder, engine: engine, registry: on.Registry(t, options)}
 	s.image, s.digest = s.registry.Push(t, "coin/core:1", "1")
-	s.stack = bridgedStack(on.Stack(t))
+	s.stack = hostStack(on.Stack(t))
 	two := uint64(2)
 	add(s.stack, "api", func(spec *swarm.ServiceSpec) { spec.Mode.Replicated = &swarm.ReplicatedService{Replicas: &two} })
 	add(s.stack, "worker", nil)
@@ -231,14 +231,14 @@ version: "3.8"
 services:
   api:
     image: IMAGE
-    environment: {SERVICE_NAME: api}
+    environment: {SERVICE_NAME: api, LISTEN_PORTS: 0}
     deploy: {replicas: 2, endpoint_mode: dnsrr, update_config: {parallelism: 1, monitor: 300ms}}
   worker:
     image: IMAGE
-    environment: {SERVICE_NAME: worker}
+    environment: {SERVICE_NAME: worker, LISTEN_PORTS: 0}
     deploy: {endpoint_mode: dnsrr, update_config: {parallelism: 1, monitor: 300ms}}
 networks:
-  default: {external: true, name: bridge}
+  default: {external: true, name: host}
 `
 
 // TestSameResultAsDockerCLI deploys the same stack with both, one after the other.

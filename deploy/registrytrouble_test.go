@@ -187,7 +187,7 @@ func TestRegistriesWithTLS(t *testing.T) {
 
 func TestUnreadableLoginFiles(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "web", nil)
 	live, err := engine.Observe(t.Context(), stack)
 	if err != nil {

@@ -43,7 +43,7 @@ func TestRetryRunsFailedServicesAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on, _, engine := swarmWith(t)
-			stack, data := bridgedStack(on.Stack(t)), folder(t)
+			stack, data := hostStack(on.Stack(t)), folder(t)
 			add(stack, "web", change)
 			add(stack, "well", nil)
 			rollout(t, engine, stack)

@@ -95,7 +95,7 @@ func turnLists(s *swarm.ServiceSpec) {
 // name of the config, the engine its ID.
 func TestCredentialSpec(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	version := func(name string) {
 		stack.Configs = append(stack.Configs, compose.Config{Spec: swarm.ConfigSpec{
 			Annotations: swarm.Annotations{Name: name, Labels: ownLabels(stack.Name)}, Data: []byte("{}"),
@@ -137,7 +137,7 @@ func TestCredentialSpec(t *testing.T) {
 // TestDigestFromAFreshProcess plans twice, each time with a new engine connection.
 func TestDigestFromAFreshProcess(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	for _, name := range []string{"a", "b", "c"} {
 		none := uint64(0)
 		add(stack, name, func(s *swarm.ServiceSpec) { s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none} })

@@ -87,7 +87,7 @@ func TestSecondRolloutWritesNothing(t *testing.T) {
 
 func TestUpdatesOnlyWhatDiffers(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	reference := addSecret(stack, "db_access", "1", "canary-one")
 	add(stack, "api", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Secrets = []*swarm.SecretReference{reference}
@@ -144,7 +144,7 @@ func taskIDs(tasks []swarm.Task) map[string]bool {
 
 func TestPruneLeavesOtherStacks(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	one, other := bridgedStack(on.Stack(t)), bridgedStack(on.Stack(t))
+	one, other := hostStack(on.Stack(t)), hostStack(on.Stack(t))
 	add(one, "a", nil)
 	add(one, "b", nil)
 	add(other, "a", nil)
@@ -165,7 +165,7 @@ func TestPruneLeavesOtherStacks(t *testing.T) {
 
 func TestCronIsPausedDuringChanges(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	add(stack, "web", nil)
 	rollout(t, engine, stack)
@@ -185,7 +185,7 @@ func TestCronIsPausedDuringChanges(t *testing.T) {
 // as failed, and pauses the update.
 func TestChangedMigrationRuns(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
 		s.TaskTemplate.RestartPolicy = soon("none")

@@ -57,7 +57,7 @@ func TestFailures(t *testing.T) {
 		"crash loop": {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
-				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms", anyPort}
 				s.UpdateConfig.Monitor = time.Minute // a busy engine reports the end of a task seconds late
 				s.TaskTemplate.RestartPolicy = soon("any")
 			},
@@ -75,6 +75,7 @@ func TestFailures(t *testing.T) {
 		"health": {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
+				listens(s)
 				s.TaskTemplate.ContainerSpec.Env = []string{"HEALTH_FAIL=1"}
 				s.TaskTemplate.ContainerSpec.Healthcheck = healthcheck()
 				s.TaskTemplate.ContainerSpec.Healthcheck.Interval, s.TaskTemplate.ContainerSpec.Healthcheck.Retries = time.Second, 1 // no second check while the container stops
@@ -86,7 +87,7 @@ func TestFailures(t *testing.T) {
 			service: "web",
 			change: func(s *swarm.ServiceSpec) {
 				global(s)
-				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+				s.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms", anyPort}
 				s.UpdateConfig.Monitor = time.Minute
 				s.TaskTemplate.RestartPolicy = soon("none")
 			},
@@ -104,7 +105,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on, _, _ := swarmWith(t)
-			stack := bridgedStack(on.Stack(t))
+			stack := hostStack(on.Stack(t))
 			add(stack, test.service, test.change)
 			plan := apply(t, engine, stack)
 			if name == "no node" {
@@ -153,7 +154,7 @@ func unscheduled(tasks []swarm.Task) error {
 
 func TestSecretsAreMaskedInLogs(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	// The error of the program about a bad delay contains the secret.
 	addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
@@ -171,7 +172,7 @@ func TestSecretsAreMaskedInLogs(t *testing.T) {
 // TestLogsOfUnknownSecretsAreNotShown: logs that may contain an unknown secret are not read.
 func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	secret := addSecret(stack, "canary", "1", "canary-delay")
 	add(stack, "migrate", func(s *swarm.ServiceSpec) {
 		s.TaskTemplate.ContainerSpec.Args = []string{"/job.sh", "migrate"}
@@ -196,7 +197,7 @@ func TestLogsOfUnknownSecretsAreNotShown(t *testing.T) {
 
 func TestSwarmRollbackIsFailure(t *testing.T) {
 	on, _, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "web", func(s *swarm.ServiceSpec) {
 		s.UpdateConfig.FailureAction = "rollback"
 		s.RollbackConfig = &swarm.UpdateConfig{Parallelism: 1, Monitor: 300 * time.Millisecond}
@@ -206,7 +207,7 @@ func TestSwarmRollbackIsFailure(t *testing.T) {
 	spec := stack.Services[stack.Name+"_web"]
 	good := *spec.UpdateConfig
 	env := spec.TaskTemplate.ContainerSpec.Env
-	spec.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms"}
+	spec.TaskTemplate.ContainerSpec.Env = []string{"CRASH_AFTER=1ms", anyPort}
 	spec.UpdateConfig.Monitor = 4 * time.Minute // a busy engine tells late that a task has ended
 	result := verify(t, engine, stack, apply(t, engine, stack))
 	if err := result.Err(); err == nil || !strings.Contains(err.Error(), "Swarm rolled the update back") ||
@@ -220,7 +221,7 @@ func TestSwarmRollbackIsFailure(t *testing.T) {
 
 func TestUpdateOutOfSequence(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "web", nil)
 	rollout(t, engine, stack)
 	spec := stack.Services[stack.Name+"_web"]
@@ -295,7 +296,7 @@ func TestScaleUpOutOfSequence(t *testing.T) {
 
 func TestKillAtEachWrite(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	add(stack, "old", nil)
 	rollout(t, engine, stack)
@@ -330,7 +331,7 @@ func TestKillAtEachWrite(t *testing.T) {
 
 func TestCronScalesUpAfterFailure(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	add(stack, "cron_service", nil)
 	rollout(t, engine, stack)
 	addSecret(stack, "db_access", "1", "canary-content")
@@ -350,7 +351,7 @@ func TestCronScalesUpAfterFailure(t *testing.T) {
 
 func TestMismatchedSecrets(t *testing.T) {
 	on, recorder, engine := swarmWith(t)
-	stack := bridgedStack(on.Stack(t))
+	stack := hostStack(on.Stack(t))
 	addSecret(stack, "a", "1", "canary-a")
 	addSecret(stack, "b", "1", "canary-b")
 	apply(t, engine, stack)

@@ -18,7 +18,7 @@ import (
 
 // wavesStack has a migration, two services and a cron service.
 func wavesStack(name string) *compose.Stack {
-	stack := bridgedStack(name)
+	stack := hostStack(name)
 	for _, short := range []string{"api", "web", "cron_service"} {
 		add(stack, short, nil)
 	}

@@ -100,7 +100,7 @@ func TestImportRestartsNothing(t *testing.T) {
 func program(t *testing.T, l *lab) func(want int, args ...string) string {
 	t.Helper()
 	path, key := filepath.Join(t.TempDir(), "agent"), l.key.File(t)
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-o", path, "../cmd/agent").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", path, "../cmd/agent").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	return func(want int, args ...string) string {

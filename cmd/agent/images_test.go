@@ -29,7 +29,7 @@ images: {resolve: %s}
 `, l.stack, resolve),
 		node3 + "node.env":    l.nodeEnv("1", ""),
 		node3 + "project.env": "A=1\n",
-		composeFile:           "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {SERVICE_NAME: web}, " + quickly + "}\n" + inBridge,
+		composeFile:           "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {SERVICE_NAME: web, LISTEN_PORTS: 0}, " + quickly + "}\n" + onHost,
 	}
 }
 
@@ -68,7 +68,7 @@ func (l *lab) missingImages(registry *swarmtest.Registry, runs string) {
 	l.mustRun(exitDone, nil, "sync", "--wait")
 	l.await(away, record.Succeeded)
 	registry.Stop() // and the image is on the node
-	l.await(l.commit("local", map[string]string{composeFile: "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {A: b}, " + quickly + "}\n" + inBridge}), record.Succeeded)
+	l.await(l.commit("local", map[string]string{composeFile: "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {A: b, LISTEN_PORTS: 0}, " + quickly + "}\n" + onHost}), record.Succeeded)
 	registry.Start(l.t)
 	back := l.commit("back", map[string]string{node3 + "node.env": l.nodeEnv("1", "")})
 	l.await(back, record.Succeeded)

@@ -45,9 +45,10 @@ deployment:
 			"db_password": postgrestest.Password, "SLACK_WEBHOOK": hook,
 			"pgpass": "*:*:*:coin:" + postgrestest.Password + "\n",
 		}),
-		composeFile: inBridge + fmt.Sprintf(`services:
+		composeFile: onHost + fmt.Sprintf(`services:
   web:
     image: coin-test/app:$TAG
+    environment: {LISTEN_PORTS: 0}
     deploy: {endpoint_mode: dnsrr, update_config: {monitor: 300ms}}
   migrate:
     image: coin-test/app:$TAG

@@ -16,7 +16,7 @@ func (l *lab) approvedRepo(tag string) map[string]string {
 		"environments/sandbox/config.yml": "environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: " + l.stack + "}]\n" +
 			"deployment: {health_check: {timeout: 3m}}\napproval: {required: true, approvers: [bob]}\n",
 		node3 + "node.env":           "TAG=" + tag + "\n",
-		node3 + "docker-compose.yml": "services: {web: {image: \"coin-test/app:$TAG\", stop_grace_period: 1s, " + quickly + "}}\n" + inBridge,
+		node3 + "docker-compose.yml": "services: {web: {image: \"coin-test/app:$TAG\", stop_grace_period: 1s, environment: {LISTEN_PORTS: 0}, " + quickly + "}}\n" + onHost,
 	}
 }
 

@@ -31,7 +31,7 @@ deployment:
 `, l.stack, h.URL, disk),
 		node3 + "node.env":    l.nodeEnv(tag, ""),
 		node3 + "project.env": "A=1\n",
-		composeFile:           "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {SERVICE_NAME: web}, " + quickly + "}\n" + inBridge,
+		composeFile:           "services:\n  web: {image: \"" + registry.Address + "/coin/core:$TAG\", environment: {SERVICE_NAME: web, LISTEN_PORTS: 0}, " + quickly + "}\n" + onHost,
 	}
 }
 

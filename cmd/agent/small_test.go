@@ -24,9 +24,12 @@ var canaries = map[string]string{
 	"db_next":   "version: 2\ncanary-db-access-again-55f0",
 }
 
-// With inBridge in a compose file its services are in the node's own network, in which a task costs half
-// of what it costs in an overlay. quickly has them ready in a moment, without a virtual IP.
+// With onHost in a compose file its services are in the network of the node itself, with LISTEN_PORTS: 0 each on a
+// free port. A task elsewhere costs the engine a network, and a run of its own large program that moves the task
+// there. inBridge is for services that are asked at their port: it costs half of an overlay. quickly has services
+// ready in a moment, without a virtual IP.
 const (
+	onHost   = "networks: {default: {external: true, name: host}}\n"
 	inBridge = "networks: {default: {external: true, name: bridge}}\n"
 	quickly  = "deploy: {endpoint_mode: dnsrr, update_config: {monitor: 300ms}}"
 )

@@ -17,7 +17,7 @@ func TestCommand(t *testing.T) {
 	l := newLab(t)
 	l.engine.Named(t, l.options.Stack.Name)
 	program := filepath.Join(t.TempDir(), "agent")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-o", program, "../../cmd/agent").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", program, "../../cmd/agent").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	registry := l.engine.Registry(t, swarmtest.RegistryOptions{User: "robot", Password: "canary-password"})

@@ -41,6 +41,8 @@ func (s *Swarm) remove(ctx context.Context, tb testing.TB, name string) {
 	s.removeObjects(ctx, tb, name)
 }
 
+// noContainers waits until the containers are removed that a stack has, and fails if there were any: others
+// may have come. To list them again and again costs the engine a tenth of its time.
 func (s *Swarm) noContainers(ctx context.Context, stack string) error {
 	list, err := s.API.ContainerList(ctx, container.ListOptions{
 		All:     true,
@@ -57,7 +59,12 @@ func (s *Swarm) noContainers(ctx context.Context, stack string) error {
 			// On 20.10 the containers of jobs outlive their service.
 			_ = s.API.ContainerRemove(ctx, one.ID, container.RemoveOptions{Force: true})
 		}
-		err = fmt.Errorf("container %s of %s is still there", one.ID, stack)
+		ended, failed := s.API.ContainerWait(ctx, one.ID, container.WaitConditionRemoved)
+		select {
+		case <-ended:
+		case <-failed: // mostly it is gone already
+		}
+		err = fmt.Errorf("container %s of %s was still there", one.ID, stack)
 	}
 	return err
 }
