@@ -30,9 +30,10 @@ func onHost(port uint32) swarm.PortConfig {
 // publishing gives a stack of services that publish ports. They have no tasks: what the managers
 // accept does not depend on them.
 func publishing(name string, services ports) *compose.Stack {
-	stack := bridgedStack(name)
+	stack := hostStack(name)
 	for short, published := range services {
 		add(stack, short, func(s *swarm.ServiceSpec) {
+			listens(s)
 			none := uint64(0)
 			s.Mode.Replicated = &swarm.ReplicatedService{Replicas: &none}
 			s.EndpointSpec = &swarm.EndpointSpec{Mode: swarm.ResolutionModeVIP, Ports: published}

@@ -42,8 +42,11 @@ func constrained(text string) func(*swarm.ServiceSpec) {
 func TestUnacceptable(t *testing.T) {
 	on, _, _ := swarmWith(t)
 	for says, change := range flaws {
-		stack := bridgedStack(on.Stack(t))
-		add(stack, "a", change)
+		stack := hostStack(on.Stack(t))
+		add(stack, "a", func(s *swarm.ServiceSpec) {
+			listens(s)
+			change(s)
+		})
 		_, err := deploy.Diff(liveOf(newStack(stack.Name)), stack)
 		if err == nil || !strings.Contains(err.Error(), stack.Name+"_a: "+says) {
 			t.Errorf("%s: %v", says, err)
