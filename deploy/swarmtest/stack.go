@@ -62,7 +62,10 @@ func (s *Swarm) noContainers(ctx context.Context, stack string) error {
 		ended, failed := s.API.ContainerWait(ctx, one.ID, container.WaitConditionRemoved)
 		select {
 		case <-ended:
-		case <-failed: // mostly it is gone already
+		case failure := <-failed:
+			if !errdefs.IsNotFound(failure) {
+				return failure
+			}
 		}
 		err = fmt.Errorf("container %s of %s was still there", one.ID, stack)
 	}
