@@ -177,9 +177,10 @@ func (w *Watch) Died() bool { return !w.died.Swap(true) }
 func (w *Watch) Pending() bool { return w.died.Load() }
 
 // Look judges the services that a look saw. It reads their ended tasks if a service misses
-// tasks, was not healthy at the last look, or if a container has died since.
+// tasks, was not healthy at the last look, or if a container has died since, and at the first
+// look: a crash loop that the process before saw goes on between its crashes.
 func (w *Watch) Look(ctx context.Context, stack string, services []deploy.ServiceStatus) (Verdict, error) {
-	suspect := w.died.Swap(false) || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
+	suspect := w.died.Swap(false) || w.read.IsZero() || w.verdict.State != "" && w.verdict.State != Healthy || slices.ContainsFunc(services, deploy.ServiceStatus.MissesTasks)
 	if !suspect || w.Tasks == nil {
 		return w.see(time.Now(), stack, services, nil), nil
 	}
