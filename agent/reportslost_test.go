@@ -104,3 +104,52 @@ func TestHealthThatIsNotSaved(t *testing.T) {
 		}
 	})
 }
+
+// So it does if it changes back after the agent was killed, before it has recorded what it had told.
+func TestHealthThatIsNotSavedBeforeAKill(t *testing.T) {
+	inCrashingWorld(t, func(w *world, c *crashing, _ *mailbox, commit string) {
+		crash := func() {
+			for range 3 {
+				c.crash()
+				w.pass(3 * time.Second)
+			}
+		}
+		crash()
+		w.store.Around = func(func() error) error { return syscall.ENOSPC }
+		for len(w.states(commit)) < 5 {
+			w.pass(10 * time.Second)
+		}
+		w.halt()
+		w.start()
+		crash()
+		w.pass(time.Minute)
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed, gitlab.Success, gitlab.Failed)
+		w.halt()
+		w.start()
+		w.pass(time.Minute)
+		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed, gitlab.Success, gitlab.Failed)
+	})
+}
+
+// Nothing is told of a sync that could not be recorded: after a kill no later sync could end its status.
+func TestNothingIsToldOfAnUnrecordedSync(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.wantLast(w.revision.Commit, record.Succeeded)
+		lost := w.commit("2", nodeDir+"node.env", "TAG=2\n")
+		writes := 0
+		w.store.Around = func(write func() error) error {
+			if writes++; writes > 1 {
+				return syscall.ENOSPC
+			}
+			return write() // of what is read
+		}
+		w.poll()
+		w.halt()
+		next := w.commit("3", nodeDir+"node.env", "TAG=3\n")
+		w.start()
+		w.pass(2 * interval)
+		w.wantLast(next, record.Succeeded)
+		w.told(lost)
+	})
+}

@@ -112,6 +112,19 @@ func (p *Publisher) Health(sync *record.Sync, now health.Verdict) error {
 	return errors.Join(told, p.status(sync, stateOf(sync)))
 }
 
+// Contradicts reports whether GitLab was told another outcome of a sync than it has: the agent was
+// killed between Health and the record of the sync.
+func (p *Publisher) Contradicts(sync *record.Sync) (bool, error) {
+	if p.Statuses == nil || sync.State != record.Succeeded {
+		return false, nil
+	}
+	last, err := p.Statuses.Last(p.report(sync, stateOf(sync)))
+	if err != nil {
+		return false, fmt.Errorf("read the last report: %w", err)
+	}
+	return last != stateOf(sync) && (last == gitlab.Success || last == gitlab.Failed), nil
+}
+
 // Refused publishes that a release that did not stay healthy is not rolled back.
 func (p *Publisher) Refused(sync *record.Sync) error {
 	return errors.Join(p.queue(report.RefusedNotice(p.Node, p.Link(sync.Commit), sync)), p.status(sync, stateOf(sync)))

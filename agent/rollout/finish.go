@@ -135,6 +135,8 @@ func (f *forward) publish() error {
 		return nil
 	case sync.Transient && sync.Wrote && sync.Retries < quietRetries:
 		return nil // GitLab still shows it running: a transient failure of the engine is not a failed rollout
+	case sync.Transient && !sync.Wrote && !f.a.entered:
+		return nil // it may not be on record: nothing would end the status of a sync that is not
 	case sync.Transient && !sync.Wrote:
 		return f.a.use.Publish.Pending(sync)
 	}

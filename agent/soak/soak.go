@@ -24,6 +24,7 @@ import (
 // publisher says how a release is after its rollout.
 type publisher interface {
 	Health(sync *record.Sync, now health.Verdict) error
+	Contradicts(sync *record.Sync) (bool, error)
 	Refused(sync *record.Sync) error
 }
 
@@ -47,6 +48,7 @@ type Judge struct {
 	before  *record.Sync // the newest one that left a good state, where a later one has written nothing
 	later   uint64       // the ID of that one
 	unsaved bool         // what was published last may not be what that sync says
+	checked bool         // whether the process before left it so
 }
 
 // Look judges the services that a look saw, and publishes changes of their health after a
@@ -62,6 +64,9 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 	}
 	last, err := j.verified()
 	if last == nil || err != nil {
+		return err
+	}
+	if err := j.recall(last); err != nil {
 		return err
 	}
 	ofRelease := now.OfRelease() // what another process took is told as drift
@@ -81,6 +86,24 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 		return err
 	}
 	j.unsaved = false
+	return nil
+}
+
+// recall notes at the first look after a start that the process before told another outcome of the
+// sync than it has recorded. A later sync of the same commit tells its own.
+func (j *Judge) recall(last *record.Sync) error {
+	if j.checked {
+		return nil
+	}
+	newest := j.Board.Snapshot().Last
+	if newest.ID == last.ID || newest.Commit != last.Commit {
+		contradicts, err := j.Publish.Contradicts(last)
+		if err != nil {
+			return err
+		}
+		j.unsaved = contradicts
+	}
+	j.checked = true
 	return nil
 }
 
