@@ -17,7 +17,7 @@ import (
 // tinyRepo is a repository whose node starts in a moment.
 func (l *lab) tinyRepo() map[string]string {
 	files := l.smallRepo()
-	files[composeFile] = onHost + "services:\n  web:\n    image: coin-test/app:$TAG\n    environment: {LISTEN_PORTS: 0}\n    " + quickly + "\n"
+	files[composeFile] = inBridge + "services:\n  web:\n    image: coin-test/app:$TAG\n    " + quickly + "\n"
 	delete(files, node3+"secrets.enc")
 	delete(files, node3+"secrets.override.enc")
 	return files
