@@ -18,7 +18,10 @@ import (
 // takeover is a published port that one service gives up and another one takes. The engine
 // refuses a port that another service publishes, if one of the two publishes it in the routing
 // mesh. Two that publish it on the hosts exclude each other on a node.
-type takeover struct{ port, from, to string }
+type takeover struct {
+	port, from, to string
+	mesh           bool // one of the two publishes it in the routing mesh
+}
 
 // takeoversOf lists the ports that change hands, in order.
 func takeoversOf(live LiveServices, want *compose.Stack) []takeover {
@@ -37,12 +40,18 @@ func takeoversOf(live LiveServices, want *compose.Stack) []takeover {
 		for _, port := range keys(had) {
 			for _, taker := range takers[port] {
 				if keeps[port] != had[port] && taker != name {
-					all = append(all, takeover{port, name, taker})
+					inMesh := had[port] == swarm.PortConfigPublishModeIngress || published(want.Services[taker])[port] == swarm.PortConfigPublishModeIngress
+					all = append(all, takeover{port, name, taker, inMesh})
 				}
 			}
 		}
 	}
 	return all
+}
+
+// inMesh gives the takeovers that the engine refuses before the port is given up.
+func inMesh(takeovers []takeover) []takeover {
+	return slices.DeleteFunc(slices.Clone(takeovers), func(one takeover) bool { return !one.mesh })
 }
 
 // published gives the modes of the ports that a spec publishes under fixed numbers, by number
@@ -90,10 +99,10 @@ func turnsOf(takeovers []takeover) (turns map[string]int, circle []string) {
 	return turns, nil
 }
 
-// exchangedPorts refuses services that take over ports from each other: neither can be written
-// first.
+// exchangedPorts refuses services that take over ports of the routing mesh from each other: neither
+// can be written first.
 func exchangedPorts(live LiveServices, want *compose.Stack) []error {
-	takeovers := takeoversOf(live, want)
+	takeovers := inMesh(takeoversOf(live, want))
 	_, circle := turnsOf(takeovers)
 	if circle == nil {
 		return nil
@@ -108,9 +117,14 @@ func exchangedPorts(live LiveServices, want *compose.Stack) []error {
 		"the services exchange published ports, and the engine refuses two services on one port: %s", strings.Join(moves, ", "))}
 }
 
-// releasePorts moves the services to an earlier phase that give up a port for another service.
+// releasePorts moves the services to an earlier phase that give up a port for another service. Where
+// services exchange ports of the hosts, Swarm itself has their tasks wait for each other.
 func (p *draft) releasePorts(live LiveServices, want *compose.Stack) {
-	turns, _ := turnsOf(takeoversOf(live, want))
+	takeovers := takeoversOf(live, want)
+	turns, circle := turnsOf(takeovers)
+	if circle != nil {
+		turns, _ = turnsOf(inMesh(takeovers))
+	}
 	for i := range p.Steps {
 		step := &p.Steps[i]
 		if turn, gives := turns[step.Name]; gives && step.Kind == Service {

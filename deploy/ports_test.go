@@ -136,7 +136,8 @@ func TestPortsThatOthersHold(t *testing.T) {
 	})
 }
 
-// TestExchangedPorts: no order of writes exchanges two ports, so nothing is written.
+// TestExchangedPorts: no order of writes exchanges two ports, so nothing is written. Ports of the
+// hosts are exchanged: the managers accept both, and tasks wait for each other.
 func TestExchangedPorts(t *testing.T) {
 	lives := publishing("s", ports{"a": {mesh(80)}, "b": {mesh(81)}, "c": {mesh(82)}})
 	for name, test := range map[string]struct {
@@ -153,5 +154,9 @@ func TestExchangedPorts(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+	one, other := publishing("s", ports{"a": {onHost(80)}, "b": {onHost(81)}}), publishing("s", ports{"a": {onHost(81)}, "b": {onHost(80)}})
+	if plan, err := deploy.Diff(liveOf(one), other); err != nil || len(plan.Steps) != 2 {
+		t.Errorf("ports of the hosts: %v, %v", plan.Steps, err)
 	}
 }

@@ -22,7 +22,7 @@ func (a *application) replace(ctx context.Context, step Step) error {
 
 // tasksStop waits until the tasks of a removed service have stopped. The engine kills them after
 // their grace period. A task that still runs then is on a node that does not answer, and is not
-// waited for.
+// waited for. If the engine does not answer for a moment it is asked again: the service is gone.
 func (a *application) tasksStop(ctx context.Context, name string) error {
 	removed := a.live[name]
 	limited, cancel := context.WithTimeout(ctx, graceOf(removed.Spec)+stopSlack)
@@ -34,8 +34,8 @@ func (a *application) tasksStop(ctx context.Context, name string) error {
 			return ctx.Err()
 		case limited.Err() != nil:
 			return nil
-		case err != nil || !slices.ContainsFunc(tasks[removed.ID], onNode):
-			return err
+		case err == nil && !slices.ContainsFunc(tasks[removed.ID], onNode):
+			return nil
 		}
 		pause(limited, stopLook)
 	}

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -21,8 +22,13 @@ func TestReplaceStopsFirst(t *testing.T) {
 		sim := simulated()
 		sim.Image(image1, func(b *enginetest.Behaviour, _ *swarm.ContainerSpec) { b.Stop = 6 * time.Second })
 		client := sim.Client(enginetest.Hooks{})
-		created := 0
+		created, removed, failed := 0, false, false
 		engine := deploy.New(sim.Client(enginetest.Hooks{Before: func(ctx context.Context, call enginetest.Call) error {
+			removed = removed || call.Method == "ServiceRemove"
+			if call.Method == "TaskList" && removed && !failed {
+				failed = true // one answer is lost: the service is gone, and is made all the same
+				return errors.New("connection reset by peer")
+			}
 			if call.Method != "ServiceCreate" {
 				return nil
 			}
@@ -39,8 +45,8 @@ func TestReplaceStopsFirst(t *testing.T) {
 		add(stack, "ledger", nil)
 		rollout(t, engine, stack)
 		add(stack, "ledger", func(s *swarm.ServiceSpec) { s.Mode = swarm.ServiceMode{Global: &swarm.GlobalService{}} })
-		if plan := rollout(t, engine, stack); len(plan.Steps) != 1 || plan.Steps[0].Action != deploy.Replace || created != 2 {
-			t.Errorf("steps %v, %d created", lines(plan), created)
+		if plan := rollout(t, engine, stack); len(plan.Steps) != 1 || plan.Steps[0].Action != deploy.Replace || created != 2 || !failed {
+			t.Errorf("steps %v, %d created, an answer lost %v", lines(plan), created, failed)
 		}
 	})
 }

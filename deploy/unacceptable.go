@@ -26,7 +26,7 @@ func (p *draft) unacceptable(want *compose.Stack) []error {
 		if !p.makes(Service, name) {
 			continue
 		}
-		spec := want.Services[name]
+		spec := keep(want, name, p.live.Services[name].Spec)
 		for _, one := range slices.Concat(jobFlaws(spec), portFlaws(spec), resourceFlaws(spec), taskFlaws(spec)) {
 			place := want.Place(append([]string{"services", strings.TrimPrefix(name, want.Name+"_")}, one.keys...)...)
 			refused = append(refused, fault.New(place, one.hint, "service %s: %s", name, one.what))
