@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -113,6 +114,16 @@ func (h *history) visit(hash plumbing.Hash, by *commit) (*commit, error) {
 		h.main = append(h.main, one)
 	}
 	return one, nil
+}
+
+// since is when the first commit was made, of those whose time is known.
+func (h *history) since() (first time.Time) {
+	for _, one := range h.all {
+		if at := one.info.Committed; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
 }
 
 // mergeRequest is how GitLab ends the message of a merge.

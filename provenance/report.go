@@ -48,7 +48,7 @@ func Trace(ctx context.Context, request Request) (*Report, error) {
 	}
 	report := &Report{
 		Environment: request.Environment, Branch: h.branch, Commit: h.head.info.Hash, Commits: len(h.all), Secrets: []*Secret{},
-		Since:  slices.MinFunc(h.all, func(a, b *commit) int { return a.info.Committed.Compare(b.info.Committed) }).info.Committed,
+		Since:  h.since(),
 		tracks: map[string]*track{}, history: h,
 	}
 	present := map[string]bool{}
@@ -115,6 +115,9 @@ func (t *track) secret(key string, period time.Duration, today time.Time) *Secre
 	secret.RotationDays = int(period / day)
 	if from := origin(secret.Entries, now); from != nil {
 		age := max(today.Sub(from.Commit.Authored), 0)
+		if from.Commit.Authored.IsZero() {
+			age = 0 // the commit says no time that can be
+		}
 		secret.Rotated = &Rotation{
 			By: from.Commit.Author, Email: from.Commit.AuthorEmail, At: from.Commit.Authored, Commit: from.Commit.Hash,
 			AgeDays: int(age / day), AtLeast: from.Change == Earlier,

@@ -90,18 +90,19 @@ func (j *Judge) Look(ctx context.Context, name string, seen drift.Seen) error {
 }
 
 // recall notes at the first look after a start that the process before told another outcome of the
-// sync than it has recorded. A later sync of the same commit tells its own.
+// sync than it has recorded. A later sync of the same commit told its own.
 func (j *Judge) recall(last *record.Sync) error {
 	if j.checked {
 		return nil
 	}
-	newest := j.Board.Snapshot().Last
-	if newest.ID == last.ID || newest.Commit != last.Commit {
-		contradicts, err := j.Publish.Contradicts(last)
-		if err != nil {
+	newest, err := j.Records.LatestSync(func(one *record.Sync) bool { return one.Commit == last.Commit })
+	if err != nil {
+		return fmt.Errorf("recall the last sync of a commit: %w", err)
+	}
+	if newest == nil || newest.ID == last.ID {
+		if j.unsaved, err = j.Publish.Contradicts(last); err != nil {
 			return err
 		}
-		j.unsaved = contradicts
 	}
 	j.checked = true
 	return nil

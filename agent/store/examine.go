@@ -27,7 +27,11 @@ func Examine(dir, owner string) (string, error) {
 	if err == nil && !info.IsDir() {
 		err = unix.ENOTDIR
 	}
-	if err = cmp.Or(err, unix.Access(present, unix.W_OK)); err != nil {
+	err = cmp.Or(err, unix.Access(present, unix.W_OK))
+	if present != dir && errors.Is(err, unix.EACCES) { // the unit's StateDirectory is made by systemd, for a user who cannot
+		return dir + " is made by systemd when the unit starts; elsewhere make it for this user", nil
+	}
+	if err != nil {
 		return "", fault.New(fault.Place{}, "set state_dir to a folder that the agent's user can write, and mount its file system for writing", "the agent cannot write %s: %w", present, err)
 	}
 	if present != dir {

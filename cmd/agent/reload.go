@@ -57,8 +57,8 @@ func reloadOn(ctx context.Context, a *app, signals <-chan os.Signal, current rel
 	}
 }
 
-// readAgain reads the settings file, with what overrides it. It must be one that the agent starts
-// with: a file that is empty, because it is being written, does not lift the policy.
+// readAgain reads the settings file, with what overrides it. No required setting may be missing: a
+// file that is empty, because it is being written, does not lift the policy.
 func readAgain(a *app) (settings.Settings, error) {
 	fresh := settings.Default()
 	name, _ := a.configName()
