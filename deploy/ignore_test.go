@@ -28,7 +28,7 @@ var foreignChanges = map[string]func(*swarm.ServiceSpec){
 		s.TaskTemplate.Resources = &swarm.ResourceRequirements{Limits: &swarm.Limit{MemoryBytes: 1 << 30}}
 	},
 	"reservations": func(s *swarm.ServiceSpec) {
-		s.TaskTemplate.Resources = &swarm.ResourceRequirements{Reservations: &swarm.Resources{MemoryBytes: 1 << 20}}
+		s.TaskTemplate.Resources = &swarm.ResourceRequirements{Reservations: &swarm.Resources{MemoryBytes: 1 << 26}}
 	},
 	"update_config":   func(s *swarm.ServiceSpec) { s.UpdateConfig.Parallelism = 7 },
 	"rollback_config": func(s *swarm.ServiceSpec) { s.RollbackConfig = &swarm.UpdateConfig{Parallelism: 7} },
