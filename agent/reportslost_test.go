@@ -84,20 +84,14 @@ func TestStatusOfDegradedServicesIsNotLost(t *testing.T) {
 // GitLab shows the health of a release also if it changes back while the state file cannot be written.
 func TestHealthThatIsNotSaved(t *testing.T) {
 	inCrashingWorld(t, func(w *world, c *crashing, _ *mailbox, commit string) {
-		crash := func() {
-			for range 3 {
-				c.crash()
-				w.pass(3 * time.Second)
-			}
-		}
-		crash()
+		c.loops()
 		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed)
 		w.store.Around = func(func() error) error { return syscall.ENOSPC }
 		for len(w.states(commit)) < 5 { // it is healthy again, which is not saved
 			w.pass(10 * time.Second)
 		}
 		w.store.Around = nil
-		crash()
+		c.loops()
 		w.pass(2 * time.Minute)
 		if states := w.states(commit); w.last().Degraded == "" || states[len(states)-1] != gitlab.Failed {
 			t.Errorf("degraded %q, and GitLab was told %v", w.last().Degraded, states)
@@ -108,20 +102,14 @@ func TestHealthThatIsNotSaved(t *testing.T) {
 // So it does if it changes back after the agent was killed, before it has recorded what it had told.
 func TestHealthThatIsNotSavedBeforeAKill(t *testing.T) {
 	inCrashingWorld(t, func(w *world, c *crashing, _ *mailbox, commit string) {
-		crash := func() {
-			for range 3 {
-				c.crash()
-				w.pass(3 * time.Second)
-			}
-		}
-		crash()
+		c.loops()
 		w.store.Around = func(func() error) error { return syscall.ENOSPC }
 		for len(w.states(commit)) < 5 {
 			w.pass(10 * time.Second)
 		}
 		w.halt()
 		w.start()
-		crash()
+		c.loops()
 		w.pass(time.Minute)
 		w.told(commit, gitlab.Pending, gitlab.Running, gitlab.Success, gitlab.Failed, gitlab.Success, gitlab.Failed)
 		w.halt()
@@ -136,7 +124,6 @@ func TestNothingIsToldOfAnUnrecordedSync(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		w.wantLast(w.revision.Commit, record.Succeeded)
-		lost := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		writes := 0
 		w.store.Around = func(write func() error) error {
 			if writes++; writes > 1 {
@@ -144,6 +131,7 @@ func TestNothingIsToldOfAnUnrecordedSync(t *testing.T) {
 			}
 			return write() // of what is read
 		}
+		lost := w.commit("2", nodeDir+"node.env", "TAG=2\n")
 		w.poll()
 		w.halt()
 		next := w.commit("3", nodeDir+"node.env", "TAG=3\n")

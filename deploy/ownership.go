@@ -8,6 +8,7 @@ import (
 
 	"coin.internal/coin-agent/compose"
 	"coin.internal/coin-agent/internal/fault"
+	"coin.internal/coin-agent/secrets"
 )
 
 // conflicts refuses objects with the stack's names that belong to another stack or owner.
@@ -136,12 +137,9 @@ func missingValues(live *Live, want *compose.Stack) []error {
 	return missing
 }
 
-// maxSecret and maxConfig are the largest contents in bytes that Swarm takes (swarmkit's
-// api/validation, and manager/controlapi/config.go).
-const (
-	maxSecret = 500<<10 - 1
-	maxConfig = 1000<<10 - 1
-)
+// maxConfig is the largest content of a config in bytes that Swarm takes (swarmkit's
+// manager/controlapi/config.go).
+const maxConfig = 1000<<10 - 1
 
 // wrongSizes refuses secrets and configs that are to be created, and that Swarm would not take.
 func wrongSizes(live *Live, want *compose.Stack) []error {
@@ -154,7 +152,7 @@ func wrongSizes(live *Live, want *compose.Stack) []error {
 	}
 	for _, secret := range want.Secrets {
 		if _, ok := live.Secrets[secret.Spec.Name]; !ok && secret.Value.Known() && secret.Spec.Driver == nil {
-			judge(Secret, secret.Key, secret.Value.Len(), maxSecret)
+			judge(Secret, secret.Key, secret.Value.Len(), secrets.MaxSize)
 		}
 	}
 	for _, config := range want.Configs {

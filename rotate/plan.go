@@ -17,9 +17,6 @@ import (
 	"coin.internal/coin-agent/secrets"
 )
 
-// maxSecret is the largest secret that Swarm takes.
-const maxSecret = 500<<10 - 1
-
 // planner makes one plan.
 type planner struct {
 	fsys    fs.ReadLinkFS
@@ -179,8 +176,8 @@ func (p *planner) decideValue(g *group) error {
 		return err
 	case g.new.Len() == 0:
 		return fault.New(fault.Place{}, "check the file that --value-file names", "the new value is empty")
-	case g.new.Len() > maxSecret:
-		return fault.New(fault.Place{}, "keep large files out of secrets", "the new value has %d bytes; Swarm takes %d at most", g.new.Len(), maxSecret)
+	case g.new.Len() > secrets.MaxSize:
+		return fault.New(fault.Place{}, "keep large files out of secrets", "the new value has %d bytes; Swarm takes %d at most", g.new.Len(), secrets.MaxSize)
 	case g.new.Equal(g.old):
 		return fault.New(fault.Place{}, "choose another value", "the new value is the present value of %s", names(g.nodes))
 	}

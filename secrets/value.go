@@ -11,6 +11,9 @@ import (
 
 const redacted = "[redacted]"
 
+// MaxSize is the largest content of a secret in bytes that Swarm takes (swarmkit's api/validation).
+const MaxSize = 500<<10 - 1
+
 // Value is a secret in memory. Printing, logging and marshalling it give [redacted].
 // Only Reveal returns the content, and only deploy calls it. The zero Value is unknown.
 // Copies of a Value share its content. Values cannot be compared with ==.
