@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,16 @@ import (
 type flaw struct {
 	what, hint string
 	keys       []string // of the service, in a compose file
+}
+
+// Unacceptable gives all for which the managers would refuse a stack that does not run yet, as far as
+// that shows without an engine and without the values of secrets; nil if there is nothing.
+func Unacceptable(want *compose.Stack) error {
+	all := draft{live: &Live{}}
+	for _, name := range keys(want.Services) {
+		all.Steps = append(all.Steps, Step{Kind: Service, Name: name, Action: Create})
+	}
+	return errors.Join(append(wrongSizes(all.live, want), all.unacceptable(want)...)...)
 }
 
 // unacceptable refuses what the managers would refuse only when it is written, after other services

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coin.internal/coin-agent/compose"
+	"coin.internal/coin-agent/deploy"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
@@ -68,8 +69,8 @@ type Judged struct {
 }
 
 // Check validates the stacks of one node without an engine and without keys. It finds the
-// problems and warnings of all stages and files: what a stage cannot know because of an earlier
-// problem, it leaves out. There is one result for each stack.
+// problems and warnings of all stages and files, and what the managers would refuse: what a stage
+// cannot know because of an earlier problem, it leaves out. There is one result for each stack.
 func Check(fsys fs.FS, environment, name string, by Judged) []Checked {
 	var stacks []string
 	if config, _ := manifests.InspectConfig(fsys, environment); config != nil {
@@ -157,9 +158,12 @@ func (l *look) finish(by Judged) Checked {
 			checked.Warnings = append(checked.Warnings, problem(one.fault))
 		}
 	}
-	checked.Problems = merged(l.stages)
-	if by.Obeys != nil && len(checked.Problems) == 0 {
-		checked.Problems = problems(by.Obeys(node, stack))
+	if checked.Problems = merged(l.stages); len(checked.Problems) == 0 {
+		err := deploy.Unacceptable(stack)
+		if by.Obeys != nil {
+			err = errors.Join(err, by.Obeys(node, stack))
+		}
+		checked.Problems = problems(err)
 	}
 	checked.Services, checked.Secrets = len(stack.Services), len(stack.Secrets)
 	if !node.Alone() { // else the stack's warnings have them

@@ -92,6 +92,38 @@ secrets:
 	}
 }
 
+// TestCheckFindsWhatSwarmRefuses: a rollout would stop at it after other services have changed.
+func TestCheckFindsWhatSwarmRefuses(t *testing.T) {
+	fsys := fstest.MapFS{
+		"environments/sandbox/config.yml": file("environment: {name: sandbox, type: non-production}\nnodes: [{name: node3, context: c, stack: s}]\n"),
+		nodeDir + "node.env":              file("TAG=1\n"),
+		nodeDir + "project.env":           file("A=1\n"),
+		nodeDir + "docker-compose.yml": file(`services:
+  api:
+    image: app:$TAG
+    ports: ["80:80"]
+    configs: [empty, full]
+    deploy:
+      placement: {constraints: ["node.role = manager"]}
+      resources: {limits: {memory: 1M}}
+  web:
+    image: app:$TAG
+    ports: ["80:8080"]
+configs:
+  empty: {file: configs/empty}
+  full: {file: configs/full}
+`),
+		nodeDir + "configs/empty": file(""),
+		nodeDir + "configs/full":  file("x"),
+	}
+	expect(t, all(desired.Check(fsys, "sandbox", "node3", desired.Judged{})[0].Sorted()),
+		`docker-compose.yml:7: service s_api: "node.role = manager" is not a placement constraint | write it as`,
+		`docker-compose.yml:8: service s_api: limits.memory is less than 4M | write 4M or more`,
+		`docker-compose.yml:11: service s_web publishes port 80/tcp, and so does s_api | publish one of them`,
+		`docker-compose.yml:13: the config "empty" has 0 bytes; Swarm takes 1 to 1023999`,
+	)
+}
+
 // TestCheckWithoutVariables does not blame the compose files for variables that the node's
 // unreadable settings may set.
 func TestCheckWithoutVariables(t *testing.T) {
