@@ -125,6 +125,32 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestLostAnswerAndMoved: a note may be there although its answer is lost. The branch moves to a commit
+// that changes nothing for the node before it has looked, and the note must not go on showing the plan.
+func TestLostAnswerAndMoved(t *testing.T) {
+	for _, kind := range []string{"POST", "PUT"} {
+		inWorld(t, func(w *world) {
+			number, _ := w.open("feature", map[string]string{folder + "node3/plan": "two", folder + "node4/plan": "two"})
+			if kind == "PUT" { // the note is there already, with another node's row
+				other := w.node("node4")
+				other.start()
+				other.look(time.Hour)
+				other.stop()
+			}
+			n := w.node("node3")
+			n.start()
+			defer n.stop()
+			w.gitlab.Inject(gitlabtest.Fault{Lost: true, Method: kind, Path: "notes"})
+			n.look(5 * time.Second)
+			w.wantNote(number, "| node3 | 1 service to create")
+			head := w.branch("feature", map[string]string{"README.md": "two"})
+			w.gitlab.Push(number, "ada", head)
+			n.look(30 * time.Minute)
+			w.wantNote(number, "| node3 | the merge request changes nothing that this node reads")
+		})
+	}
+}
+
 // TestDeaths wants a merge request over which the process dies twice not to be read again.
 func TestDeaths(t *testing.T) {
 	inWorld(t, func(w *world) {

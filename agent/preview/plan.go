@@ -198,7 +198,7 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 		one.Making, one.Told = before.Making, before.Told
 	}
 	page := made.page
-	if page == nil && (made.lost || !one.Told) {
+	if page == nil && (made.lost || !attempted(before)) {
 		if before == nil {
 			return w.save(one, nil)
 		}
@@ -235,6 +235,10 @@ func (w *Worker) settle(ctx context.Context, made *sight) error {
 	return w.show(ctx, w.shown[one.Number], made.fresh())
 }
 
+// attempted reports whether the note may have a text of this node: one was written, or its answer
+// is lost.
+func attempted(one *Shown) bool { return one != nil && one.Of != "" }
+
 // fresh gives the merge request if GitLab was just asked for it; else nil.
 func (s *sight) fresh() *gitlab.Request {
 	if !s.asked {
@@ -262,7 +266,7 @@ func sameText(w *Worker, before *Shown, made *sight, text *Text) (bool, error) {
 // whose successor has no plan yet.
 func noteStale(w *Worker, of gitlab.Request, why error) error {
 	before := w.shown[of.Number]
-	if before == nil || !before.Told || before.Of == "" || before.Of == of.Head || before.After || before.Stale != "" {
+	if !attempted(before) || before.Of == of.Head || before.After || before.Stale != "" {
 		return nil
 	}
 	return outdate(w, *before, of.Head, fault.All(why)[0].Error())
@@ -275,7 +279,7 @@ func (w *Worker) refuseDeath(died Mark) error {
 		one = *before
 		one.Head, one.Again = died.Head, time.Time{}
 	}
-	if !one.Told {
+	if !attempted(&one) {
 		return w.save(one, nil)
 	}
 	return outdate(w, one, died.Head, "the agent ended while it read that commit, and does not read it again")
