@@ -64,3 +64,16 @@ func (w *world) checkContests(syncs []attempt, contested []string) {
 		}
 	}
 }
+
+// justOver reports whether the hour in which a contested service is left alone has ended so short a
+// time ago that there may have been no look since.
+func justOver(syncs []attempt, service string) bool {
+	for i := range syncs { // the newest first
+		one := &syncs[i]
+		if one.wrote() && slices.ContainsFunc(one.Corrects, func(field correction) bool { return field.Service == service }) {
+			since := time.Since(one.Started) - time.Hour
+			return since >= 0 && since < 2*interval
+		}
+	}
+	return false
+}
