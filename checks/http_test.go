@@ -112,6 +112,7 @@ func TestHTTP(t *testing.T) {
 		"json empty":    {"/health", checks.HTTP{JSONPath: "empty"}, "got nothing in empty, want a value"},
 		"json missing":  {"/health", checks.HTTP{JSONPath: "a.b"}, `got JSON without a.b: no "a"`},
 		"json beyond":   {"/health", checks.HTTP{JSONPath: "items[1]"}, "a list of 1 has no [1]"},
+		"json before":   {"/health", checks.HTTP{JSONPath: "items.-1.id"}, "a list of 1 has no [-1]"},
 		"json below":    {"/health", checks.HTTP{JSONPath: "up.x"}, "its parent is a single value"},
 		"json list":     {"/health", checks.HTTP{JSONPath: "items"}, "got a list in items, want a single value"},
 		"no json":       {"/text", checks.HTTP{JSONPath: "a"}, `got no JSON ("no JSON here")`},

@@ -28,7 +28,7 @@ func lookup(body []byte, path string) (string, error) {
 			value = inner
 		case []any:
 			index, err := strconv.Atoi(step)
-			if err != nil || index >= len(at) {
+			if err != nil || index < 0 || index >= len(at) {
 				return "", fmt.Errorf("JSON without %s: a list of %d has no [%s]", path, len(at), step)
 			}
 			value = at[index]

@@ -54,7 +54,7 @@ func (h *handlers) logLines(w http.ResponseWriter, r *http.Request) {
 
 // followLines streams log lines. What is wrong is the last message of the stream.
 func (h *handlers) followLines(w http.ResponseWriter, r *http.Request, from Logs, asked request.Logs) {
-	out, end := h.openStream(w)
+	out, end := h.openStream(w, r)
 	if out == nil {
 		return
 	}

@@ -20,8 +20,10 @@ const (
 	largeWait = 10 * time.Second
 )
 
-// ration has few large answers made or sent at the same time.
+// ration has few large answers made or sent at the same time, or few streams open.
 type ration struct {
+	most, mostRead, mostOwn int // of all callers, of those who may only read, and of one
+
 	mu      sync.Mutex
 	all     int
 	readers int
@@ -29,14 +31,16 @@ type ration struct {
 	freed   chan struct{}  // closed, and replaced, when an answer has ended
 }
 
-func newRation() *ration { return &ration{own: map[string]int{}, freed: make(chan struct{})} }
+func newRation(most, read, own int) *ration {
+	return &ration{most: most, mostRead: read, mostOwn: own, own: map[string]int{}, freed: make(chan struct{})}
+}
 
 // take gives the caller a turn, or what is closed when the next one is free.
 func (r *ration) take(caller Caller) (taken bool, freed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := caller.Actor.Name
-	if r.all == mostLarge || r.own[name] == mostOwn || caller.Scope != ScopeOperate && r.readers == mostRead {
+	if r.all == r.most || r.own[name] == r.mostOwn || caller.Scope != ScopeOperate && r.readers == r.mostRead {
 		return false, r.freed
 	}
 	r.add(caller, 1)

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -71,5 +72,49 @@ func TestLargeAnswers(t *testing.T) {
 			t.Errorf("who waited got %d %s", late.Code, late.Body)
 		}
 		answered("token:a", control.ScopeRead, "/v1/plan")
+	})
+}
+
+// TestStreamsOfReaders has callers who only read open all streams that they may: one alone leaves
+// some to others, and all of them some to operators.
+func TestStreamsOfReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler, wait := server(&double{}).Handler(t.Context())
+		defer wait()
+		follow := func(ctx context.Context, name string, scope control.Scope) *httptest.ResponseRecorder {
+			caller, w := control.Caller{Actor: audit.Actor{By: audit.ByToken, Name: name}, Scope: scope}, httptest.NewRecorder()
+			go as(caller, handler).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events", nil))
+			synctest.Wait()
+			return w
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		first, end := context.WithCancel(ctx)
+		defer end()
+		for _, one := range []struct {
+			name string
+			most int
+		}{{"token:a", 32}, {"token:b", 16}} {
+			opened := 0
+			for of := first; opened < 100 && follow(of, one.name, control.ScopeRead).Code == http.StatusOK; of = ctx {
+				opened++
+			}
+			if opened != one.most {
+				t.Errorf("%s opened %d streams, want %d", one.name, opened, one.most)
+			}
+		}
+		if w := follow(ctx, "token:op", control.ScopeOperate); w.Code != http.StatusOK {
+			t.Errorf("an operator got %d %s", w.Code, w.Body)
+		}
+		if w := follow(ctx, "token:c", control.ScopeRead); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("another reader got %d %v %s", w.Code, w.Header(), w.Body)
+		}
+		end()
+		synctest.Wait()
+		if w := follow(ctx, "token:c", control.ScopeRead); w.Code != http.StatusOK {
+			t.Errorf("after the end of a stream another reader got %d %s", w.Code, w.Body)
+		}
+		cancel()
+		synctest.Wait()
 	})
 }

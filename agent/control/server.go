@@ -66,8 +66,8 @@ type Server struct {
 type handlers struct {
 	server     *Server
 	background *background
-	streams    chan struct{} // has one for each stream that is open
-	turns      *ration       // of the answers that may be large
+	streams    *ration // that are open
+	turns      *ration // of the answers that may be large
 }
 
 // Parameters of requests.
@@ -82,7 +82,7 @@ type nothing struct{}
 // Handler gives the endpoints, to be mounted on a server of any listener, which says by
 // WithPeer or WithCaller who asks. What they start ends when ctx ends; wait returns then.
 func (s *Server) Handler(ctx context.Context) (handler http.Handler, wait func()) {
-	h := &handlers{server: s, background: newBackground(ctx), streams: make(chan struct{}, maxStreams), turns: newRation()}
+	h := &handlers{server: s, background: newBackground(ctx), streams: newRation(maxStreams, readStreams, ownStreams), turns: newRation(mostLarge, mostRead, mostOwn)}
 	mux := http.NewServeMux()
 	for _, route := range append(h.reads(), h.acts()...) {
 		mux.HandleFunc(route.pattern, within(route.scope, route.handler))

@@ -13,8 +13,11 @@ import (
 )
 
 const (
-	// maxStreams bounds the streams that are open at the same time.
-	maxStreams = 64
+	// maxStreams bounds the streams that are open at the same time, readStreams those of callers who
+	// may only read, and ownStreams those of one caller.
+	maxStreams  = 64
+	readStreams = 48
+	ownStreams  = 32
 	// beat is the time after which a stream without news sends a comment: both sides learn
 	// that the other one is there.
 	beat = 15 * time.Second
@@ -36,19 +39,18 @@ type stream struct {
 }
 
 // open begins a stream, or answers that there are too many.
-func (h *handlers) openStream(w http.ResponseWriter) (out *stream, end func()) {
-	select {
-	case h.streams <- struct{}{}:
-	default:
+func (h *handlers) openStream(w http.ResponseWriter, r *http.Request) (out *stream, end func()) {
+	caller := CallerOf(r.Context())
+	if taken, _ := h.streams.take(caller); !taken {
 		w.Header().Set("Retry-After", "5")
-		answer(w, nil, request.Refuse(request.Busy, "close another one, and try again", "%d streams are open already", maxStreams))
+		answer(w, nil, request.Refuse(request.Busy, "close another one, and try again", "too many streams are open already"))
 		return nil, nil
 	}
 	out = &stream{w: w, flow: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies pass on each message at once
 	w.WriteHeader(http.StatusOK)
-	return out, func() { <-h.streams }
+	return out, func() { h.streams.give(caller) }
 }
 
 // send writes one message. An error says that the reader has gone, or is too slow.
@@ -101,7 +103,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request) {
 		answer(w, h.server.Events.Since(last), nil)
 		return
 	}
-	out, end := h.openStream(w)
+	out, end := h.openStream(w, r)
 	if out == nil {
 		return
 	}

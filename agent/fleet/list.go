@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -206,7 +207,7 @@ func (l List) askAgents(ctx context.Context, members []Member) {
 			select {
 			case turns <- struct{}{}:
 				defer func() { <-turns }()
-				member.ask(ctx, agent)
+				member.ask(ctx, agent, l.Environment.Name)
 			case <-ctx.Done():
 				member.Error = "it was not asked: too many others did not answer within " + askIn.String()
 			}
@@ -240,13 +241,18 @@ func (m *Member) judge() {
 	}
 }
 
-// ask asks the node's agent, whose answer replaces what GitLab says.
-func (m *Member) ask(ctx context.Context, agent Agent) {
+// ask asks the node's agent, whose answer replaces what GitLab says. The answer of another node's
+// does not count.
+func (m *Member) ask(ctx context.Context, agent Agent, environment string) {
 	ctx, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
 	status, err := agent.Status(ctx)
 	if err != nil {
 		m.Error = err.Error()
+		return
+	}
+	if status.Environment != environment || status.Node != m.Name {
+		m.Error = fmt.Sprintf("the agent there is that of %.100q", status.Environment+"/"+status.Node)
 		return
 	}
 	m.Source, m.Health, m.Release = "api", "", ""

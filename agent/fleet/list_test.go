@@ -90,8 +90,8 @@ func TestList(t *testing.T) {
 		applied := &report.AppliedStatus{Commit: newer, Release: "r7", At: time.Now()}
 		list.Agents = map[string]fleet.Agent{
 			"node1": agentOf{err: errors.New("no answer")},
-			"node2": agentOf{status: report.Status{Running: true, InSync: true, Health: healthy, Applied: applied}},
-			"node4": agentOf{status: report.Status{Running: true, Health: healthy, Applied: applied, Sync: &record.Sync{
+			"node2": agentOf{status: report.Status{Environment: "sandbox", Node: "node2", Running: true, InSync: true, Health: healthy, Applied: applied}},
+			"node4": agentOf{status: report.Status{Environment: "sandbox", Node: "node4", Running: true, Health: healthy, Applied: applied, Sync: &record.Sync{
 				Commit: newer, State: record.Waiting, Waiting: "frozen", Gates: []record.Gate{{Name: record.GateFreeze, Waiting: "frozen", Unattended: true}},
 			}}},
 		}
@@ -131,7 +131,7 @@ nodes:
 				dialed = append(dialed, url)
 				switch url {
 				case "https://node1.example.com:9443":
-					return agentOf{status: report.Status{Running: true, InSync: true, Health: &health.Verdict{State: health.Healthy}}}, nil
+					return agentOf{status: report.Status{Environment: "sandbox", Node: "node1", Running: true, InSync: true, Health: &health.Verdict{State: health.Healthy}}}, nil
 				case "https://www.example.com":
 					return agentOf{err: errors.New("it is not the API of an agent")}, nil
 				}
@@ -191,6 +191,44 @@ func TestListOfTags(t *testing.T) {
 	})
 }
 
+// TestListRefusesOtherNodes checks that the answer of another node's agent, or of another
+// environment's, does not count.
+func TestListRefusesOtherNodes(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.SetFile(commit, "environments/sandbox/config.yml", sixNodes)
+		w.post("node1", gitlab.Failed, "rollout failed at verify")
+		list := fleet.List{GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Branch: "master"}
+		for why, status := range map[string]report.Status{
+			`the agent there is that of "sandbox/node2"`:    {Environment: "sandbox", Node: "node2"},
+			`the agent there is that of "production/node1"`: {Environment: "production", Node: "node1"},
+			`the agent there is that of "/"`:                {},
+		} {
+			status.Running, status.InSync, status.Health = true, true, &health.Verdict{State: health.Healthy}
+			list.Agents = map[string]fleet.Agent{"node1": agentOf{status: status}}
+			members, err := list.Read(w.t.Context())
+			at := slices.IndexFunc(members, func(m fleet.Member) bool { return m.Name == "node1" })
+			if err != nil || at < 0 {
+				t.Fatalf("%+v, %v", members, err)
+			}
+			if m := members[at]; m.State != fleet.Failed || m.Source != "gitlab" || m.Error != why || !m.Troubled() {
+				t.Errorf("%+v, want %s", m, why)
+			}
+		}
+	})
+}
+
+// ofNode is an agent that many nodes share, as one of them.
+type ofNode struct {
+	agent *asked
+	node  string
+}
+
+func (o ofNode) Status(ctx context.Context) (report.Status, error) {
+	status, err := o.agent.Status(ctx)
+	status.Environment, status.Node = "sandbox", o.node
+	return status, err
+}
+
 // asked counts how many agents are asked at the same time. Each answers after a while.
 type asked struct {
 	mu        sync.Mutex
@@ -234,7 +272,8 @@ func TestListAsksFewAtOnce(t *testing.T) {
 				agent := &asked{takes: test.takes}
 				list := fleet.List{GitLab: w.client, Environment: fleet.Environment{Name: "sandbox"}, Branch: "master", Agents: map[string]fleet.Agent{}}
 				for i := range nodes {
-					list.Agents[fmt.Sprintf("n%d", i)] = agent
+					name := fmt.Sprintf("n%d", i)
+					list.Agents[name] = ofNode{agent, name}
 				}
 				begun := time.Now()
 				members, err := list.Read(w.t.Context())

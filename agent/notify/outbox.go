@@ -302,7 +302,6 @@ func (o *Outbox) stuck(health *Health) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !slices.ContainsFunc(health.Receivers, func(c Condition) bool {
-		full := len(recent(o.book.Sent[c.String()], time.Now())) >= mostSent
-		return c.Waiting > 0 && !full && o.waits[c.receiver()].Tries < flushTries
+		return c.Waiting > 0 && c.Held.IsZero() && o.waits[c.receiver()].Tries < flushTries
 	})
 }

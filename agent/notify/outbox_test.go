@@ -387,6 +387,28 @@ func TestStoreBroken(t *testing.T) {
 	})
 }
 
+// TestFlushTriesUrgentOnesAgain checks that a failure is tried again like after any other start,
+// although the receiver got as many other messages as it may.
+func TestFlushTriesUrgentOnesAgain(t *testing.T) {
+	inRoom(t, func(r *room) {
+		r.use(all, channel)
+		for i := range 5 {
+			r.tell(plainNotice(notify.Waiting, fmt.Sprint(i), "waits"))
+		}
+		if err := r.outbox.Flush(r.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.wants("slack: waits", "slack: waits", "slack: waits", "slack: waits", "slack: waits")
+		r.set(channel, errors.New("down"))
+		time.AfterFunc(500*time.Millisecond, func() { r.set(channel, nil) })
+		r.tell(plainNotice(notify.Failure, "6", "bad"))
+		if err := r.outbox.Flush(r.t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.wants("slack: bad")
+	})
+}
+
 func TestFlush(t *testing.T) {
 	inRoom(t, func(r *room) {
 		r.tell(plainNotice(notify.Failure, "1", "bad"))
