@@ -38,7 +38,7 @@ type stream struct {
 	flow *http.ResponseController
 }
 
-// open begins a stream, or answers that there are too many.
+// openStream begins a stream, or answers that there are too many. end gives the place back.
 func (h *handlers) openStream(w http.ResponseWriter, r *http.Request) (out *stream, end func()) {
 	caller := CallerOf(r.Context())
 	if taken, _ := h.streams.take(caller); !taken {
