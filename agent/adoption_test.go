@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -291,6 +292,32 @@ func TestServicesOfOthersInTheStack(t *testing.T) {
 		w.wantServices("s_debug app:0", "s_web app:1")
 		w.adopt()
 		w.wantServices("s_web app:3")
+	})
+}
+
+// TestServiceOfOthersDuringARollout stops the agent while it applies a plan, and puts a service
+// of another tool into the stack meanwhile: the rollout that is carried on removes what a user
+// adopted, and leaves what came later.
+func TestServiceOfOthersDuringARollout(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.deployed("s", "debug")
+		w.set(func() { w.onApply = func(ctx context.Context) { <-ctx.Done() } })
+		second := w.release("2")
+		w.poll()
+		w.said("1 object without this agent's label in stack s: service s_debug")
+		w.adopt()
+		w.wantLast(second, record.Running)
+		w.halt()
+		w.onApply = nil
+		w.deployed("s", "late")
+		w.start()
+		w.wantLast(second, record.Succeeded)
+		w.wantServices("s_late app:0", "s_web app:2")
+		w.release("3")
+		w.poll()
+		w.said("1 object without this agent's label in stack s: service s_late")
+		w.wantServices("s_late app:0", "s_web app:2")
 	})
 }
 

@@ -134,7 +134,9 @@ func TestRollbackStopsJobs(t *testing.T) {
 		},
 		"whose first stop fails": func(m *migrated) {
 			fails := 1
-			sync := failed(m, true, failingEngine{fails: &fails})
+			failed(m, true, failingEngine{fails: &fails})
+			m.pass(5 * time.Minute) // until it is tried again
+			sync := m.last()
 			if sync.State != record.RolledBack || fails > 0 || strings.Count(strings.Join(sync.Rollback.Warnings, "\n"), says) != 1 {
 				m.t.Errorf("%s: %+v", sync.State, sync.Rollback)
 			}

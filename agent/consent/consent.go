@@ -90,9 +90,24 @@ func Needed(live *deploy.Live, want *compose.Stack, plan deploy.Plan, on Record)
 }
 
 // Overwritten names the services of others that a rollback to a good state would overwrite.
-func Overwritten(live *deploy.Live, want *compose.Stack, on Record) (names []string) {
+func Overwritten(live *deploy.Live, want *compose.Stack, on Record) []string {
+	return others(live, want, on, true)
+}
+
+// Newcomers names the services of others that came into the stack after it was adopted, and
+// that the stack does not have. None are known of a stack without an adoption on record.
+func Newcomers(live *deploy.Live, want *compose.Stack, on Record) []string {
+	if on.Adoption == nil {
+		return nil
+	}
+	return others(live, want, on, false)
+}
+
+// others names the services that neither this agent made nor a user adopted, of those that
+// the stack has (wanted) or of those that it does not have.
+func others(live *deploy.Live, want *compose.Stack, on Record, wanted bool) (names []string) {
 	for _, one := range deploy.UnownedOf(live, want) {
-		if one.Kind == deploy.Service && one.Wanted && !on.Adoption.Has(string(one.Kind), one.Name, one.ID) && !on.deploys(want.Name, one) {
+		if one.Kind == deploy.Service && one.Wanted == wanted && !on.Adoption.Has(string(one.Kind), one.Name, one.ID) && !on.deploys(want.Name, one) {
 			names = append(names, one.Name)
 		}
 	}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"coin.internal/coin-agent/agent/audit"
@@ -28,18 +29,45 @@ type adoption struct {
 // ask notes in the sync what a user has to adopt before the plan is applied. A rollout that
 // has written has passed its gates.
 func (d *adoption) ask(live *deploy.Live, plan deploy.Plan) error {
-	kept, err := d.a.use.Records.Adoption()
-	if err != nil {
-		return fmt.Errorf("recall the adopted stack: %w", err)
-	}
 	d.live = live
-	if d.on, err = consent.NewRecord(d.a.stack.Owner, kept, d.a.base.Deployed); err != nil || d.a.note.Wrote {
+	if err := d.recall(); err != nil || d.a.note.Wrote {
 		return err
 	}
 	if d.a.sync.Takes = consent.Needed(live, d.a.stack, plan, d.on); d.a.sync.Takes == nil || !d.first() {
 		return nil
 	}
 	return d.adoptAll(plan.Digest())
+}
+
+// recall reads what is on record of the stack.
+func (d *adoption) recall() error {
+	kept, err := d.a.use.Records.Adoption()
+	if err != nil {
+		return fmt.Errorf("recall the adopted stack: %w", err)
+	}
+	d.on, err = consent.NewRecord(d.a.stack.Owner, kept, d.a.base.Deployed)
+	return err
+}
+
+// own gives the live objects without the services that this sync does not remove. A rollout
+// that has written asks no gate again: it leaves a service that came after them, and the next
+// rollout asks for its adoption.
+func (d *adoption) own(live *deploy.Live) (*deploy.Live, error) {
+	if d.a.sync.Trigger == record.OnDrift {
+		return ownServices(live, d.a.stack), nil
+	}
+	if !d.a.note.Wrote {
+		return live, nil
+	}
+	if err := d.recall(); err != nil {
+		return nil, err
+	}
+	own := *live
+	own.Services = maps.Clone(live.Services)
+	for _, name := range consent.Newcomers(live, d.a.stack, d.on) {
+		delete(own.Services, name)
+	}
+	return &own, nil
 }
 
 // first reports whether the user adopts all, and no stack is on record yet.

@@ -185,8 +185,8 @@ func (f *forward) plan(ctx context.Context, live *deploy.Live) (deploy.Plan, err
 	}
 	a.stack = deploy.Leave(a.declared, live.Services, a.sync.Leaves)
 	a.stack = givenVariables(f, a.stack)
-	if a.sync.Trigger == record.OnDrift {
-		live = ownServices(live, a.stack)
+	if live, err = f.adoption.own(live); err != nil {
+		return deploy.Plan{}, err
 	}
 	plan, err := deploy.Diff(live, a.stack)
 	if err != nil {
