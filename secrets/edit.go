@@ -66,6 +66,31 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	return after.render(before, want, key)
 }
 
+// Holds reports whether a file has what Edit writes for a new whole content. SOPS lays out YAML, JSON, INI
+// and dotenv in its own way, so it compares their keys and values.
+func (k *Keyring) Holds(file File, content Value) (bool, error) {
+	held, err := parse(file)
+	if err != nil {
+		return false, err
+	}
+	if held == nil {
+		return false, notEncrypted(file.Path)
+	}
+	key, err := k.dataKey(held)
+	if err != nil {
+		return false, err
+	}
+	defer clear(key)
+	if err := held.decryptWith(key, aes.NewCipher()); err != nil {
+		return false, err
+	}
+	present := leaves(held.tree.Branches)
+	if held.applyContent(content) != nil { // it is not of the file's format
+		return false, nil
+	}
+	return slices.Equal(leaves(held.tree.Branches), present), nil
+}
+
 func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
 	mac, err := d.tree.Encrypt(key, cipher)
 	if err != nil { // the error may quote the content
