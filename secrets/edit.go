@@ -31,7 +31,7 @@ func (e Edits) whole() bool { return e.Key == "" && e.Value.Known() }
 // lines stay unchanged, except for the MAC and the time of the change. If the file's
 // layout does not allow this, Edit writes the file as SOPS does; unchanged values then
 // keep their ciphertext. Edit opens the result and checks that it has the edits and no
-// other changes.
+// other changes. It refuses to write a value that the file's SOPS settings leave in plaintext.
 func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	before, err := parse(file)
 	if err != nil {
@@ -57,7 +57,7 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 		return nil, err
 	}
 	want := leaves(after.tree.Branches)
-	if err := after.encrypt(key, cipher); err != nil {
+	if err := errors.Join(after.encrypt(key, cipher), refusePlaintext(after, edits, want)); err != nil {
 		return nil, err
 	}
 	if edits.whole() && after.format != formatBinary {
@@ -100,6 +100,27 @@ func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
 	d.tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
 	if err != nil {
 		return fault.New(fault.Place{File: d.path}, "", "cannot encrypt the MAC")
+	}
+	return nil
+}
+
+// refusePlaintext refuses a new value that the encrypted tree, with those leaves before, has in plaintext. Of a
+// whole file, sops can leave a part in plaintext.
+func refusePlaintext(d *document, edits Edits, before []leaf) error {
+	const hint = "encrypt the file anew with sops, without the setting that leaves it out, such as unencrypted_regex or encrypted_regex"
+	switch {
+	case !edits.Value.Known():
+	case edits.whole() || d.format == formatBinary:
+		if slices.Equal(leaves(d.tree.Branches), before) {
+			return fault.New(fault.Place{File: d.path}, hint, "the file's SOPS settings leave the new value in plaintext")
+		}
+	default:
+		for _, item := range d.items(func(name string) bool { return name == edits.Key }) {
+			if item.Value == string(edits.Value.Reveal()) {
+				return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, edits.Key)}, hint,
+					"the file's SOPS settings leave the new value of %q in plaintext", oneline.Cut(edits.Key, 80))
+			}
+		}
 	}
 	return nil
 }
