@@ -39,6 +39,7 @@ func assess(of assessed) (*Plan, error) {
 		plan.note(of, name)
 		plan.beside(of, name)
 	}
+	plan.unkept(of, nodes)
 	plan.Notes = unique(plan.Notes)
 	scanned := desired.Scan(of.after, of.request.Release.Environment, "")
 	plan.Problems = unique(append(plan.Problems, scanned.Problems...))
@@ -138,6 +139,27 @@ func (p *Plan) note(of assessed, name string) {
 	variable := node.Config.Deployment.MigrationCheck.ExpectedVariable
 	if set, there := node.Variables[variable]; there {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s keeps %s=%s: --migration was not given", name, variable, set.Value))
+	}
+}
+
+// unkept adds the variables to keep that no node sets: a mistyped name ends the one that was meant.
+func (p *Plan) unkept(of assessed, nodes []string) {
+	set := map[string]bool{}
+	for _, name := range nodes {
+		for _, one := range folders(of.config, name, of.request.Stack) {
+			node, _ := manifests.InspectStack(of.before, of.request.Release.Environment, name, one.stack)
+			if node == nil {
+				continue
+			}
+			for variable := range node.Variables {
+				set[variable] = true
+			}
+		}
+	}
+	for _, name := range of.request.Keep {
+		if !set[name] {
+			p.Notes = append(p.Notes, fmt.Sprintf("no node sets %s, so --keep does not keep it", name))
+		}
 	}
 }
 

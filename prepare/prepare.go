@@ -167,7 +167,7 @@ func takeUp(w *proposal.Worktree, request Request) (*proposal.Commit, error) {
 	trailers := commit.Trailers()
 	if trailers[trailerSettings] != request.settings() || trailers[trailerNodes] != request.named() {
 		return nil, fault.New(fault.Place{}, "to prepare it anew, check out the branch to start from and run: git branch -D "+commit.Branch,
-			"the branch %s has the release for other nodes, or with another version, task or migration", commit.Branch)
+			"the branch %s has the release for other nodes, or with another version, task or migration, or keeps other TAG_ variables", commit.Branch)
 	}
 	return commit, nil
 }
@@ -200,7 +200,11 @@ func (p *Plan) described(commit *proposal.Commit) *proposal.Commit {
 }
 
 func (r Request) settings() string {
-	return fmt.Sprintf("version=%s task=%s migration=%s stack=%s", r.Release.Version, r.Release.Task, r.Release.Migration, r.Stack)
+	text := fmt.Sprintf("version=%s task=%s migration=%s stack=%s", r.Release.Version, r.Release.Task, r.Release.Migration, r.Stack)
+	if len(r.Keep) > 0 {
+		text += " keep=" + strings.Join(slices.Compact(slices.Sorted(slices.Values(r.Keep))), ",")
+	}
+	return text
 }
 
 // named gives the nodes that the request names.

@@ -142,6 +142,28 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestKeep keeps the TAG_ variable that is named. A run that names another one does not finish the commit of
+// an earlier one, which has ended it; and a name that no node sets is in a note.
+func TestKeep(t *testing.T) {
+	l := newLab(t, map[string]string{nodes + "node3/node.env": settings + "TAG_WEB=" + first + "\n"})
+	next, wanted := release(replaced(original, "info", "debug")), request(second)
+	wanted.Keep = []string{"TAG_WBE"}
+	ended := l.must(next, wanted)
+	if got := strings.Join(ended.Plan.Notes, "\n"); got != "no node sets TAG_WBE, so --keep does not keep it" || len(ended.Plan.Nodes[0].Dropped) != 1 {
+		t.Errorf("notes %q, %+v", got, ended.Plan.Nodes)
+	}
+	wanted.Keep = []string{"TAG_WEB"}
+	if _, err := l.prepare(next, wanted); err == nil || !strings.Contains(err.Error(), "keeps other TAG_ variables") || fault.Hint(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	l.Git("switch", "--quiet", "master")
+	l.Git("branch", "--quiet", "-D", ended.Commit.Branch)
+	l.must(next, wanted)
+	if again := l.must(next, wanted); !again.Commit.Taken || len(again.Plan.Nodes[0].Dropped) > 0 || !strings.Contains(l.read(nodes+"node3/node.env"), "\nTAG_WEB="+first) {
+		t.Errorf("got %+v\n%s", again.Plan, l.read(nodes+"node3/node.env"))
+	}
+}
+
 // TestTakesUp finishes a run that was killed at any point after its commit, with the same text.
 func TestTakesUp(t *testing.T) {
 	for name, interrupt := range map[string]func(*lab){

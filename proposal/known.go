@@ -2,6 +2,7 @@ package proposal
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -11,7 +12,8 @@ import (
 )
 
 // Elsewhere gives the commit of a branch that GitLab has and the working copy does not: another
-// working copy has pushed it. Otherwise it gives nil. It refuses a branch that Known refuses.
+// working copy has pushed it. Otherwise it gives nil. It refuses a branch that Known refuses, and one
+// that is merged.
 func (p Publisher) Elsewhere(ctx context.Context, w *Worktree, branch string) (*Commit, error) {
 	if w.Has(branch) {
 		return nil, nil
@@ -21,7 +23,7 @@ func (p Publisher) Elsewhere(ctx context.Context, w *Worktree, branch string) (*
 		return nil, err
 	}
 	commit := &Commit{Hash: tip, Branch: branch, Taken: true}
-	if err := p.Known(ctx, w, commit); err != nil {
+	if err := errors.Join(p.Known(ctx, w, commit), p.notMerged(ctx, w, commit)); err != nil {
 		return nil, err
 	}
 	return commit, nil

@@ -31,6 +31,11 @@ func TestBranchOfAnother(t *testing.T) {
 			request(d, client)
 			d.CloseMergeRequest(1)
 		}, refused + "it is not known who pushed it"},
+		{"its merge request was merged, and the branch is left", func(d *gitlabtest.Instance, client *gitlab.Client) {
+			d.AddPush(gitlabtest.Agent(), branch, tip)
+			request(d, client)
+			d.Merge(1, tip)
+		}, "GitLab has the branch release/a/1, which !1 has merged"},
 		{"pushed", func(d *gitlabtest.Instance, _ *gitlab.Client) { d.AddPush(gitlabtest.Agent(), branch, tip) }, ""},
 		{"pushed by another", func(d *gitlabtest.Instance, _ *gitlab.Client) { d.AddPush(ada, branch, tip) }, refused + "ada pushed it"},
 		{"pushed upon by another", func(d *gitlabtest.Instance, _ *gitlab.Client) {
@@ -64,7 +69,7 @@ func TestBranchOfAnother(t *testing.T) {
 				t.Errorf("got %+v, %v", commit, err)
 			case test.want != "" && (err == nil || commit != nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("got %+v, %v; want %q", commit, err, test.want)
-			case strings.HasPrefix(test.want, refused) && !strings.Contains(fault.Hint(err), "git push origin --delete "+branch):
+			case strings.HasPrefix(test.want, "GitLab has the branch ") && !strings.Contains(fault.Hint(err), "git push origin --delete "+branch):
 				t.Errorf("the hint is %q", fault.Hint(err))
 			}
 		})

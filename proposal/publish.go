@@ -41,7 +41,7 @@ const (
 // Publish pushes the branch, unless GitLab has it, and opens a merge request, unless one
 // is open. It refuses the commit of an earlier run that is merged.
 func (p Publisher) Publish(ctx context.Context, w *Worktree, commit *Commit) (opened gitlab.OpenMergeRequest, err error) {
-	if err := p.notMerged(ctx, commit); err != nil {
+	if err := p.notMerged(ctx, w, commit); err != nil {
 		return opened, err
 	}
 	tip, err := p.GitLab.Tip(ctx, commit.Branch)
@@ -69,9 +69,9 @@ func (p Publisher) Open(ctx context.Context, commit *Commit) (opened gitlab.Open
 	})
 }
 
-// notMerged refuses a commit of an earlier run that is merged: the user is still on its branch, and
-// wants a new one.
-func (p Publisher) notMerged(ctx context.Context, commit *Commit) error {
+// notMerged refuses a commit of an earlier run that is merged: the user is still on its branch, or GitLab
+// still has the branch, and a new one is wanted.
+func (p Publisher) notMerged(ctx context.Context, w *Worktree, commit *Commit) error {
 	if !commit.Taken {
 		return nil
 	}
@@ -84,6 +84,10 @@ func (p Publisher) notMerged(ctx context.Context, commit *Commit) error {
 	merged, err := p.GitLab.Merged(ctx, commit.Branch, target, commit.Hash)
 	if err != nil || merged.Number == 0 {
 		return err
+	}
+	if w.Branch() != commit.Branch {
+		return fault.New(fault.Place{}, "delete it (git push origin --delete "+commit.Branch+"), bring the clone up to date (git pull --ff-only), and run the command again",
+			"GitLab has the branch %s, which !%d has merged", commit.Branch, merged.Number)
 	}
 	return fault.New(fault.Place{}, "git switch "+target+" && git pull --ff-only, and run the command again",
 		"the branch %s is checked out, and !%d has merged it", commit.Branch, merged.Number)

@@ -25,11 +25,15 @@ func write(path string, content []byte, mode fs.FileMode) error {
 }
 
 // replace writes a file of ciphertext or versions: a temporary file in the same folder,
-// with the same mode, is renamed. Without content it removes the file.
+// with the same mode, is renamed. Without content it removes the file, which a run that was interrupted
+// may have removed already.
 func (w *Worktree) replace(name string, content []byte) error {
 	path, mode := w.path(name), fs.FileMode(0o644)
 	if content == nil {
-		return os.Remove(path)
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

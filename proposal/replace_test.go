@@ -56,6 +56,29 @@ func TestGitIsReplaced(t *testing.T) {
 	}
 }
 
+// A run that was killed after it removed a file is finished by the next one, as one that removed none.
+func TestRemovalIsFinished(t *testing.T) {
+	repo := repository(t)
+	tree := open(t, repo.Dir)
+	made, err := tree.Commit(proposal.Draft{Branch: "change", Message: "Change\n", Author: author, Files: []proposal.File{
+		{Path: "environments/a/x", Before: []byte("1\n"), After: []byte("2\n")},
+		{Path: "environments/a/y", Before: []byte("1\n")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Close()
+	repo.Git("symbolic-ref", "HEAD", "refs/heads/master")
+	repo.Git("reset", "--quiet") // the index of before, and the files of the change
+	again, err := open(t, repo.Dir).TakeUp(proposal.Wanted{What: "a change", Matches: func(_, branch string) bool { return branch == "change" }})
+	if err != nil || again == nil || again.Hash != made.Hash {
+		t.Fatalf("got %+v, %v", again, err)
+	}
+	if got := repo.Git("symbolic-ref", "HEAD") + repo.Git("status", "--porcelain"); got != "refs/heads/change" {
+		t.Errorf("left %q", got)
+	}
+}
+
 // In a linked working copy, the branch is that of the clone, and HEAD and the index are its own.
 func TestLinkedWorkingCopy(t *testing.T) {
 	repo := repository(t)

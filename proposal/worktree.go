@@ -152,7 +152,8 @@ func (w *Worktree) Move(branch string) error {
 	return w.checkout(nil, name)
 }
 
-// Remove removes the branches whose names begin with prefix.
+// Remove removes the branches whose names begin with prefix, and whose commits the commit that is checked
+// out has as ancestors: those of another branch would be lost.
 func (w *Worktree) Remove(prefix string) error {
 	refs, err := w.git.Repo.Branches()
 	if err != nil {
@@ -161,6 +162,13 @@ func (w *Worktree) Remove(prefix string) error {
 	defer refs.Close()
 	return refs.ForEach(func(ref *plumbing.Reference) error {
 		if !strings.HasPrefix(ref.Name().Short(), prefix) {
+			return nil
+		}
+		contained := false
+		if tip, err := w.git.Repo.CommitObject(ref.Hash()); err == nil {
+			contained, _ = tip.IsAncestor(w.commit) // false at the end of a shallow clone's history
+		}
+		if !contained {
 			return nil
 		}
 		return w.git.Repo.Storer.RemoveReference(ref.Name())

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -119,6 +120,11 @@ func (s snapshot) release(variables []string) string {
 	if err != nil {
 		return ""
 	}
+	return releaseIn(top, variables)
+}
+
+// releaseIn gives the release that files of variables set in a folder; "" for none.
+func releaseIn(top fs.FS, variables []string) string {
 	known := map[string]manifests.Variable{}
 	for _, file := range variables {
 		content := (&side{fsys: top}).content(file)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ type RevertPlan struct {
 	Reverts     string   `json:"reverts"` // the commit that brought the release
 	Subject     string   `json:"subject"`
 	Release     string   `json:"release"`
-	Back        string   `json:"back"`             // the release before
+	Back        string   `json:"back"`             // the release after the revert
 	Others      []string `json:"others,omitempty"` // files outside the environment that it changed too, and that stay
 	Beside      []string `json:"beside,omitempty"` // lines of files that go back, next to those that a later commit has changed
 
@@ -75,8 +76,16 @@ func (r Revert) Plan(ctx context.Context, tree *worktree.Worktree, head string) 
 	if err != nil {
 		return nil, fault.New(fault.Place{}, "make a complete clone: git fetch --unshallow", "the commit before %s is not in this clone", record.Short(plan.Reverts))
 	}
-	plan.Release, plan.Back = made.release(commit), made.release(parent)
-	return plan, made.takeBack(brought, parent, plan)
+	plan.Release = made.release(commit)
+	if err := made.takeBack(brought, parent, plan); err != nil {
+		return plan, err
+	}
+	top, _, err := snapshotOf(tree, head).open()
+	if err != nil {
+		return nil, err
+	}
+	plan.Back = made.releases(proposal.After(top, plan.Files))
+	return plan, nil
 }
 
 // variables lists the files of variables of the environment's nodes.
@@ -113,16 +122,22 @@ func (r *reverter) release(commit *object.Commit) string {
 	if release, known := r.known[folder]; known {
 		return release
 	}
-	at := snapshotOf(r.tree, commit.Hash.String())
+	if top, _, err := snapshotOf(r.tree, commit.Hash.String()).open(); err == nil {
+		r.known[folder] = r.releases(top)
+	}
+	return r.known[folder]
+}
+
+// releases joins the releases that the files of variables set in a folder.
+func (r *reverter) releases(top fs.FS) string {
 	var all []string
 	for _, file := range r.files {
-		if release := at.release([]string{file}); release != "" {
+		if release := releaseIn(top, []string{file}); release != "" {
 			all = append(all, release)
 		}
 	}
 	slices.Sort(all)
-	r.known[folder] = strings.Join(slices.Compact(all), ", ")
-	return r.known[folder]
+	return strings.Join(slices.Compact(all), ", ")
 }
 
 // brought finds the commit of the branch since which the environment has its release.

@@ -113,6 +113,23 @@ func TestRevertIsCommitted(t *testing.T) {
 	}
 }
 
+// A named commit that is older than the release does not take the release back, and the text does not say
+// that it does.
+func TestRevertOfASetting(t *testing.T) {
+	p := newPromotions(t, nil)
+	p.Git("reset", "--quiet", "--hard", "HEAD~")
+	p.Commit("Setting", map[string]string{sandbox + "nodes/node3/own.conf": "own\n"})
+	setting := p.Head()
+	p.Git("cherry-pick", "ORIG_HEAD")
+	plan, err := p.revert(release.Revert{Environment: "sandbox", Commit: setting})
+	if err != nil || len(plan.Files) != 1 || plan.Release != second || plan.Back != second {
+		t.Fatalf("got %+v, %v", plan, err)
+	}
+	if text := plan.Text(""); !strings.HasPrefix(text, "This reverts commit "+setting+" in sandbox. Its release "+second+" stays.\n") {
+		t.Errorf("got %s", text)
+	}
+}
+
 // A link or a mode that the release changed is refused: a file in its place would have the text of
 // the link. Secrets that go back are named.
 func TestRevertOfLinksAndSecrets(t *testing.T) {

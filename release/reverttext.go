@@ -71,6 +71,9 @@ const besideText = "Check that these lines, which go back, fit those next to the
 // Text describes a revert in its merge request.
 func (p *RevertPlan) Text(reason string) string {
 	text := fmt.Sprintf("This reverts commit %s in %s: from release %s to %s.\n", p.Reverts, p.Environment, report.Escape(p.Release), report.Escape(p.Back))
+	if p.Back == p.Release {
+		text = fmt.Sprintf("This reverts commit %s in %s. Its release %s stays.\n", p.Reverts, p.Environment, report.Escape(p.Release))
+	}
 	if reason != "" {
 		text += "\n" + report.Escape(reason) + "\n"
 	}

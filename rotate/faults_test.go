@@ -252,6 +252,29 @@ func TestRotateTakesUp(t *testing.T) {
 	}
 }
 
+// The next run knows the value of a whole file, which SOPS has laid out in its own way.
+func TestRotateTakesUpAWholeFile(t *testing.T) {
+	l := newLab(t, func(key sopstest.Key, files map[string]string) {
+		files[nodes+"node3/secrets.enc"] = sopstest.YAML(t, key, map[string]string{"db_access": "canary-old"})
+		files[nodes+"node3/secrets/server.key.enc"] = sopstest.YAML(t, key, map[string]string{"user": "ada", "password": "canary-old"})
+	})
+	request := func(password string) rotate.Request {
+		return given("server.key", "user:   'ada'\npassword:   \""+password+"\"\n", "node3")
+	}
+	first := l.must(request("canary-new"))
+	if value, _ := l.sees("node3", "server.key"); strings.Contains(value, "user:   ") || !strings.Contains(value, "canary-new") {
+		t.Fatalf("the file is %q", value)
+	}
+	if second := l.must(request("canary-new")); !second.Commit.Taken || second.Commit.Hash != first.Commit.Hash {
+		t.Errorf("took up %+v", second.Commit)
+	}
+	for _, other := range []rotate.Request{request("canary-other"), given("server.key", "canary: [", "node3")} {
+		if _, err := l.rotate(other); err == nil || !strings.Contains(err.Error(), "with another value") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("another value: got %v", err)
+		}
+	}
+}
+
 // A run that finishes a rotation does not overwrite changes by hand.
 func TestRotateTakesUpNothingChanged(t *testing.T) {
 	l := newLab(t, nil)

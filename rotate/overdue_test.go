@@ -110,6 +110,19 @@ func TestOverdueKilled(t *testing.T) {
 	}
 }
 
+// TestOverdueLeavesOtherBranches removes no branch with commits that the batch has not, such as that of a
+// secret whose name begins with "overdue-".
+func TestOverdueLeavesOtherBranches(t *testing.T) {
+	l := overdueLab(t)
+	l.Git("branch", "rotate/sandbox/overdue-fee-7", l.Git("commit-tree", "-m", "By hand", "-p", "HEAD", "HEAD^{tree}"))
+	if batch, err := overdue().Run(t.Context(), l.Dir, l.keys); err != nil || len(batch.Secrets) != 2 {
+		t.Fatalf("%+v, %v", batch, err)
+	}
+	if got := l.branches(); got != "master rotate/sandbox/overdue rotate/sandbox/overdue-fee-7" {
+		t.Errorf("branches %s", got)
+	}
+}
+
 // TestNothingOverdue makes no commit and no branch.
 func TestNothingOverdue(t *testing.T) {
 	l := newLab(t, nil)

@@ -47,13 +47,31 @@ func checkTaken(ctx context.Context, fsys fs.FS, keys *secrets.Keyring, request 
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		trimmed, _ := request.Value.WithoutLineBreak(secrets.Value{})
 		for _, one := range found {
-			if present := one.value(); !present.Equal(request.Value) && !present.Equal(trimmed) {
+			same, err := one.holds(fsys, keys, request.Value)
+			if err != nil {
+				return err
+			}
+			if !same {
 				return fault.New(fault.Place{}, "to rotate with the new value, check out the branch to start from and run: git branch -D "+commit.Branch,
 					"the branch %s has a rotation of %s with another value", commit.Branch, request.Name)
 			}
 		}
 	}
 	return nil
+}
+
+// holds reports whether the secret has a value, with or without the line break at its end, or whether a
+// whole file has it as SOPS lays it out.
+func (l *loaded) holds(fsys fs.FS, keys *secrets.Keyring, value secrets.Value) (bool, error) {
+	trimmed, _ := value.WithoutLineBreak(secrets.Value{})
+	present := l.value()
+	if present.Equal(value) || present.Equal(trimmed) || l.location.Key != "" {
+		return present.Equal(value) || present.Equal(trimmed), nil
+	}
+	content, err := fs.ReadFile(fsys, l.location.File)
+	if err != nil {
+		return false, err
+	}
+	return keys.Holds(secrets.File{Path: l.location.File, Data: content}, value)
 }

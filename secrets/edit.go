@@ -31,7 +31,7 @@ func (e Edits) whole() bool { return e.Key == "" && e.Value.Known() }
 // lines stay unchanged, except for the MAC and the time of the change. If the file's
 // layout does not allow this, Edit writes the file as SOPS does; unchanged values then
 // keep their ciphertext. Edit opens the result and checks that it has the edits and no
-// other changes.
+// other changes. It refuses to write a value that the file's SOPS settings leave in plaintext.
 func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 	before, err := parse(file)
 	if err != nil {
@@ -57,13 +57,38 @@ func (k *Keyring) Edit(file File, edits Edits) ([]byte, error) {
 		return nil, err
 	}
 	want := leaves(after.tree.Branches)
-	if err := after.encrypt(key, cipher); err != nil {
+	if err := errors.Join(after.encrypt(key, cipher), refusePlaintext(after, edits, want)); err != nil {
 		return nil, err
 	}
 	if edits.whole() && after.format != formatBinary {
 		before = nil // the new content has different comments
 	}
 	return after.render(before, want, key)
+}
+
+// Holds reports whether a file has what Edit writes for a new whole content. SOPS lays out YAML, JSON, INI
+// and dotenv in its own way, so it compares their keys and values.
+func (k *Keyring) Holds(file File, content Value) (bool, error) {
+	held, err := parse(file)
+	if err != nil {
+		return false, err
+	}
+	if held == nil {
+		return false, notEncrypted(file.Path)
+	}
+	key, err := k.dataKey(held)
+	if err != nil {
+		return false, err
+	}
+	defer clear(key)
+	if err := held.decryptWith(key, aes.NewCipher()); err != nil {
+		return false, err
+	}
+	present := leaves(held.tree.Branches)
+	if held.applyContent(content) != nil { // it is not of the file's format
+		return false, nil
+	}
+	return slices.Equal(leaves(held.tree.Branches), present), nil
 }
 
 func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
@@ -75,6 +100,27 @@ func (d *document) encrypt(key []byte, cipher aes.Cipher) error {
 	d.tree.Metadata.MessageAuthenticationCode, err = cipher.Encrypt(mac, key, d.tree.Metadata.LastModified.Format(time.RFC3339))
 	if err != nil {
 		return fault.New(fault.Place{File: d.path}, "", "cannot encrypt the MAC")
+	}
+	return nil
+}
+
+// refusePlaintext refuses a new value that the encrypted tree, with those leaves before, has in plaintext. Of a
+// whole file, sops can leave a part in plaintext.
+func refusePlaintext(d *document, edits Edits, before []leaf) error {
+	const hint = "encrypt the file anew with sops, without the setting that leaves it out, such as unencrypted_regex or encrypted_regex"
+	switch {
+	case !edits.Value.Known():
+	case edits.whole() || d.format == formatBinary:
+		if slices.Equal(leaves(d.tree.Branches), before) {
+			return fault.New(fault.Place{File: d.path}, hint, "the file's SOPS settings leave the new value in plaintext")
+		}
+	default:
+		for _, item := range d.items(func(name string) bool { return name == edits.Key }) {
+			if item.Value == string(edits.Value.Reveal()) {
+				return fault.New(fault.Place{File: d.path, Line: keyLine(d.data, edits.Key)}, hint,
+					"the file's SOPS settings leave the new value of %q in plaintext", oneline.Cut(edits.Key, 80))
+			}
+		}
 	}
 	return nil
 }

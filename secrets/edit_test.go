@@ -210,6 +210,10 @@ func TestEditFaults(t *testing.T) {
 		"not text":     {yaml, edits(map[string]string{"db_access": "canary\xff"}, nil), "not UTF-8 text"},
 		"no JSON":      {encrypt(t, "json", `{"a": "b"}`, toAge()...), secrets.Edits{Value: secrets.NewValue([]byte("canary"))}, "is SOPS json"},
 		"dotenv slash": {encrypt(t, "binary", "db_access=canary-db\n", toAge()...), edits(map[string]string{"db_access": `canary\n`}, nil), "cannot contain"},
+		"plain key":    {encrypt(t, "yaml", "db_access: canary-db\nother: x\n", append(toAge(), "--encrypted-regex", "^other$")...), edits(map[string]string{"db_access": "canary-new"}, nil), `of "db_access" in plaintext`},
+		"plain dotenv": {encrypt(t, "dotenv", "db_access=canary-db\nother=x\n", append(toAge(), "--unencrypted-regex", "^db_")...), edits(map[string]string{"db_access": "canary-new"}, nil), `"db_access" in plaintext`},
+		"other keys":   {encrypt(t, "json", `{"a": "canary-b"}`, append(toAge(), "--encrypted-regex", "^a$")...), secrets.Edits{Value: secrets.NewValue([]byte(`{"b": "canary-c"}`))}, "in plaintext"},
+		"plain file":   {encrypt(t, "json", `{"a": "canary-b"}`, append(toAge(), "--encrypted-regex", "^none$")...), secrets.Edits{Value: secrets.NewValue([]byte(`{"a": "canary-c"}`))}, "in plaintext"},
 		"others' key":  {encrypt(t, "yaml", "db_access: canary-db\n", "--config", "/dev/null", "--age", lab.otherAge), edits(nil, nil), "no key opens"},
 	}
 	for name, c := range cases {

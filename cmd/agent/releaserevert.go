@@ -84,7 +84,11 @@ func (f *revertFlags) run(ctx context.Context, a *app) error {
 func revertedScreen(s *page, of reverted) {
 	if plan := of.Plan; plan != nil {
 		s.line("reverts ", short(plan.Reverts), " ", plan.Subject)
-		s.line(plan.Environment, " from release ", plan.Release, " to ", orDash(plan.Back))
+		if plan.Back == plan.Release {
+			s.line(plan.Environment, " stays at release ", plan.Release)
+		} else {
+			s.line(plan.Environment, " from release ", plan.Release, " to ", orDash(plan.Back))
+		}
 		for _, change := range plan.Changes {
 			s.line("")
 			s.diff(change.Diff)
