@@ -49,6 +49,9 @@ adoption, shows the plan, asks, and rolls out what was adopted.`,
 			newPrinter(a.stdout).line("`agent status` shows the progress")
 			return nil
 		}
+		if err := a.here("adopt --once"); err != nil {
+			return err
+		}
 		return a.alone(cmd.Context(), "use `agent adopt` without --once", func(p *parts) error {
 			if err := adopt(cmd.Context(), a, &here{a, p}, asked, confirmation{cmd.InOrStdin(), yes}); err != nil {
 				return err

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"coin.internal/coin-agent/agent/record"
 )
 
 // otherNode is the agent of another node, and the flags that name it.
@@ -50,5 +54,38 @@ func TestEmptyValues(t *testing.T) {
 		"secrets rotate db --environment e --generate 32 --node=", "policy test --revision=", "status --host=",
 	} {
 		refused(line, "--config", "/dev/null", "--socket", dir+"/none.sock", "--state-dir", dir)
+	}
+}
+
+// A command does not do here what its user asks of another node.
+func TestNotOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	other := otherNode(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+	for line, want := range map[string]string{
+		"adopt --once": "adopt --once works on this machine only, not with --host",
+		"audit verify --anchor --environment sandbox --node node1": "audit verify --anchor works on this machine only, not with --host",
+		"report dora --api node3=https://127.0.0.1:1":              "--host and --api cannot be used together",
+	} {
+		var out, errs bytes.Buffer
+		args := append(strings.Fields(line), append(other, "--state-dir", t.TempDir())...)
+		if code := run(t.Context(), args, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), want) {
+			t.Errorf("agent %s: exit %d: %s%s", line, code, &out, &errs)
+		}
+	}
+}
+
+// The report of another node's history has not the name of this one.
+func TestReportOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	other := otherNode(t, func(w http.ResponseWriter, _ *http.Request) {
+		sync := record.Sync{ID: 1, Commit: "c", Trigger: record.OnCommit, State: record.Succeeded, Wrote: true, Started: time.Now().Add(-time.Hour), Finished: time.Now().Add(-time.Minute)}
+		if err := json.NewEncoder(w).Encode(record.Page{Syncs: []record.Sync{sync}}); err != nil {
+			t.Error(err)
+		}
+	})
+	var out, errs bytes.Buffer
+	code := run(t.Context(), append([]string{"report", "dora", "--node", "node1"}, other...), &out, &errs)
+	if want := "1 deployments of 1 releases to " + other[3]; code != exitDone || !strings.Contains(out.String(), want) {
+		t.Errorf("exit %d, want %q: %s%s", code, want, &out, &errs)
 	}
 }
