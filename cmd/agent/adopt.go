@@ -117,7 +117,7 @@ func adopt(ctx context.Context, a *app, by adopter, asked request.Adopt, at conf
 	case at.yes:
 	case !isTerminal(at.stdin):
 		return usageError{fault.New(fault.Place{}, fmt.Sprintf("`agent adopt --yes --plan %.10s` adopts what is shown", plan.Digest), "there is no terminal to ask on")}
-	case !confirmed(at.stdin, a.stdout, "adopt?"):
+	case !confirmed(ctx, at.stdin, a.stdout, "adopt?"):
 		return errors.New("nothing was adopted")
 	}
 	if asked.Plan == "" {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -87,5 +89,25 @@ func TestReportOfAnotherNode(t *testing.T) {
 	code := run(t.Context(), append([]string{"report", "dora", "--node", "node1"}, other...), &out, &errs)
 	if want := "1 deployments of 1 releases to " + other[3]; code != exitDone || !strings.Contains(out.String(), want) {
 		t.Errorf("exit %d, want %q: %s%s", code, want, &out, &errs)
+	}
+}
+
+// A user who interrupts a question does not have to answer it first.
+func TestInterruptedQuestion(t *testing.T) {
+	t.Parallel()
+	stdin, answers := io.Pipe() // nobody answers
+	defer answers.Close()       //nolint:errcheck // never fails
+	ctx, interrupt := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	answered := make(chan bool, 1)
+	go func() { answered <- confirmed(ctx, stdin, &out, "roll back?") }()
+	interrupt()
+	select {
+	case yes := <-answered:
+		if yes || out.String() != "roll back? [y/N] \n" {
+			t.Errorf("confirmed %t, %q", yes, &out)
+		}
+	case <-time.After(endLimit):
+		t.Error("the command waits for the answer")
 	}
 }
