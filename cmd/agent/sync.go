@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -169,7 +168,7 @@ func (a *app) alone(ctx context.Context, hint string, do func(*parts) error) err
 	}
 	if p.anchors != nil {
 		if late := p.anchors.Flush(limited); late != nil { // the next sync anchors this one too
-			fmt.Fprintf(a.stderr, "agent: warning: %v\n", late)
+			printFault(a.stderr, "warning", late)
 		}
 	}
 	return errors.Join(err, p.notices.Flush(limited))
