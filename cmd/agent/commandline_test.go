@@ -53,6 +53,7 @@ func TestEmptyValues(t *testing.T) {
 	dir := t.TempDir() // is no repository
 	for _, line := range []string{
 		"wait --environment e --commit=", "wait --environment e --commit c --node=", "release revert --environment e --commit=",
+		"stack stop -w coin --volumes --context=", "stack deploy -w coin -f docker-compose.yml --context=",
 		"secrets rotate db --environment e --generate 32 --node=", "policy test --revision=", "status --host=",
 	} {
 		refused(line, "--config", "/dev/null", "--socket", dir+"/none.sock", "--state-dir", dir)

@@ -267,9 +267,9 @@ func onlyOne(cmd *cobra.Command, names ...string) error {
 	return nil
 }
 
-// narrowing are the flags without which a command works on more: on this machine, on all stacks, services or
-// nodes, on what is newest, or for longer.
-var narrowing = []string{"commit", "for", "host", "node", "plan", "revision", "service", "stack", "to", "until"}
+// narrowing are the flags without which a command works on more or elsewhere: on this machine, in the current
+// Docker context, on all stacks, services or nodes, on what is newest, or for longer.
+var narrowing = []string{"commit", "context", "for", "host", "node", "plan", "revision", "service", "stack", "to", "until"}
 
 // checkNarrowing refuses such a flag without a value, which is what a script gives whose variable is not set.
 func checkNarrowing(cmd *cobra.Command) error {
