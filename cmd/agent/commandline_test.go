@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -90,6 +91,25 @@ func TestReportOfAnotherNode(t *testing.T) {
 	code := run(t.Context(), append([]string{"report", "dora", "--node", "node1"}, other...), &out, &errs)
 	if want := "1 deployments of 1 releases to " + other[3]; code != exitDone || !strings.Contains(out.String(), want) {
 		t.Errorf("exit %d, want %q: %s%s", code, want, &out, &errs)
+	}
+}
+
+// What fails after a result with differences, such as the delivery of its statuses, is an error.
+func TestFailureAfterDifferences(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		code int
+		says string
+	}{
+		{errors.Join(errDifferent, nil), exitDifferent, ""},
+		{errors.Join(errDifferent, errors.Join(errors.New("a status was not delivered"), nil)), exitError, "agent: error: a status was not delivered\n"},
+	} {
+		var out, errs bytes.Buffer
+		a := newApp(&out, &errs)
+		if code := a.exit(a.root(), nil, test.err); code != test.code || errs.String() != test.says {
+			t.Errorf("%v: exit %d, %q", test.err, code, &errs)
+		}
 	}
 }
 
