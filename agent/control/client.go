@@ -155,7 +155,10 @@ func (c *Client) follow(ctx context.Context, endpoint string, asked any, progres
 		endpoint += "?" + detach + "=1"
 	}
 	response, err := c.send(ctx, endpoint, asked)
-	if err != nil {
+	switch {
+	case err != nil && progress != nil && ctx.Err() != nil:
+		return nil, interrupted(ctx)
+	case err != nil:
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
@@ -165,10 +168,11 @@ func (c *Client) follow(ctx context.Context, endpoint string, asked any, progres
 	decoder := json.NewDecoder(response.Body)
 	for {
 		var event Event
-		if err := decoder.Decode(&event); err != nil {
+		switch err := decoder.Decode(&event); {
+		case err != nil && ctx.Err() != nil:
+			return nil, interrupted(ctx)
+		case err != nil:
 			return nil, fault.WithHint(fmt.Errorf("follow the sync: %w", err), "the agent stopped meanwhile: see `agent status`")
-		}
-		switch {
 		case event.Error != "":
 			return event.Sync, refusal{Error: event.Error, Hint: event.Hint, Code: event.Code}.err()
 		case event.Sync != nil:
@@ -177,6 +181,11 @@ func (c *Client) follow(ctx context.Context, endpoint string, asked any, progres
 			progress(event)
 		}
 	}
+}
+
+// interrupted gives the error of a client that stops waiting: the agent does not stop with it.
+func interrupted(ctx context.Context) error {
+	return fault.WithHint(fmt.Errorf("follow the sync: %w", ctx.Err()), "what the agent has begun goes on: see `agent status`")
 }
 
 // ask sends a request and reads its answer.

@@ -279,6 +279,28 @@ func TestServeEndsStreams(t *testing.T) {
 	}
 }
 
+// A user who ends the command that waits is not told that the agent stopped: the sync goes on.
+func TestInterruptedSync(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan struct{})
+	client, _ := serving(t, &double{run: func(ctx context.Context, _ func(string)) (*record.Sync, error) {
+		close(begun)
+		<-ended
+		return nil, ctx.Err()
+	}})
+	defer close(ended)
+	ctx, interrupt := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := client.Sync(ctx, request.Sync{}, func(control.Event) {})
+		left <- err
+	}()
+	<-begun
+	interrupt()
+	if err := <-left; !errors.Is(err, context.Canceled) || fault.Hint(err) != "what the agent has begun goes on: see `agent status`" {
+		t.Errorf("got %v, hint %q", err, fault.Hint(err))
+	}
+}
+
 // as has a caller send what a handler gets.
 func as(caller control.Caller, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

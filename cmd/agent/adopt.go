@@ -49,6 +49,9 @@ adoption, shows the plan, asks, and rolls out what was adopted.`,
 			newPrinter(a.stdout).line("`agent status` shows the progress")
 			return nil
 		}
+		if err := a.here("adopt --once"); err != nil {
+			return err
+		}
 		return a.alone(cmd.Context(), "use `agent adopt` without --once", func(p *parts) error {
 			if err := adopt(cmd.Context(), a, &here{a, p}, asked, confirmation{cmd.InOrStdin(), yes}); err != nil {
 				return err
@@ -114,7 +117,7 @@ func adopt(ctx context.Context, a *app, by adopter, asked request.Adopt, at conf
 	case at.yes:
 	case !isTerminal(at.stdin):
 		return usageError{fault.New(fault.Place{}, fmt.Sprintf("`agent adopt --yes --plan %.10s` adopts what is shown", plan.Digest), "there is no terminal to ask on")}
-	case !confirmed(at.stdin, a.stdout, "adopt?"):
+	case !confirmed(ctx, at.stdin, a.stdout, "adopt?"):
 		return errors.New("nothing was adopted")
 	}
 	if asked.Plan == "" {

@@ -43,6 +43,9 @@ or if GitLab has no anchor of this node.`,
 		var found *audit.Evidence
 		var err error
 		if anchored { // first, so that the log has what they are of
+			if err := a.here("audit verify --anchor"); err != nil {
+				return err
+			}
 			if found, err = evidenceOf(cmd.Context(), a); err != nil {
 				return err
 			}

@@ -46,7 +46,7 @@ const commandsEnd = `
 | 0 | done, in sync, or no difference |
 | 1 | error |
 | 2 | wrong usage |
-| 3 | differences (` + "`diff`, and `--dry-run` of each command" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `doctor`, `audit verify`" + `), a rotation overdue (` + "`secrets audit`" + `) or not made (` + "`secrets rotate --overdue`" + `), a node waits for a user (` + "`wait`" + `) |
+| 3 | differences (` + "`diff`, and `--dry-run` of each command" + `), out of sync (` + "`status`" + `), problems found (` + "`check`, `stack check`, `policy test`, `doctor`, `audit verify`, `release`" + `), a rotation overdue (` + "`secrets audit`" + `) or not made (` + "`secrets rotate --overdue`" + `), a node waits for a user (` + "`wait`" + `) or is in trouble (` + "`fleet`" + `), a rollout waits at a gate (` + "`sync` with `--wait` or `--once`, `retry --wait`" + `), nodes were left out (` + "`rollback --group --partial`" + `) |
 | 4 | the time is over (` + "`wait`" + `) |
 
 ## Flags of every command

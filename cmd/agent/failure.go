@@ -75,11 +75,15 @@ func (a *app) exit(cmd *cobra.Command, args []string, err error) int {
 	if own := (codeError{}); errors.As(err, &own) {
 		failed, err = own.code, own.err
 	}
+	different := errors.Is(err, errDifferent)
+	if different { // what failed besides, such as the delivery of statuses, is an error
+		err = errors.Join(slices.DeleteFunc(fault.All(err), func(one error) bool { return errors.Is(one, errDifferent) })...)
+	}
 	switch {
+	case err == nil && different:
+		return exitDifferent
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errDifferent):
-		return exitDifferent
 	}
 	class := fault.CodeOf(err)
 	if errors.As(err, new(usageError)) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -114,11 +113,12 @@ func prepareRelease(ctx context.Context, a *app, f prepareFlags, stdin io.Reader
 			return errors.Join(err, showPushed(ctx, a, f, publisher, pushed))
 		}
 	}
-	tools, closer, err := prepareTools(a, f, root, stdin)
+	tools, closer, err := prepareTools(a, f, root)
 	if err != nil {
 		return err
 	}
 	defer closer()
+	tools.Older = olderAsked(ctx, a, f.yes, stdin)
 	result, err := prepare.Run(ctx, tree, tools, f.request)
 	tree.Close() // pushing needs no lock
 	if err != nil {
@@ -147,14 +147,13 @@ func showPushed(ctx context.Context, a *app, f prepareFlags, publisher proposal.
 }
 
 // prepareTools gives what the preparation uses: the engine only where it is asked.
-func prepareTools(a *app, f prepareFlags, root string, stdin io.Reader) (tools prepare.Tools, closer func(), err error) {
+func prepareTools(a *app, f prepareFlags, root string) (tools prepare.Tools, closer func(), err error) {
 	var open []io.Closer
 	closer = func() {
 		for _, one := range open {
 			_ = one.Close()
 		}
 	}
-	tools.Older = olderAsked(a, f.yes, stdin)
 	tools.Base = func(string) prepare.Source { return nil }
 	if f.bundle != "" {
 		tools.Bundle = prepare.FromFile(f.bundle)
@@ -198,7 +197,7 @@ func noCheckFile(name string) (checks.Secret, error) {
 }
 
 // olderAsked asks the user whether an older release shall follow a newer one.
-func olderAsked(a *app, yes bool, stdin io.Reader) func(tag, present string) (bool, error) {
+func olderAsked(ctx context.Context, a *app, yes bool, stdin io.Reader) func(tag, present string) (bool, error) {
 	return func(tag, present string) (bool, error) {
 		if yes {
 			return true, nil
@@ -206,7 +205,7 @@ func olderAsked(a *app, yes bool, stdin io.Reader) func(tag, present string) (bo
 		if !isTerminal(stdin) {
 			return false, nil
 		}
-		fmt.Fprintf(a.stdout, "%s is older than the present release %s\n", tag, present)
-		return confirmed(stdin, a.stdout, "prepare it?"), nil
+		newPrinter(a.stdout).line("%s is older than the present release %s", tag, present)
+		return confirmed(ctx, stdin, a.stdout, "prepare it?"), nil
 	}
 }

@@ -36,6 +36,9 @@ agents are asked, too; --token-file names a token of their api_tokens.`,
 	since := cmd.Flags().String("since", "90d", "start of the period: 24h, 7d, 2026-01-31 or a time such as 2026-01-31T08:00:00Z")
 	apis := cmd.Flags().StringArray("api", nil, "ask this node's agent instead of the one of this machine: node=URL; may be given several times")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := onlyOne(cmd, "host", "api"); err != nil {
+			return err
+		}
 		now := time.Now()
 		from, err := sinceWhen(*since, now)
 		if err != nil {
@@ -61,7 +64,7 @@ func historiesOf(ctx context.Context, a *app, apis []string) ([]dora.Node, error
 	query := record.Query{Limit: mostSyncs}
 	if len(apis) == 0 {
 		syncs, err := readHistory(ctx, a, query)
-		return []dora.Node{{Name: cmp.Or(a.settings.Node, "this node"), Syncs: syncs}}, err
+		return []dora.Node{{Name: cmp.Or(a.host.host, a.settings.Node, "this node"), Syncs: syncs}}, err
 	}
 	named, err := addressesOf(apis)
 	if err != nil {

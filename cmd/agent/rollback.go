@@ -13,6 +13,7 @@ import (
 	"coin.internal/coin-agent/agent/control"
 	"coin.internal/coin-agent/agent/record"
 	"coin.internal/coin-agent/agent/request"
+	"coin.internal/coin-agent/internal/apart"
 	"coin.internal/coin-agent/internal/fault"
 )
 
@@ -108,7 +109,7 @@ func rollback(ctx context.Context, a *app, by backer, f rollbackFlags, stdin io.
 	if err := printRollbackPlan(a.stdout, plan, f); err != nil || f.dryRun {
 		return differentIf(len(plan.Plan.Steps) > 0, err)
 	}
-	if !f.yes && !confirmed(stdin, a.stdout, "roll back?") {
+	if !f.yes && !confirmed(ctx, stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")
 	}
 	f.request.To, f.request.Digest = plan.To, plan.Digest
@@ -135,10 +136,14 @@ func printRollbackPlan(stdout io.Writer, plan *request.RollbackPlan, f rollbackF
 	return printPage(newPrinter(stdout), rollbackScreen, plan)
 }
 
-// confirmed asks a user a question.
-func confirmed(stdin io.Reader, stdout io.Writer, question string) bool {
+// confirmed asks a user a question. A user who interrupts the command does not confirm.
+func confirmed(ctx context.Context, stdin io.Reader, stdout io.Writer, question string) bool {
 	_, _ = fmt.Fprint(stdout, question+" [y/N] ")
-	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	answer, _ := apart.Do(ctx, func() (string, error) { return bufio.NewReader(stdin).ReadString('\n') }, nil)
+	if ctx.Err() != nil {
+		_, _ = fmt.Fprintln(stdout)
+		return false
+	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
 }

@@ -180,7 +180,7 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 	if len(nodes) == 0 {
 		return fault.New(fault.Place{}, "name the nodes with --api node=URL", "no node is known")
 	}
-	if asking && !sends(a, nodes, stdin) {
+	if asking && !sends(ctx, a, nodes, stdin) {
 		return errors.New("nothing was changed")
 	}
 	group := release.Group{
@@ -196,7 +196,7 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 			return differentIf(release.Rolls(plans), err)
 		}
 	}
-	if asking && release.Rolls(plans) && !confirmed(stdin, a.stdout, "roll back?") {
+	if asking && release.Rolls(plans) && !confirmed(ctx, stdin, a.stdout, "roll back?") {
 		return errors.New("nothing was changed")
 	}
 	all, left := []release.Done{}, false
@@ -213,11 +213,11 @@ func rollbackGroup(ctx context.Context, a *app, f rollbackFlags, stdin io.Reader
 }
 
 // sends shows the addresses, and asks whether they may get the token.
-func sends(a *app, nodes []addressed, stdin io.Reader) bool {
+func sends(ctx context.Context, a *app, nodes []addressed, stdin io.Reader) bool {
 	for _, node := range nodes {
 		newPrinter(a.stdout).line("%s %s", node.node, orDash(node.url))
 	}
-	return confirmed(stdin, a.stdout, "send the token to these addresses, and ask for the plans?")
+	return confirmed(ctx, stdin, a.stdout, "send the token to these addresses, and ask for the plans?")
 }
 
 // groupScreen shows what a rollback would do on each node.

@@ -103,6 +103,9 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkNarrowing(cmd); err != nil {
+				return err
+			}
 			if err := a.settingsFor(cmd); err != nil {
 				return err
 			}
@@ -260,6 +263,22 @@ func onlyOne(cmd *cobra.Command, names ...string) error {
 	}
 	if len(given) > 1 {
 		return usageError{fmt.Errorf("%s cannot be used together", strings.Join(given, " and "))}
+	}
+	return nil
+}
+
+// narrowing are the flags without which a command works on more or elsewhere: on this machine, in the current
+// Docker context, on all stacks, services or nodes, on what is newest, or for longer.
+var narrowing = []string{"commit", "context", "for", "host", "node", "plan", "revision", "service", "stack", "to", "until"}
+
+// checkNarrowing refuses such a flag without a value, which is what a script gives whose variable is not set.
+func checkNarrowing(cmd *cobra.Command) error {
+	for _, name := range narrowing {
+		flag := cmd.Flags().Lookup(name)
+		setting := name != "host" && flag == cmd.Root().PersistentFlags().Lookup(name)
+		if flag != nil && flag.Changed && !setting && flagText(flag) == "" {
+			return usageError{fault.New(fault.Place{}, "give it a value, or leave it out", "--%s is empty", name)}
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,7 +33,8 @@ With --once --adopt, the first sync of a node adopts the stack that another tool
 deployed, without showing the plan; the audit log records the user. It has no effect
 once a stack is on record: agent adopt adopts another one.
 
-With --wait the exit code is 3 if the rollout waits at a gate.`
+With --wait or --once the exit code is 3 if the rollout waits at a gate; with --once it is
+1 if its statuses were not delivered.`
 
 func syncCommand(a *app) *cobra.Command {
 	var once, dryRun, wait, overrideFreeze bool
@@ -169,7 +169,7 @@ func (a *app) alone(ctx context.Context, hint string, do func(*parts) error) err
 	}
 	if p.anchors != nil {
 		if late := p.anchors.Flush(limited); late != nil { // the next sync anchors this one too
-			fmt.Fprintf(a.stderr, "agent: warning: %v\n", late)
+			printFault(a.stderr, "warning", late)
 		}
 	}
 	return errors.Join(err, p.notices.Flush(limited))
