@@ -205,7 +205,7 @@ func olderAsked(ctx context.Context, a *app, yes bool, stdin io.Reader) func(tag
 		if !isTerminal(stdin) {
 			return false, nil
 		}
-		newPrinter(a.stdout).line("%s is older than the present release %s", tag, present)
-		return confirmed(ctx, stdin, a.stdout, "prepare it?"), nil
+		newPrinter(a.stderr).line("%s is older than the present release %s", tag, present)
+		return confirmed(ctx, stdin, a.stderr, "prepare it?"), nil
 	}
 }
