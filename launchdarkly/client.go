@@ -78,6 +78,7 @@ func New(o Options) (*Client, error) {
 // Flags reads all flags of a project that are not archived, as they are in an environment.
 func (c *Client) Flags(ctx context.Context, project, environment string) ([]Flag, error) {
 	var flags []Flag
+	known := map[string]bool{}
 	for page := range maxPages {
 		query := url.Values{"env": {environment}, "summary": {"0"}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(page * pageSize)}, "sort": {"key"}}
 		var answer struct {
@@ -92,9 +93,13 @@ func (c *Client) Flags(ctx context.Context, project, environment string) ([]Flag
 		}
 		for _, one := range *answer.Items {
 			flag, err := one.flag(environment)
+			if err == nil && known[flag.Key] { // then another one is in none of the pages
+				err = fault.New(fault.Place{}, "try again: the list has changed between two pages", "the flag %q is in the list twice", flag.Key)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("read the flags of project %s: %w", project, err)
 			}
+			known[flag.Key] = true
 			flags = append(flags, flag)
 		}
 		if len(*answer.Items) == 0 || len(flags) >= answer.Total {

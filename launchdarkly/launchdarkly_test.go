@@ -122,8 +122,12 @@ func TestRefused(t *testing.T) {
 		"redirect":        {answer: says(302, "", "Location", "https://evil.example"), want: "answers 302"},
 		"no JSON":         {answer: says(200, "<html>"), want: "invalid character"},
 		"no list":         {answer: says(200, "{}"), want: "has no list of flags"},
-		"cut list":        {answer: says(200, `{"items":[],"totalCount":3}`), want: "got 0 of 3 flags"},
-		"no environment":  {answer: says(200, `{"items":[{"key":"a","kind":"boolean"}],"totalCount":1}`), want: `the flag "a" has no configuration of the environment production`},
+		"changed list": {
+			answer: says(200, `{"items":[`+strings.Repeat(`{"key":"a","kind":"text","environments":{"production":{"on":true}}},`, 2)+`{"key":"b","kind":"text","environments":{"production":{"on":true}}}],"totalCount":3}`),
+			want:   `the flag "a" is in the list twice`, hint: "try again",
+		},
+		"cut list":       {answer: says(200, `{"items":[],"totalCount":3}`), want: "got 0 of 3 flags"},
+		"no environment": {answer: says(200, `{"items":[{"key":"a","kind":"boolean"}],"totalCount":1}`), want: `the flag "a" has no configuration of the environment production`},
 		"no such variation": {
 			answer: says(200, `{"items":[{"key":"a","kind":"boolean","environments":{"production":{"on":false,"offVariation":9}}}],"totalCount":1}`), want: `has no variation 9`,
 		},

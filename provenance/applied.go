@@ -21,6 +21,7 @@ const maxLater = 50
 // Sync is a sync as a node's agent recorded it.
 type Sync struct {
 	Commit    string
+	Stack     string // its name in config.yml, on a node with several; "" for the only one
 	Finished  time.Time
 	Succeeded bool
 	Created   map[string]time.Time // the secrets that it created, by their names in Swarm
@@ -38,7 +39,8 @@ func (r *Report) AddSyncs(node string, syncs []Sync) {
 			if there && created.After(entry.Created) {
 				entry.Created = created
 			}
-			there = there || at != nil && r.tracks[node].readings[at][secret.Name].same(entry.reading)
+			had := r.tracks[node].readings[at][secret.Name]
+			there = there || had.same(entry.reading) && had.syncedWith(sync.Stack)
 			before := entry.Change == Again && sync.Finished.Before(entry.Commit.Committed) // it had the version once before
 			if there && sync.Succeeded && !before && (entry.Applied == nil || sync.Finished.Before(entry.Applied.At)) {
 				entry.Applied = &Applied{At: sync.Finished, Commit: sync.Commit, Source: "agent"}

@@ -136,7 +136,7 @@ func (c *commit) fill(read *object.Commit) {
 		Committer: read.Committer.Name, CommitterEmail: read.Committer.Email, Committed: gitsync.When(read.Committer.When),
 		Subject: strings.TrimSpace(subject),
 	}
-	if found := mergeRequest().FindStringSubmatch(read.Message); found != nil {
-		c.request = found[1]
+	if found := mergeRequest().FindAllStringSubmatch(read.Message, -1); len(found) > 0 {
+		c.request = found[len(found)-1][1] // those before are quoted
 	}
 }

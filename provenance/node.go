@@ -25,6 +25,7 @@ type reading struct {
 	object   string // the name in Swarm; "" where the version is not known
 	external bool
 	users    []string // the services that have it, by their names in Swarm
+	stacks   []string // that have it; nil on a node with one stack
 
 	file  *secretFile        // that holds the value; nil for none
 	key   string             // in the file; "" for the whole file
@@ -39,9 +40,13 @@ func (f *files) readings(dir string) map[string]*reading {
 		return nil
 	}
 	all := map[string]*reading{}
-	for _, stack := range manifests.Past(f.FS, path.Base(path.Join(dir, "../..")), path.Base(dir)) {
+	stacks := manifests.Past(f.FS, path.Base(path.Join(dir, "../..")), path.Base(dir))
+	for _, stack := range stacks {
 		of := f.stackReadings(stack)
 		for _, key := range slices.Sorted(maps.Keys(of)) {
+			if len(stacks) > 1 {
+				of[key].stacks = []string{stack.Stack}
+			}
 			join(all, stack.Stack, key, of[key])
 		}
 	}
@@ -56,11 +61,11 @@ func join(all map[string]*reading, stack, key string, one *reading) {
 	case !twice:
 		all[key] = one
 	case before.object == one.object && one.object != "", before.shares(one):
-		users := append(before.users, one.users...)
+		users, stacks := append(before.users, one.users...), append(before.stacks, one.stacks...)
 		if before.external && !one.external {
 			all[key] = one
 		}
-		all[key].users = users
+		all[key].users, all[key].stacks = users, stacks
 	default:
 		all[stack+"/"+key] = one
 	}
@@ -69,6 +74,11 @@ func join(all map[string]*reading, stack, key string, one *reading) {
 // shares reports whether two secrets have their value and their version in the same place.
 func (r *reading) shares(other *reading) bool {
 	return r.file != nil && r.file == other.file && r.key == other.key && r.variable == other.variable && r.version == other.version
+}
+
+// syncedWith reports whether a sync of a stack brings the secret; "" is the only stack of a node.
+func (r *reading) syncedWith(stack string) bool {
+	return stack == "" || r.stacks == nil || slices.Contains(r.stacks, stack)
 }
 
 // stackReadings gives the secrets of one stack.

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"coin.internal/coin-agent/internal/sopstest"
+	"coin.internal/coin-agent/provenance"
 )
 
 // TestTraceStacks moves a node's secrets into two stacks. Each secret of each stack is there, and
@@ -45,5 +48,39 @@ secrets:
 	}
 	if lines := entryLines(find(t, report, "db_access")); !strings.HasPrefix(lines[0], "1 added value=yes Ada") {
 		t.Errorf("the history of db_access is %v", lines)
+	}
+}
+
+// TestAppliedStacks has one stack of a node synced, and the other not: a secret counts as applied
+// where a stack that has it was synced.
+func TestAppliedStacks(t *testing.T) {
+	l := newLab(t)
+	l.Git("rm", "--quiet", node3+"docker-compose.yml")
+	both := l.by("Bob", date(2, 1), "Two stacks", map[string]string{
+		"environments/sandbox/config.yml": "environment: {name: sandbox, type: non-production}\n" +
+			"nodes:\n  - {name: node3, context: c, stacks: [{name: system}, {name: business}]}\n",
+		node3 + "system/docker-compose.yml": stack,
+		node3 + "business/docker-compose.yml": `services:
+  web: {image: "web:1", secrets: [db_access, own]}
+secrets:
+  db_access: {external: true, name: db_access.$SV_db_access}
+  own: {file: ./secrets/own, name: own.$SV_own}
+`,
+		node3 + "business/secrets.enc":          sopstest.YAML(t, l.key, map[string]string{"own": "canary-own"}),
+		node3 + "business/secrets.override.env": "SV_own=4\n",
+	})
+	for _, test := range []struct{ stack, shared, own string }{
+		{"system", "agent " + both[:8], "unknown"},
+		{"business", "agent " + both[:8], "agent " + both[:8]},
+		{"other", "unknown", "unknown"},
+		{"", "agent " + both[:8], "agent " + both[:8]}, // by an agent that knew one stack only
+	} {
+		report := l.trace(l.keys)
+		report.AddSyncs("node3", []provenance.Sync{{Commit: both, Stack: test.stack, Succeeded: true, Finished: date(2, 2)}})
+		for name, want := range map[string]string{"db_access": test.shared, "own": test.own} {
+			if got := applied(find(t, report, name)); got[len(got)-1] != want {
+				t.Errorf("%s after a sync of %q: %v", name, test.stack, got)
+			}
+		}
 	}
 }

@@ -224,3 +224,18 @@ func TestTraceCanary(t *testing.T) {
 		t.Errorf("warned %q", got)
 	}
 }
+
+// TestRequestOfMerge merges a branch whose message quotes that of an earlier merge: GitLab names the
+// merge request at the end.
+func TestRequestOfMerge(t *testing.T) {
+	l := newLab(t)
+	l.Git("switch", "--quiet", "--create", "rotate")
+	l.by("Bob", date(2, 1), "Rotate", rotated(2, l.edit("canary-2")))
+	l.Git("switch", "--quiet", "master")
+	l.Git("merge", "--quiet", "--no-ff", "--no-commit", "rotate")
+	l.Git("commit", "--quiet", "--message", "Merge branch 'rotate' into 'master'", "--message", "* Merge branch 'try' into 'rotate'",
+		"--message", "See merge request coin/coin-gitops!3", "--message", "See merge request coin/coin-gitops!12")
+	if got := find(t, l.trace(nil), "db_access").Entries[1].Request; got != "coin/coin-gitops!12" {
+		t.Errorf("got %s", got)
+	}
+}

@@ -109,7 +109,7 @@ func (r *openPGPRing) verify(o Object, now time.Time) (string, error) {
 		now = signature.CreationTime // a later time only makes more keys expire
 	}
 	config := &packet.Config{Time: func() time.Time { return now }}
-	_, signer, err := openpgp.VerifyDetachedSignature(r.entities, bytes.NewReader(o.Payload), bytes.NewReader(body), config)
+	signer, err := r.signer(o.Payload, body, config)
 	switch {
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
 		return "", fmt.Errorf("is signed by the OpenPGP key %016X, which policy.signers does not list", *signature.IssuerKeyId)
@@ -125,6 +125,23 @@ func (r *openPGPRing) verify(o Object, now time.Time) (string, error) {
 		return "", fmt.Errorf("has an invalid signature of %s: %s", nameOf(signer), said(err))
 	}
 	return nameOf(signer), nil
+}
+
+// signer gives whose key made a signature, and what is wrong with that. A file may have a key
+// twice, as after a later export was appended: a revocation in any copy counts, then a copy that is
+// valid.
+func (r *openPGPRing) signer(payload, body []byte, config *packet.Config) (signer *openpgp.Entity, err error) {
+	err = pgperrors.ErrUnknownIssuer
+	for _, entity := range r.entities {
+		_, one, why := openpgp.VerifyDetachedSignature(openpgp.EntityList{entity}, bytes.NewReader(payload), bytes.NewReader(body), config)
+		switch {
+		case errors.Is(why, pgperrors.ErrKeyRevoked):
+			return one, why
+		case why == nil, errors.Is(err, pgperrors.ErrUnknownIssuer):
+			signer, err = one, why
+		}
+	}
+	return signer, err
 }
 
 // readSignature reads the only signature of an armored text.

@@ -1,6 +1,7 @@
 package signers_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -113,6 +114,34 @@ func TestNoLongerGood(t *testing.T) {
 	o = commits(t, &old, "Change")
 	ring = load(t, signers.Files{OpenPGP: []string{signtest.File(t, old.Revoked(t))}})
 	said(t, ring, o, time.Now(), "commit c is signed by Ada <ada@coin.example> ("+old.ID+"), whose key is revoked")
+}
+
+// TestCopiesOfAKey lists several copies of a key, as after a later export was appended: a revocation
+// counts in whichever copy it is, and a longer time as well.
+func TestCopiesOfAKey(t *testing.T) {
+	now := time.Now()
+	ada := signtest.OpenPGP(t, "Ada <ada@coin.example>", "30d", now.AddDate(0, 0, -40))
+	o, expired := commits(t, &ada, "Change"), ada.Public
+	_, after, _ := strings.Cut(ada.GPG("--list-keys", "--with-colons"), "\nfpr:")
+	ada.GPG("--faked-system-time", fmt.Sprint(now.AddDate(0, 0, -1).Unix()), "--quick-set-expire", strings.Trim(strings.Split(after, "\n")[0], ":"), "0")
+	longer := ada.GPG("--armor", "--export", ada.ID)
+	revoked := ada.Revoked(t)
+	for _, test := range []struct {
+		copies []string
+		want   string
+	}{
+		{[]string{expired}, "commit c is signed by Ada <ada@coin.example> (" + ada.ID + "), whose key has expired"},
+		{[]string{expired, longer}, "Ada <ada@coin.example> (" + ada.ID + ")"},
+		{[]string{longer, expired}, "Ada <ada@coin.example> (" + ada.ID + ")"},
+		{[]string{revoked, longer}, "whose key is revoked"},
+		{[]string{longer, revoked}, "whose key is revoked"},
+		{[]string{expired, longer, revoked}, "whose key is revoked"},
+	} {
+		if strings.HasPrefix(test.want, "whose") {
+			test.want = "commit c is signed by Ada <ada@coin.example> (" + ada.ID + "), " + test.want
+		}
+		said(t, load(t, signers.Files{OpenPGP: []string{signtest.File(t, test.copies...)}}), o, now, test.want)
+	}
 }
 
 // A signature over the digest SHA-1 can be forged.

@@ -161,7 +161,7 @@ func addFinding(d *doctor, subject, text string, err error) {
 	}
 	for _, one := range fault.All(err) {
 		grade := Bad
-		if _, ok := errors.AsType[doubt](err); ok {
+		if _, ok := errors.AsType[doubt](one); ok {
 			grade = Doubtful
 		}
 		d.findings = append(d.findings, Finding{Subject: subject, Grade: grade, Text: one.Error(), Hint: fault.Hint(one), Code: cmp.Or(fault.CodeOf(one), fault.CodeOther)})

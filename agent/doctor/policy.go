@@ -3,14 +3,16 @@ package doctor
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"coin.internal/coin-agent/agent/desired"
 	"coin.internal/coin-agent/internal/fault"
 	"coin.internal/coin-agent/manifests"
 	"coin.internal/coin-agent/policy"
 )
 
 // checkPolicy checks that the node has a policy, and that it allows what the repository asks
-// for. In production a node must have one.
+// for in each stack. In production a node must have one.
 func (d *doctor) checkPolicy(context.Context) (string, error) {
 	rules := d.on.Settings.Policy
 	if rules == nil {
@@ -23,7 +25,11 @@ func (d *doctor) checkPolicy(context.Context) (string, error) {
 	if d.stack == nil {
 		return "", errSkipped("the manifests")
 	}
-	if err := policy.Err(rules.Judge(policy.Subject{Stack: d.stack, Node: d.node, Engine: d.on.Settings.Engine})); err != nil {
+	var refusals []policy.Refusal
+	for _, one := range append(slices.Clone(d.others), desired.Rendered{State: d.opened, Stack: d.stack}) {
+		refusals = append(refusals, rules.Judge(policy.Subject{Stack: one.Stack, Node: one.State.Node, Engine: d.on.Settings.Engine})...)
+	}
+	if err := policy.Err(refusals); err != nil {
 		return "", err
 	}
 	if rules.Strict {

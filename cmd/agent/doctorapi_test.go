@@ -78,6 +78,7 @@ func TestDoctorAPI(t *testing.T) {
 		"no token":    {secured(token+".away", 1000*time.Hour), "fail", "api-ci.away", "create the file"},
 		"soon over":   {secured(token, 72*time.Hour), "warn", "the API's certificate expires ", "renew it"},
 		"over":        {secured(token, -time.Hour), "fail", "the API's certificate expired ", "renew it"},
+		"both":        {secured(token+".away", 72*time.Hour), "fail", "api-ci.away", "create the file"}, // the doubt of one is not that of the other
 		"no TLS":      {fmt.Sprintf("api_listen: 0.0.0.0:9181\napi_tokens: [{name: ci, file: %q}]\n", token), "fail", "is not a loopback address", "set api_cert_file"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,7 +109,7 @@ func recordedSyncs(ctx context.Context, a *app) ([]provenance.Sync, error) {
 	history, err := readHistory(ctx, a, record.Query{Limit: allSyncs})
 	var syncs []provenance.Sync
 	for _, sync := range history {
-		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
+		syncs = append(syncs, provenance.Sync{Commit: sync.Commit, Stack: string(sync.Key), Finished: sync.Finished, Succeeded: sync.State == record.Succeeded})
 	}
 	return syncs, err
 }
@@ -118,16 +118,19 @@ func recordedSyncs(ctx context.Context, a *app) ([]provenance.Sync, error) {
 // the secrets that each sync created, but not the syncs that wrote nothing.
 func loggedSyncs(stateDir string) ([]provenance.Sync, error) {
 	var syncs []provenance.Sync
-	created := map[string]time.Time{}
+	created := map[string]map[string]time.Time{} // by stack
 	_, err := audit.Read(stateDir, func(entry audit.Entry) {
 		switch {
 		case entry.Kind == audit.Secret && entry.Action == audit.Create && entry.Outcome == audit.Succeeded:
-			created[entry.Name] = entry.Time
+			if created[entry.Stack] == nil {
+				created[entry.Stack] = map[string]time.Time{}
+			}
+			created[entry.Stack][entry.Name] = entry.Time
 		case entry.Kind == audit.Stack && entry.Action == audit.Sync && entry.Outcome != audit.Started:
 			syncs = append(syncs, provenance.Sync{
-				Commit: entry.Revision, Finished: entry.Time, Succeeded: entry.Outcome == audit.Succeeded, Created: created,
+				Commit: entry.Revision, Stack: entry.Stack, Finished: entry.Time, Succeeded: entry.Outcome == audit.Succeeded, Created: created[entry.Stack],
 			})
-			created = map[string]time.Time{}
+			delete(created, entry.Stack)
 		}
 	})
 	return syncs, err
