@@ -64,7 +64,7 @@ func TestEmptyValues(t *testing.T) {
 // A command does not do here what its user asks of another node.
 func TestNotOfAnotherNode(t *testing.T) {
 	t.Parallel()
-	other := otherNode(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+	other := otherNode(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) })
 	for line, want := range map[string]string{
 		"adopt --once": "adopt --once works on this machine only, not with --host",
 		"audit verify --anchor --environment sandbox --node node1": "audit verify --anchor works on this machine only, not with --host",
